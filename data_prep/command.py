@@ -1,0 +1,46 @@
+"""The command line of a data set's preparation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from absl import app, flags
+
+from data_prep import accounting, dataclass_flags, preparation
+from data_prep.config import PreparationConfig
+from data_prep.errors import OutputError
+
+# The flags belong to the module that calls `run`, so that `--help` shows them there.
+flags.disclaim_key_flags()
+
+
+def run(config_class: type, prepare: Callable[[str, str, Any, PreparationConfig], None]) -> None:
+    """Defines the flags, runs `prepare` and prints what became of every row; exits with 1 on a refusal."""
+    flags.DEFINE_string("input_dir", None, "directory of the raw files", required=True)
+    flags.DEFINE_string("output_dir", None, "directory of the prepared data set, new or empty", required=True)
+    for config in (config_class, PreparationConfig):
+        dataclass_flags.define("", config)
+
+    def main(arguments: Sequence[str]) -> None:
+        if len(arguments) > 1:
+            raise app.UsageError(f"unexpected arguments: {arguments[1:]}")
+        try:
+            prepare(flags.FLAGS.input_dir, flags.FLAGS.output_dir, dataclass_flags.read("", config_class),
+                    dataclass_flags.read("", PreparationConfig))
+        except (ValueError, OutputError) as error:  # InputError is a ValueError
+            sys.exit(f"error: {error}")
+        print(report(preparation.read_record(flags.FLAGS.output_dir)))
+
+    app.run(main)
+
+
+def report(record: Mapping[str, Any]) -> str:
+    """Row accounting and splits of a `preparation.json` as text."""
+    lines = [accounting.format_table(record["rows"]), ""]
+    for split, entry in record["splits"].items():
+        lines.append(f"{split:10}  {entry['first_day']} to {entry['last_day']}  {entry['impressions']:,} impressions "
+                     f"in {entry['groups']:,} groups of {entry['users']:,} users, "
+                     f"click rate {entry['click_rate']:.2%}, entropy {entry['entropy']:.4f}")
+    return "\n".join(lines)

@@ -1,0 +1,93 @@
+"""What a data set's reader hands to the pipeline: canonical tables and the roles of their columns."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from data_prep.accounting import RowCounts
+from data_prep.config import PreparationConfig
+from lcn_tf.schema import TIME_GAP, Feature, FeatureSchema
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+SPLITS = ("train", "validation", "test")
+DAY_SECONDS = 86_400
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetDescription:
+    """Which column plays which role, and how time is cut.
+
+    Attributes:
+      name: of the data set, also the prefix of its record files.
+      user, item, candidate, request, context: columns by role, see `lcn_tf.schema.FeatureSchema`; a feature's `table`
+        is its vocabulary. Columns of one vocabulary have the same type (int64 or string).
+      time_gap_boundaries: seconds at which the derived context feature `time_gap` is cut.
+      splits: split -> first second and the second after its last, UTC; days of `utc_offset` are never divided.
+      utc_offset: seconds to add to UTC before cutting days.
+      about: texts for the data set's TFDS metadata (description, homepage, citation, license).
+    """
+
+    name: str
+    user: tuple[Feature, ...]
+    item: tuple[Feature, ...]
+    candidate: tuple[Feature, ...]
+    request: tuple[Feature, ...]
+    context: tuple[Feature, ...]
+    time_gap_boundaries: tuple[int, ...]
+    splits: Mapping[str, tuple[int, int]]
+    utc_offset: int
+    about: Mapping[str, str]
+
+    @property
+    def impression_features(self) -> tuple[Feature, ...]:
+        """Encoded columns of the impressions table."""
+        return (*self.item, *self.candidate, *self.request)
+
+    @property
+    def event_features(self) -> tuple[Feature, ...]:
+        """Encoded columns of the events table."""
+        return (*self.item, *self.context)
+
+    @property
+    def vocabulary_names(self) -> tuple[str, ...]:
+        """Every vocabulary once, in the order of first use."""
+        return tuple(dict.fromkeys(feature.table for feature in (
+            *self.user, *self.impression_features, *self.context)))
+
+    def schema(self, vocabulary_rows: Mapping[str, int], preparation: PreparationConfig) -> FeatureSchema:
+        """The schema of the records, given the rows of each vocabulary's table (padding and OOV included)."""
+        tables = dict(vocabulary_rows)
+        if self.time_gap_boundaries:
+            tables[TIME_GAP] = len(self.time_gap_boundaries) + 3
+        roles = {role: getattr(self, role) for role in ("user", "item", "candidate", "request", "context")}
+        short, lifelong = preparation.short_length, preparation.lifelong_length
+        return FeatureSchema(
+            name=self.name, tables=tables, time_gap_boundaries=self.time_gap_boundaries, **roles,
+            lengths={"short_target": short, "short_source": short, "lifelong_source": lifelong})
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set as canonical tables, none of whose feature columns holds nulls.
+
+    Attributes:
+      description: roles of the columns and the cut of time.
+      impressions: `impression_id` (0-based data row of its file), `user`, `timestamp`, `label` (0/1), all int64, and
+        the item, candidate and request columns; every timestamp lies in one of the splits.
+      events: `user`, `timestamp` > 0, `domain` ("target" or "source"), `row` (position in its file, later rows count as
+        more recent within a second), and the item and context columns.
+      users: `user` (unique) and the user columns, a row for every user of `impressions`.
+      rows: what became of each input file's rows.
+      facts: further entries of `preparation.json`.
+    """
+
+    description: DatasetDescription
+    impressions: ir.Table
+    events: ir.Table
+    users: ir.Table
+    rows: tuple[RowCounts, ...]
+    facts: Mapping[str, Any]

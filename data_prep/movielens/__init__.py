@@ -1,0 +1,1 @@
+"""MovieLens as a cross-domain click data set."""

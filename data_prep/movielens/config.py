@@ -1,0 +1,83 @@
+"""Settings of MovieLens as cross-domain data, and the roles of its columns."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+
+from data_prep.config import option
+from data_prep.description import DatasetDescription
+from lcn_tf.schema import Feature
+
+# Powers of four from one minute to eight years: people rate for an afternoon and return years later.
+TIME_GAP_BOUNDARIES = (60, 240, 960, 3_840, 15_360, 61_440, 245_760, 983_040, 3_932_160, 15_728_640, 62_914_560,
+                       251_658_240)
+
+# Shares of the target impressions before the validation and the test days when no dates are given.
+TRAIN_SHARE, DEVELOPMENT_SHARE = 0.8, 0.9
+
+ABOUT = {
+    "description": "MovieLens ratings as cross-domain clicks: movies of one genre are the target domain, all others "
+                   "the source domain; an impression is a rating of a target movie.",
+    "homepage": "https://grouplens.org/datasets/movielens/",
+    "citation": "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. ACM "
+                "Transactions on Interactive Intelligent Systems 5, 4, Article 19. https://doi.org/10.1145/2827872",
+    "license": "GroupLens: research use, redistribution under the same conditions, no commercial use",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class MovieLensConfig:
+    """How ratings become impressions, clicks and splits.
+
+    Raises:
+      ValueError: a value outside its range; the message names the setting.
+    """
+
+    target_genre: str = option("Sci-Fi", "movies with this genre are the target domain, all others the source domain")
+    label_threshold: float = option(4.0, "a rating of at least this many stars is a click")
+    validation_from: str | None = option(
+        None, "first day (UTC) of validation, like 2016-01-31; none: the first day with 80 % of the impressions before "
+        "it, or earlier where validation and test would not keep a day each")
+    test_from: str | None = option(
+        None, "first day (UTC) of test; none: the first day after validation_from with 90 % of the "
+        "impressions before it, or the last day")
+
+    def __post_init__(self):
+        if not self.target_genre.strip():
+            raise ValueError("target_genre must not be empty")
+        if not 0.5 < self.label_threshold <= 5:
+            raise ValueError(f"label_threshold must be above 0.5 and at most 5 stars, got {self.label_threshold}")
+        for name in ("validation_from", "test_from"):
+            value = getattr(self, name)
+            try:
+                date.fromisoformat(value or "2000-01-01")
+            except ValueError:
+                raise ValueError(f"{name} must be a date like 2016-01-31, got {value!r}") from None
+        if self.validation_from and self.test_from and self.test_from <= self.validation_from:
+            raise ValueError(f"test_from must be after validation_from {self.validation_from}, got {self.test_from}")
+
+
+def day_start(day: str) -> int:
+    """First second (UTC) of an ISO date."""
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
+
+
+def describe(splits: Mapping[str, tuple[int, int]]) -> DatasetDescription:
+    """Roles of the columns, with the splits found in the ratings."""
+    return DatasetDescription(
+        name="movielens_cross_domain",
+        user=_features("user_id"),
+        item=_features("movie_id", "genre"),
+        candidate=(),
+        request=(),
+        context=_features("rating"),
+        time_gap_boundaries=TIME_GAP_BOUNDARIES,
+        splits=splits,
+        utc_offset=0,
+        about=ABOUT)
+
+
+def _features(*names: str) -> tuple[Feature, ...]:
+    return tuple(Feature(name, name) for name in names)

@@ -1,0 +1,170 @@
+"""Reads `ratings.csv` and `movies.csv` of GroupLens as canonical tables.
+
+Line ends LF or CRLF, quoted titles, UTF-8; header names in any case (`userId`, `userid`).
+"""
+
+from __future__ import annotations
+
+import csv
+from datetime import UTC, datetime
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+from ibis.backends.duckdb import Backend
+
+from data_prep import csv_files
+from data_prep.accounting import REASON, RowCounts, count_rows, number_of_rows, used_rows
+from data_prep.csv_files import CsvColumn, CsvFormat
+from data_prep.description import DAY_SECONDS, Source
+from data_prep.errors import InputError
+from data_prep.movielens.config import DEVELOPMENT_SHARE, TRAIN_SHARE, MovieLensConfig, day_start, describe
+
+RATINGS = CsvFormat(("ratings.csv",), (
+    CsvColumn("userid", "integer"), CsvColumn("movieid", "integer"), CsvColumn("rating", "number"),
+    CsvColumn("timestamp", "integer")))
+MOVIES = CsvFormat(("movies.csv",), (
+    CsvColumn("movieid", "integer"), CsvColumn("title", "text"), CsvColumn("genres", "text")))
+
+ONLY_TARGET_GENRE = "(none)"
+
+
+def find_files(input_dir: str) -> tuple[str, str]:
+    """The paths of `ratings.csv` and `movies.csv`, headers checked.
+
+    Raises:
+      InputError: a file is missing, empty or has another header.
+    """
+    ratings, movies = (csv_files.find_file(input_dir, file.file_names) for file in (RATINGS, MOVIES))
+    csv_files.check_header(ratings, RATINGS.columns)
+    csv_files.check_header(movies, MOVIES.columns)
+    return ratings, movies
+
+
+def read_movies(path: str, target_genre: str) -> pa.Table:
+    """Movies with their domain and genre.
+
+    Returns:
+      `movieid` (int64, unique), `is_target` (bool) and `genre`, the first genre other than the target's: `(none)` for a
+      movie that has no other.
+
+    Raises:
+      InputError: a line that cannot be read, a movie listed twice, or no movie of the target genre.
+    """
+    movies: dict[int, tuple[bool, str]] = {}
+    known: set[str] = set()
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            next(reader)
+            for cells in reader:
+                if not cells:
+                    continue
+                where = f"{path}, line {reader.line_num}"
+                if len(cells) != len(MOVIES.columns):
+                    raise InputError(f"{where}: expected {len(MOVIES.columns)} cells, got {len(cells)}: {cells!r}")
+                if not cells[0].strip().isdecimal():
+                    raise InputError(f"{where}, column movieid: expected an integer, got {cells[0]!r}")
+                if int(cells[0]) in movies:
+                    raise InputError(f"{where}, column movieid: expected each movie once, got {cells[0]!r} again")
+                genres = [genre.strip() for genre in cells[2].split("|")]
+                known.update(genres)
+                others = [genre for genre in genres if genre != target_genre]
+                movies[int(cells[0])] = target_genre in genres, (others or [ONLY_TARGET_GENRE])[0]
+        except csv.Error as error:
+            raise InputError(f"{path}, line {reader.line_num}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 after line {reader.line_num}: {error}") from error
+    if target_genre not in known:
+        raise InputError(f"{path}: no movie of the target domain: target_genre {target_genre!r}, known genres: "
+                         f"{sorted(known)}")
+    return pa.table({"movieid": pa.array(movies, pa.int64()),
+                     "is_target": pa.array([is_target for is_target, _ in movies.values()], pa.bool_()),
+                     "genre": pa.array([genre for _, genre in movies.values()], pa.string())})
+
+
+def read(
+        connection: Backend, ratings_path: str, movies_path: str, config: MovieLensConfig, deduplicate: bool) -> Source:
+    """The canonical tables: an event is a rating, an impression a rating of a target movie.
+
+    Raises:
+      InputError: a file that cannot be read, a rating that is not 0.5 to 5 stars, no rating of a target movie, or split
+        dates that leave no day.
+    """
+    movies = connection.create_table("movies", ibis.memtable(read_movies(movies_path, config.target_genre.strip())))
+    raw = csv_files.load(connection, ratings_path, RATINGS.columns, "raw_ratings")
+    _check_stars(raw, ratings_path)
+    accounted = connection.create_table("accounted_ratings", _ratings(raw, movies, deduplicate))
+    ratings = used_rows(accounted)
+    targets = ratings.filter(ratings.is_target)
+    if not number_of_rows(targets):
+        raise InputError(f"{ratings_path}: no rating of a target-domain movie (genre {config.target_genre!r}); "
+                         f"rows: {count_rows('ratings.csv', accounted).to_json()}")
+    impressions = targets.select(
+        "user", "timestamp", "movie_id", "genre", impression_id="row",
+        label=(targets.stars >= config.label_threshold).cast("int64"))
+    events = ratings.select("row", "user", "timestamp", "movie_id", "genre", rating=ratings.stars.cast("string"),
+                            domain=ratings.is_target.ifelse("target", "source"))
+    splits = _splits(impressions, config)
+    return Source(
+        description=describe(splits),
+        impressions=impressions,
+        events=events,
+        users=impressions.select("user", user_id="user").distinct(),
+        rows=(count_rows("ratings.csv", accounted), _movie_counts(movies, ratings)),
+        facts={"target_ratings": number_of_rows(targets)})
+
+
+def _check_stars(ratings: ir.Table, path: str) -> None:
+    wrong = ratings.filter(~ratings.rating.between(0.5, 5.0)).order_by("row").limit(1).to_pyarrow().to_pylist()
+    if wrong:
+        line, cells = csv_files.find_row(path, wrong[0]["row"])
+        raise InputError(f"{path}, line {line}, column rating: expected 0.5 to 5 stars, got {cells[2]!r}")
+
+
+def _ratings(raw: ir.Table, movies: ir.Table, deduplicate: bool) -> ir.Table:
+    """Ratings joined with their movies, with the reason why a row is not used."""
+    movies = movies.select("is_target", "genre", known_movie="movieid")
+    table = raw.left_join(movies, raw.movieid == movies.known_movie)
+    table = table.select("row", "timestamp", "is_target", "genre", "known_movie", user="userid", movie_id="movieid",
+                         stars="rating")
+    raters = table.filter(table.is_target, table.timestamp > 0).select(rater="user").distinct()
+    table = table.left_join(raters, table.user == raters.rater)
+    position = ibis.row_number().over(
+        group_by=["user", "movie_id", "stars", "timestamp"], order_by="row") if deduplicate else ibis.literal(0)
+    reason = ibis.cases(
+        (table.timestamp <= 0, "timestamp not positive"), (table.known_movie.isnull(), "movie not in movies.csv"),
+        (table.rater.isnull(), "user without rating of a target movie"), (position > 0, "repeats an earlier row"))
+    return table.mutate(reason.name(REASON)).drop("known_movie", "rater")
+
+
+def _movie_counts(movies: ir.Table, ratings: ir.Table) -> RowCounts:
+    used = number_of_rows(movies.semi_join(ratings, movies.movieid == ratings.movie_id))
+    unused = number_of_rows(movies) - used
+    return RowCounts("movies.csv", used, {"movie of no used rating": unused} if unused else {})
+
+
+def _splits(impressions: ir.Table, config: MovieLensConfig) -> dict[str, tuple[int, int]]:
+    """The calendar cut, the same for all users, on UTC days."""
+    day = impressions.timestamp - impressions.timestamp % DAY_SECONDS
+    counts = impressions.group_by(day=day).agg(rows=impressions.count()).order_by("day").to_pyarrow()
+    days = counts["day"].to_pylist()
+    shares = np.cumsum(counts["rows"].to_numpy()) / sum(counts["rows"].to_pylist())
+    first, end = days[0], days[-1] + DAY_SECONDS
+    # Day i + 1 is the first with a share of at least shares[i] before it; validation and test keep a day each.
+    validation = days[min(int(np.searchsorted(shares, TRAIN_SHARE)) + 1, max(len(days) - 2, 0))]
+    if config.validation_from:
+        validation = day_start(config.validation_from)
+    test = next((day for day, share in zip(days[1:], shares, strict=False)
+                 if day > validation and share >= DEVELOPMENT_SHARE), days[-1])
+    if config.test_from:
+        test = day_start(config.test_from)
+    if not first < validation < test < end:
+        raise InputError(f"split dates leave a split without a day: target ratings from {_date(first)} to "
+                         f"{_date(end - 1)}, validation from {_date(validation)}, test from {_date(test)}")
+    return {"train": (first, validation), "validation": (validation, test), "test": (test, end)}
+
+
+def _date(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()

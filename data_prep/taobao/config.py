@@ -1,0 +1,86 @@
+"""Settings of the Taobao preparation, and the roles of its columns."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timedelta, timezone
+from typing import Literal
+
+from data_prep.config import option
+from data_prep.description import DAY_SECONDS, DatasetDescription
+from lcn_tf.schema import Feature
+
+# The files' days are cut in China's time: the first second is 2017-05-06 00:00:00 there (DATA.md, raw_sample).
+UTC_OFFSET = 8 * 3600
+
+PROFILE_FIELDS = ("cms_segid", "cms_group_id", "final_gender_code", "age_level", "pvalue_level", "shopping_level",
+                  "occupation", "new_user_class_level")
+
+# Prices run from 0.01 to 1e8 with most between 10 and 1,000: three buckets a decade there, one outside.
+PRICE_BOUNDARIES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
+
+# Powers of four from one minute to 30 days.
+TIME_GAP_BOUNDARIES = (60, 240, 960, 3_840, 15_360, 61_440, 245_760, 983_040, 2_592_000)
+
+ABOUT = {
+    "description": "Impressions and clicks of Taobao display ads with the behaviour log of their users, as request "
+                   "groups: ads of the target domain as candidates, behaviours of both domains as histories.",
+    "homepage": "https://tianchi.aliyun.com/dataset/56",
+    "license": "CC BY-NC 4.0 per Alibaba's listing",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TaobaoConfig:
+    """The public protocol of the LCN paper on Tianchi data set 56; every reading of it is a setting.
+
+    Raises:
+      ValueError: a value outside its range; the message names the setting.
+    """
+
+    target_category_below: int = option(
+        2000, "categories with a smaller id are the target domain, all others the source domain (SPEC A-33)")
+    first_day: str = option("2017-05-06", "first day (UTC+8) whose impressions are used (SPEC A-31)")
+    num_days: int = option(
+        7, "days used from first_day on: the last is test, the one before it validation, the others train")
+    row_set: Literal["target", "all"] = option(
+        "target", "impressions of target-domain ads only, or of all ads (SPEC A-30)")
+    behaviours: Literal["all", "clicks_only"] = option(
+        "all", "events of every behaviour type, or page views (pv) only (SPEC A-35)")
+
+    def __post_init__(self):
+        try:
+            self.day_start(0)
+        except ValueError:
+            raise ValueError(f"first_day must be a date like 2017-05-06, got {self.first_day!r}") from None
+        if self.num_days < 3:
+            raise ValueError(f"num_days must be at least 3 (train, validation, test), got {self.num_days}")
+        for name, known in (("row_set", ("target", "all")), ("behaviours", ("all", "clicks_only"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+
+    def day_start(self, day: int) -> int:
+        """First second (UTC) of a day, counted from `first_day`."""
+        zone = timezone(timedelta(seconds=UTC_OFFSET))
+        return int(datetime.strptime(self.first_day, "%Y-%m-%d").replace(tzinfo=zone).timestamp()) + day * DAY_SECONDS
+
+
+def describe(config: TaobaoConfig) -> DatasetDescription:
+    """Roles and splits of the prepared data set."""
+    days = {"train": (0, config.num_days - 2), "validation": (config.num_days - 2, config.num_days - 1),
+            "test": (config.num_days - 1, config.num_days)}
+    return DatasetDescription(
+        name="taobao_ad",
+        user=_features("user_id", *PROFILE_FIELDS),
+        item=_features("cate", "brand"),
+        candidate=_features("adgroup_id", "campaign_id", "customer", "price_bucket"),
+        request=_features("pid"),
+        context=_features("btag"),
+        time_gap_boundaries=TIME_GAP_BOUNDARIES,
+        splits={split: (config.day_start(first), config.day_start(end)) for split, (first, end) in days.items()},
+        utc_offset=UTC_OFFSET,
+        about=ABOUT)
+
+
+def _features(*names: str) -> tuple[Feature, ...]:
+    return tuple(Feature(name, name) for name in names)

@@ -1,0 +1,94 @@
+"""The files a run leaves in its work folder, and the row it adds to `results.jsonl` (DESIGN section 6)."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from typing import Any
+
+import tensorflow as tf
+
+import lcn_tf
+from experiments.flags import Experiment
+from experiments.inputs import PreparedData
+from lcn_tf.training import results
+
+_MAY_CHANGE = {"workdir"}  # a continued run may be named differently, nothing else
+
+
+def name_of(experiment: Experiment) -> str:
+    """What a run is called in tables and default folders: its components, LAP with its sizes."""
+    model = experiment.groups["model"]
+    long_term = model.long_term
+    if long_term == "lap":
+        config = experiment.components[("long_term", "lap")]
+        sizes = ("-" if size is None else str(size) for size in (config.msa_top_k, config.fsa_top_k))
+        long_term = f"lap-{'-'.join(sizes)}"
+    active = [name for name in model.objectives if experiment.components[("objectives", name)].weight]
+    return "_".join([long_term, *active])
+
+
+def workdir_of(experiment: Experiment) -> str:
+    """`--workdir`, or a folder in `runs/` named after the model, the data set, the seed and the settings."""
+    if experiment.run.workdir:
+        return experiment.run.workdir
+    digest = results.config_hash({**experiment.settings(), "input": str(experiment.run.input_dir)})[:8]
+    seed = experiment.groups["train"].seed
+    return os.path.join("runs", f"{name_of(experiment)}-{experiment.run.dataset}-seed{seed}-{digest}")
+
+
+def open_workdir(workdir: str, experiment: Experiment) -> None:
+    """Creates the folder and its `flags.cfg`, or checks that the run found there is the same one.
+
+    Raises:
+      PermissionError, NotADirectoryError: the folder cannot be written.
+      ValueError: it holds a run with other flags; the message lists them.
+    """
+    path = os.path.join(workdir, "flags.cfg")
+    lines = experiment.assignments()
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            before = dict(line[2:].rstrip("\n").split("=", 1) for line in file if line.startswith("--"))
+        now = dict(line[2:].split("=", 1) for line in lines)
+        names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+        changed = [f"--{name}: {before.get(name)} before, {now.get(name)} now" for name in names
+                   if name not in _MAY_CHANGE]
+        if changed:
+            raise ValueError(f"{workdir} holds a run with other flags ({'; '.join(changed)}); "
+                             "choose another --workdir or remove this one")
+        return
+    try:
+        os.makedirs(workdir, exist_ok=True)
+        results.write_text(path, "\n".join(["# python -m experiments.run --flagfile=<this file>", *lines, ""]))
+    except OSError as error:
+        raise PermissionError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
+
+
+def write(workdir: str, experiment: Experiment, data: PreparedData, metrics: dict[str, Any]) -> None:
+    """Writes `metrics.json` and appends the run to `results.jsonl`."""
+    results.write_json(os.path.join(workdir, "metrics.json"), metrics)
+    settings = experiment.settings()
+    row = {
+        "name": name_of(experiment),
+        "config_hash": results.config_hash(settings),
+        "config": settings,
+        "seed": experiment.groups["train"].seed,
+        "commit": _commit(),
+        "data_fingerprint": data.facts.get("fingerprint"),
+        "versions": {"lcn_tf": lcn_tf.__version__, "tensorflow": tf.__version__, "python": platform.python_version()},
+        "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(),
+                     "gpus": len(tf.config.list_physical_devices("GPU"))},
+        **metrics,
+    }
+    results.append_json_line(os.path.join(workdir, "results.jsonl"), row)
+
+
+def _commit() -> str | None:
+    """The checkout's commit, None outside one."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    try:
+        done = subprocess.run(["git", "-C", folder, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None

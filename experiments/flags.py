@@ -1,0 +1,172 @@
+"""The flags of an experiment: one group per configuration dataclass, presets per data set, and bare cfg names.
+
+`--lap.msa_top_k`, `--crp.weight`, `--train.epochs` ... come from the dataclasses; nothing is listed twice. A data set's
+preset (`configs/data/*.cfg`) is read before everything else, so that flag files and the command line win over it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import os
+import sys
+from typing import Any
+
+from absl import flags
+
+from data_prep import dataclass_flags
+from data_prep.config import PreparationConfig
+from data_prep.registry import DATASETS
+from data_prep.taobao.generator_config import GeneratorConfig
+from lcn_tf.data.pipeline import DataConfig
+from lcn_tf.embeddings import EmbeddingConfig
+from lcn_tf.models import registry
+from lcn_tf.training import StrategyConfig, TrainConfig
+
+FLAGS = flags.FLAGS
+CONFIGS = importlib.resources.files("experiments") / "configs"
+
+_GROUPS: dict[str, type] = {
+    "data": DataConfig,
+    "embeddings": EmbeddingConfig,
+    "generator": GeneratorConfig,
+    "model": registry.ModelConfig,
+    "prep": PreparationConfig,
+    "strategy": StrategyConfig,
+    "train": TrainConfig,
+    **{name: entry.config_class for name, entry in DATASETS.items()},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """What to run on, and where to."""
+
+    dataset: str = dataclasses.field(default="taobao", metadata={"help": f"one of: {', '.join(DATASETS)}"})
+    input_dir: str | None = dataclasses.field(
+        default=None, metadata={"help": "raw files of the data set; without it, Taobao logs are generated"})
+    data_dir: str | None = dataclasses.field(
+        default=None, metadata={"help": "prepared data, made from input_dir if missing; default: a folder in data/"})
+    workdir: str | None = dataclasses.field(
+        default=None, metadata={"help": "outputs; the same command continues a killed run; default: a folder in runs/"})
+
+    def __post_init__(self):
+        if self.dataset not in DATASETS:
+            raise ValueError(f"dataset={self.dataset!r} is not known; known: {', '.join(DATASETS)}")
+        if self.dataset != "taobao" and not (self.input_dir or self.data_dir):
+            raise ValueError(f"dataset={self.dataset} needs --input_dir (raw files) or --data_dir (prepared)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Every configuration of a run.
+
+    Attributes:
+      run: paths and data set.
+      groups: prefix -> configuration.
+      components: (kind, name) -> configuration of every model component in use.
+    """
+
+    run: RunConfig
+    groups: dict[str, Any]
+    components: dict[tuple[str, str], Any]
+
+    def assignments(self) -> list[str]:
+        """Lines of a flag file that runs this experiment again."""
+        lines = dataclass_flags.assignments("", self.run)
+        for prefix, config in self.groups.items():
+            lines += dataclass_flags.assignments(prefix, config)
+        for (kind, name), config in self.components.items():
+            lines += dataclass_flags.assignments(prefix_of(kind, name), config)
+        return lines
+
+    def settings(self) -> dict[str, Any]:
+        """Flag -> text of everything that decides the result: all but paths and the seed."""
+        paths = {"input_dir", "data_dir", "workdir", "train.seed"}
+        pairs = (line[2:].split("=", 1) for line in self.assignments())
+        return {name: value for name, value in pairs if name not in paths}
+
+
+def define() -> None:
+    """Defines every flag."""
+    dataclass_flags.define("", RunConfig)
+    for prefix, config_class in _GROUPS.items():
+        dataclass_flags.define(prefix, config_class)
+    for kind in registry.KINDS:
+        for name in registry.components(kind):
+            config_class = registry.component(kind, name).Config
+            if dataclasses.fields(config_class):
+                dataclass_flags.define(prefix_of(kind, name), config_class)
+
+
+def prefix_of(kind: str, name: str) -> str:
+    """Flag prefix of a component: its name, and `tower` for the paper's tower."""
+    return "tower" if (kind, name) == ("towers", "mlp") else name
+
+
+def read() -> Experiment:
+    """The experiment of the parsed flags.
+
+    Raises:
+      ValueError: values that a configuration refuses; the message names the flag.
+    """
+    groups = {prefix: dataclass_flags.read(prefix, config_class) for prefix, config_class in _GROUPS.items()}
+    components = {(kind, name): dataclass_flags.read(prefix_of(kind, name), registry.component(kind, name).Config)
+                  for kind, name in groups["model"].parts}
+    return Experiment(dataclass_flags.read("", RunConfig), groups, components)
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Parses a command line with bare cfg names and the preset of its data set; returns the other arguments.
+
+    Raises:
+      flags.Error: an unknown flag or value.
+      FileNotFoundError: a flag file that is neither a path nor a name in `experiments/configs`.
+    """
+    argv = [argv[0], *(_resolve(argument) for argument in _joined(argv[1:]))]
+    FLAGS(argv)
+    run = dataclass_flags.read("", RunConfig)
+    generated = run.dataset == "taobao" and not (run.input_dir or run.data_dir)
+    preset = find_config(os.path.join("data", f"{'generated' if generated else run.dataset}.cfg"))
+    FLAGS.unparse_flags()
+    for name in FLAGS:
+        FLAGS[name].unparse()
+    return FLAGS([argv[0], f"--flagfile={preset}", *argv[1:]])
+
+
+def find_config(name: str) -> str:
+    """Path of a flag file: as given if it exists, else from `experiments/configs`.
+
+    Raises:
+      FileNotFoundError: neither exists; the message lists the known names.
+    """
+    if os.path.exists(name):
+        return name
+    known = CONFIGS / name
+    if known.is_file():
+        return str(known)
+    names = sorted(entry.name for entry in CONFIGS.iterdir() if entry.name.endswith(".cfg"))
+    raise FileNotFoundError(f"--flagfile={name}: no such file, and not one of experiments/configs: {', '.join(names)}")
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """`--flagfile name` as `--flagfile=name`."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in ("--flagfile", "-flagfile"):
+            joined[-1] = f"--flagfile={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _resolve(argument: str) -> str:
+    name, separator, value = argument.partition("=")
+    if separator and name.lstrip("-") == "flagfile":
+        return f"--flagfile={find_config(value)}"
+    return argument
+
+
+def fail(error: Exception) -> None:
+    """Ends the program with a message instead of a traceback."""
+    sys.exit(f"error: {error}")

@@ -1,0 +1,73 @@
+"""Finds the prepared data of an experiment, and prepares (or generates) it when it is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+from data_prep import accounting
+from data_prep.registry import DATASETS
+from data_prep.taobao import generator
+from experiments.flags import Experiment
+from lcn_tf.training import results
+
+TRUE_PROBABILITY = "true_probability.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedData:
+    """Where an experiment's data is.
+
+    Attributes:
+      data_dir: the prepared data set.
+      true_probability: file with the click probability that generated the labels, or None for real data.
+      facts: what `preparation.json` says, {} for records that were not prepared here.
+    """
+
+    data_dir: str
+    true_probability: str | None
+    facts: dict[str, Any]
+
+
+def prepared_data(experiment: Experiment) -> PreparedData:
+    """Reuses or makes the prepared data set of an experiment and prints its row accounting.
+
+    Raises:
+      data_prep.errors.InputError: raw files that cannot be used; the message names file, line or field, and value.
+      FileNotFoundError: `data_dir` is given without `input_dir`, but holds no prepared data.
+    """
+    run, groups = experiment.run, experiment.groups
+    lengths = {"short_length": groups["data"].short_length, "lifelong_length": groups["data"].lifelong_length}
+    preparation = dataclasses.replace(groups["prep"], **lengths)
+    input_dir = run.input_dir
+    if not (input_dir or run.data_dir):
+        input_dir = _generated_logs(groups["generator"])
+    data_dir = run.data_dir
+    if not data_dir:
+        settings = {"input": os.path.abspath(input_dir), "preparation": dataclasses.asdict(preparation),
+                    "dataset": dataclasses.asdict(groups[run.dataset])}
+        data_dir = os.path.join("data", f"{run.dataset}-{results.config_hash(settings)}")
+    if not os.path.exists(os.path.join(data_dir, "schema.json")):
+        if not input_dir:
+            raise FileNotFoundError(f"--data_dir={data_dir} holds no prepared data set (no schema.json); "
+                                    "give --input_dir too to prepare it")
+        print(f"Preparing {run.dataset} from {input_dir} into {data_dir}", flush=True)
+        DATASETS[run.dataset].prepare(input_dir, data_dir, groups[run.dataset], preparation)
+    facts = {}
+    if os.path.exists(os.path.join(data_dir, "preparation.json")):
+        with open(os.path.join(data_dir, "preparation.json"), encoding="utf-8") as file:
+            facts = json.load(file)
+        print(accounting.format_table(facts["rows"]), flush=True)
+    oracle = os.path.join(input_dir or "", TRUE_PROBABILITY)
+    return PreparedData(data_dir, oracle if input_dir and os.path.exists(oracle) else None, facts)
+
+
+def _generated_logs(config: generator.GeneratorConfig) -> str:
+    """The folder of the logs of a generator configuration, generated if missing."""
+    folder = os.path.join("data", f"generated-{results.config_hash(dataclasses.asdict(config))}")
+    if not os.path.exists(os.path.join(folder, TRUE_PROBABILITY)):
+        print(f"Generating Taobao-format logs of {config.num_users:,} users in {folder}", flush=True)
+        generator.generate(folder, config)
+    return folder

@@ -1,0 +1,91 @@
+"""The main job: logs -> records -> trained, measured and exported model.
+
+    python -m experiments.run --flagfile=lcn_200_50.cfg [--dataset=... --input_dir=...] [--workdir=...]
+
+The same command continues a killed run. `--helpfull` lists every flag.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+from absl import app
+from absl import flags as absl_flags
+
+import lcn_tf  # noqa: F401  (chooses Keras 2 before TensorFlow is loaded)
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import tensorflow as tf
+
+from experiments import artifacts, flags, inputs, reference_points, summary
+from lcn_tf.data import pipeline
+from lcn_tf.data.records import RecordError
+from lcn_tf.models import build_model
+from lcn_tf.serving import VerificationError, export_model, verify_export
+from lcn_tf.training import compile_model, create_strategy, predict, train
+
+_EXPECTED_ERRORS = (ValueError, RecordError, FileNotFoundError, PermissionError, NotADirectoryError,
+                    FloatingPointError, VerificationError)
+
+
+def run(experiment: flags.Experiment) -> dict[str, Any]:
+    """Runs an experiment and returns what it writes to `metrics.json`."""
+    started = time.time()
+    groups, workdir = experiment.groups, artifacts.workdir_of(experiment)
+    artifacts.open_workdir(workdir, experiment)
+    strategy = create_strategy(groups["strategy"])
+    if groups["train"].deterministic:
+        tf.config.experimental.enable_op_determinism()
+    tf.keras.utils.set_random_seed(groups["train"].seed)
+    data = inputs.prepared_data(experiment)
+    files = pipeline.RecordFiles.open(data.data_dir)
+    with strategy.scope():
+        model = build_model(files.schema, groups["data"].lengths, groups["model"], experiment.components,
+                            groups["embeddings"], groups["train"].seed)
+        compile_model(model, groups["train"])
+    trained = train(model, files, groups["data"], groups["train"], workdir, verbose=1 if sys.stdout.isatty() else 2)
+    table = {}
+    for split in ("validation", "test"):
+        rows = predict(model, pipeline.read(files, split, groups["data"], groups["train"].batch_size))
+        click_rate, popularity = reference_points.item_popularity(files, split, rows)
+        table[split] = {"model": rows.metrics(), "item popularity": popularity,
+                        "base rate": reference_points.base_rate(click_rate, rows)}
+        if data.true_probability:
+            table[split]["oracle"] = reference_points.oracle(data.true_probability, rows)
+    export = export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])
+    metrics = {"metrics": table, "best_epoch": trained.best_epoch, "epochs": len(trained.history),
+               "parameters": model.count_params(), "seconds": time.time() - started}
+    artifacts.write(workdir, experiment, data, metrics)
+    print(summary.format_table(artifacts.name_of(experiment), table), flush=True)
+    print(f"Best epoch {trained.best_epoch} of {len(trained.history)}; {metrics['seconds']:.0f} s. Outputs: {workdir}")
+    print(f"SavedModel: {export}", flush=True)
+    report = verify_export(export)
+    print(f"verified: {report.candidates} candidates of {report.requests} requests scored in a clean process without "
+          f"lcn_tf; largest difference {report.max_difference:.1e}")
+    return metrics
+
+
+def main(argv: list[str]) -> None:
+    """Runs the experiment of the flags; bad input ends in one line that says what is wrong."""
+    if len(argv) > 1:
+        sys.exit(f"error: unexpected arguments {argv[1:]}")
+    try:
+        run(flags.read())
+    except _EXPECTED_ERRORS as error:
+        sys.exit(f"error: {error}")
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return flags.parse(argv)
+    except (absl_flags.Error, FileNotFoundError, ValueError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    flags.define()
+    app.run(main, flags_parser=_parse)

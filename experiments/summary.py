@@ -1,0 +1,29 @@
+"""The table a run ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_COLUMNS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"), ("calibration", "calibration_ratio"))
+
+
+def format_table(name: str, table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Split -> row -> metrics as text; `model` is shown under its name, with its share of the oracle's AUC if known."""
+    header = f"{'split':<12}{'':<20}" + "".join(f"{title:>13}" for title, _ in _COLUMNS)
+    lines = [header, "-" * len(header)]
+    for split, rows in table.items():
+        for row, metrics in rows.items():
+            values = "".join(f"{metrics[key]:>13.4f}" for _, key in _COLUMNS)
+            lines.append(f"{split:<12}{name if row == 'model' else row:<20}{values}")
+        facts = rows["model"]
+        lines.append(f"{'':<12}{facts['impressions']:,.0f} impressions, click rate {facts['click_rate']:.4f}, "
+                     f"GAUC over {facts['gauc_impression_coverage']:.0%} of them")
+        if "oracle" in rows:
+            share = attainable_share(facts["auc"], rows["oracle"]["auc"])
+            lines.append(f"{'':<12}share of the attainable AUC (AUC - 0.5) / (oracle AUC - 0.5): {share:.3f}")
+    return "\n".join(lines)
+
+
+def attainable_share(auc: float, oracle_auc: float) -> float:
+    """`(AUC - 0.5) / (oracle AUC - 0.5)`."""
+    return (auc - 0.5) / (oracle_auc - 0.5)

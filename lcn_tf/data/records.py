@@ -1,0 +1,97 @@
+"""Request groups as `tf.train.Example`: encoding, vectorised parsing, and naming what is wrong with a file.
+
+Shape letters: G records, N impressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from lcn_tf.schema import FeatureSchema
+
+
+class RecordError(ValueError):
+    """A record file that cannot be read as request groups of the schema; the message names file and field."""
+
+
+def encode(schema: FeatureSchema, group: Mapping[str, Sequence[int]]) -> bytes:
+    """Serializes one request group.
+
+    Args:
+      schema: the data contract.
+      group: every name of `schema.record_names` -> its integers.
+
+    Raises:
+      KeyError: a feature of the schema is missing from the group.
+    """
+    features = {name: tf.train.Feature(int64_list=tf.train.Int64List(value=group[name]))
+                for name in schema.record_names}
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+
+
+def parse(schema: FeatureSchema, serialized: tf.Tensor) -> dict[str, tf.Tensor | tf.RaggedTensor]:
+    """Parses records `[G]` in one vectorised operation.
+
+    Returns:
+      Names of `schema.record_names` -> int64: `[G]` for user features, ragged `[G, n]` for all others.
+    """
+    users = set(schema.user_names)
+    spec = {
+        name: tf.io.FixedLenFeature([], tf.int64) if name in users else
+        tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
+        for name in schema.record_names
+    }
+    return tf.io.parse_example(serialized, spec)
+
+
+def count_impressions(serialized: tf.Tensor) -> tf.Tensor:
+    """Number of candidates `[G]` int64 of each record."""
+    spec = {"label": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)}
+    return tf.io.parse_example(serialized, spec)["label"].row_lengths()
+
+
+def check_first_record(schema: FeatureSchema, path: str) -> None:
+    """Compares a file's first record with the schema; an empty file passes.
+
+    Raises:
+      RecordError: unreadable, not an Example, a feature missing, of another type, or of an impossible length.
+    """
+    try:
+        serialized = next(iter(tf.data.TFRecordDataset(path).take(1)), None)
+    except tf.errors.OpError as error:
+        raise RecordError(f"{path}: {error.message}") from error
+    if serialized is None:
+        return
+    try:
+        features = tf.train.Example.FromString(serialized.numpy()).features.feature
+    except Exception as error:
+        raise RecordError(f"{path}: the first record is not a tf.train.Example ({error})") from error
+    missing = [name for name in schema.record_names if name not in features]
+    if missing:
+        raise RecordError(f"{path}: records of another schema: {schema.name!r} needs the features {missing}; "
+                          f"the file has {sorted(features)}")
+    for name in schema.record_names:
+        kind = features[name].WhichOneof("kind")
+        if kind not in (None, "int64_list"):
+            raise RecordError(f"{path}: feature {name!r} is a {kind}, expected an int64_list")
+    candidates = len(features["label"].int64_list.value)
+    for names, expected in ((schema.user_names, 1), (schema.impression_names, candidates)):
+        for name in names:
+            found = len(features[name].int64_list.value)
+            if found != expected:
+                raise RecordError(
+                    f"{path}: feature {name!r} has {found} values in the first record, expected {expected}")
+
+
+def describe_damage(paths: Sequence[str]) -> str:
+    """Reads the files to the end and says which one is damaged, after which record."""
+    for path in paths:
+        records = 0
+        try:
+            for _ in tf.data.TFRecordDataset(path):
+                records += 1
+        except tf.errors.OpError as error:
+            return f"{path}: damaged after record {records}: {error.message}"
+    return ""

@@ -1,0 +1,150 @@
+"""Turns the ids of a batch into vectors, feature by feature as the schema says.
+
+Shape letters: B requests, C candidates, L events, K selected events, D item width, D_c context width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from lcn_tf.embeddings.tables import EmbeddingConfig, EmbeddingTables
+from lcn_tf.schema import FIRST_ID, TIME_GAP, FeatureSchema
+
+LIFELONG = "lifelong_source"
+
+Batch = Mapping[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddedHistory:
+    """One history of a batch, as candidates see it.
+
+    Attributes:
+      items: item embeddings `[B, L, D]`; positions outside the mask hold arbitrary values.
+      mask: `[B, C, L]` bool, True where the candidate may see the event.
+      search: None, or the pair of candidates `[B, C, D]` and events `[B, L, D]` from the separate tables that only an
+        auxiliary objective trains (SPEC A-3).
+    """
+
+    items: tf.Tensor
+    mask: tf.Tensor
+    search: tuple[tf.Tensor, tf.Tensor] | None
+    _embedder: FeatureEmbedder
+    _batch: Batch
+    _name: str
+
+    def select(self, indices: tf.Tensor) -> tf.Tensor:
+        """Item and context embeddings of chosen events, looked up by id.
+
+        Args:
+          indices: `[B, C, K]` integer positions in the history.
+
+        Returns:
+          `[B, C, K, D + D_c]`.
+        """
+        def chosen(field):
+            return tf.gather(self._batch[f"{self._name}_{field}"], indices, batch_dims=1)  # [B, C, K]
+
+        schema = self._embedder.schema
+        items = self._embedder.items({feature.name: chosen(feature.name) for feature in schema.item})
+        parts = [items, *(self._embedder.tables(feature.table, chosen(feature.name)) for feature in schema.context)]
+        if schema.time_gap_boundaries:
+            gap = self._batch["timestamp"][:, :, tf.newaxis] - chosen("timestamp")
+            parts.append(self._embedder.tables(TIME_GAP, time_gap_ids(gap, schema.time_gap_boundaries)))
+        return tf.concat(parts, -1)
+
+    def context(self) -> tf.Tensor:
+        """Context embeddings `[B, L, D_c]` of every event, the time gap taken from the request's first candidate.
+
+        Right for all candidates only where they are of one moment, see `same_moment`.
+        """
+        batch, schema = self._batch, self._embedder.schema
+        parts = [self._embedder.tables(feature.table, batch[f"{self._name}_{feature.name}"])
+                 for feature in schema.context]
+        if schema.time_gap_boundaries:
+            gap = batch["timestamp"][:, :1] - batch[f"{self._name}_timestamp"]  # [B, L]
+            parts.append(self._embedder.tables(TIME_GAP, time_gap_ids(gap, schema.time_gap_boundaries)))
+        return tf.concat(parts, -1) if parts else self.items[..., :0]
+
+    def same_moment(self) -> tf.Tensor:
+        """Scalar bool: all candidates of each request have the timestamp of its first one."""
+        timestamp = self._batch["timestamp"]
+        return tf.reduce_all(tf.equal(timestamp, timestamp[:, :1]) | ~self._batch["candidate_mask"])
+
+    def events(self) -> tf.Tensor:
+        """Item and context embeddings of every event for every candidate, `[B, C, L, D + D_c]` (large)."""
+        shape = tf.shape(self.mask)
+        return self.select(tf.broadcast_to(tf.range(shape[2]), shape))
+
+
+class FeatureEmbedder(tf.keras.layers.Layer):
+    """All lookups of a model.
+
+    Args:
+      schema: features and tables.
+      lengths: history name -> number of events a candidate sees.
+      config: width and initialisation of the tables.
+      search_tables: whether to keep a second set of item tables for searching the lifelong history.
+    """
+
+    def __init__(self, schema: FeatureSchema, lengths: Mapping[str, int], config: EmbeddingConfig,
+                 search_tables: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.schema = schema
+        self.lengths = dict(lengths)
+        self.tables = EmbeddingTables(schema.tables, config, name="tables")
+        item_rows = {feature.table: schema.tables[feature.table] for feature in schema.item}
+        self.search_tables = EmbeddingTables(item_rows, config, name="search_tables") if search_tables else None
+
+    @property
+    def item_width(self) -> int:
+        """D."""
+        return len(self.schema.item) * self.tables.config.embedding_dim
+
+    def items(self, ids: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Item embeddings of ids given per item feature, each `[...]`: `[..., D]`."""
+        return tf.concat([self.tables(feature.table, ids[feature.name]) for feature in self.schema.item], -1)
+
+    def search_items(self, ids: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Like `items`, from the separate search tables where there are any."""
+        tables = self.tables if self.search_tables is None else self.search_tables
+        return tf.concat([tables(feature.table, ids[feature.name]) for feature in self.schema.item], -1)
+
+    def user(self, batch: Batch) -> tf.Tensor:
+        """User features concatenated, `[B, number of features * embedding_dim]`."""
+        return tf.concat([self.tables(feature.table, batch[feature.name]) for feature in self.schema.user], -1)
+
+    def candidate(self, batch: Batch) -> tf.Tensor:
+        """Item embeddings of the candidates, `[B, C, D]`."""
+        return self.items(batch)
+
+    def candidate_side(self, batch: Batch) -> list[tf.Tensor]:
+        """Candidate-only and request features, each `[B, C, embedding_dim]`."""
+        features = (*self.schema.candidate, *self.schema.request)
+        return [self.tables(feature.table, batch[feature.name]) for feature in features]
+
+    def history(self, batch: Batch, name: str) -> EmbeddedHistory:
+        """A history with its items looked up once per request and the mask of what each candidate may see."""
+        ids = {feature.name: batch[f"{name}_{feature.name}"] for feature in self.schema.item}
+        search = None
+        if self.search_tables is not None and name == LIFELONG:  # trained by the objective alone, not by the clicks
+            search = (tf.stop_gradient(self.search_items(batch)), tf.stop_gradient(self.search_items(ids)))
+        mask = visible_events(batch, name, self.lengths[name])
+        return EmbeddedHistory(self.items(ids), mask, search, self, batch, name)
+
+
+def visible_events(batch: Batch, name: str, length: int) -> tf.Tensor:
+    """Mask `[B, C, L]` bool: real events at positions `offset ... offset + length - 1` of the history."""
+    mask = batch[f"{name}_mask"][:, tf.newaxis, :]  # [B, 1, L]
+    offset = batch[f"{name}_offset"][:, :, tf.newaxis]  # [B, C, 1]
+    position = tf.range(tf.shape(mask, offset.dtype)[2])
+    return mask & (position >= offset) & (position < offset + length)
+
+
+def time_gap_ids(gap: tf.Tensor, boundaries: tuple[int, ...]) -> tf.Tensor:
+    """Bucket ids (int64, `FIRST_ID` upwards) of gaps in seconds (int64, any shape)."""
+    bucket = tf.searchsorted(tf.constant(boundaries, tf.int64), tf.reshape(gap, [-1]), side="right", out_type=tf.int64)
+    return tf.reshape(bucket, tf.shape(gap)) + FIRST_ID

@@ -1,0 +1,1 @@
+"""Output heads: from the tower's hidden vector to logits."""

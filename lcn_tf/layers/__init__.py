@@ -1,0 +1,34 @@
+"""Attention, contrastive and masking layers, usable alone in any Keras model."""
+
+from lcn_tf.layers.crp import ItemHistory, contrastive_loss, crp_loss, inbatch_loss
+from lcn_tf.layers.csa import CSA
+from lcn_tf.layers.folded_attention import FoldedProjections
+from lcn_tf.layers.fsa import FSA
+from lcn_tf.layers.lap import LAP
+from lcn_tf.layers.masking import MASKED_SCORE, expand_mask, gather_events, mask_scores, masked_softmax, masked_top_k
+from lcn_tf.layers.msa import MSA
+from lcn_tf.layers.pair_sampling import sample_negative_pairs, sample_positions
+from lcn_tf.layers.stateless_dropout import StatelessDropout
+from lcn_tf.layers.target_attention import DINAttention
+
+__all__ = [
+    "CSA",
+    "FSA",
+    "LAP",
+    "MASKED_SCORE",
+    "MSA",
+    "DINAttention",
+    "FoldedProjections",
+    "ItemHistory",
+    "StatelessDropout",
+    "contrastive_loss",
+    "crp_loss",
+    "expand_mask",
+    "gather_events",
+    "inbatch_loss",
+    "mask_scores",
+    "masked_softmax",
+    "masked_top_k",
+    "sample_negative_pairs",
+    "sample_positions",
+]

@@ -1,0 +1,76 @@
+"""Level 1 of the Lifelong Attention Pyramid: Complete-Scope Attention over the whole history.
+
+Shapes: B requests, C candidates, L events, D item width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from lcn_tf.layers.history_layer import HistoryLayer
+from lcn_tf.layers.masking import expand_mask, mask_scores, masked_softmax
+
+CSA_POOLS = ("sum", "mean", "softmax", "abs_norm")
+
+
+@tf.keras.utils.register_keras_serializable("lcn_tf")
+class CSA(HistoryLayer):
+    """Pools every event by its inner product with the candidate; no weights, no softmax.
+
+    Hou et al., KDD 2024 (LCN), section 4.3, eqs 7 and 8: `r_k = <e_k, e_v>` and `IR_CSA = sum_k r_k e_k`. Equal to the
+    history's Gram matrix times the candidate (linear attention). The sum is the printed form; it is cubic in the scale
+    of the embeddings and grows with the length, hence the other pools. All arithmetic is in float32.
+
+    Args:
+      pool: `sum` (printed), `mean` (over the unmasked events), `softmax` (of `r / sqrt(D)`), `abs_norm` (sum divided by
+        `sum |r|`). The pool never changes the ranking of events.
+      scale: divide the scores by `sqrt(D)` (not printed).
+
+    Call arguments:
+      candidate: `[B, C, D]`.
+      history: `[B, L, D]`, most recent first.
+      mask: bool `[B, L]` or `[B, C, L]`, True = real.
+      search: optional pair `[B, C, D']`, `[B, L, D']` of other embeddings of the same candidates and events: scores
+        come from these, what is summed from `history` (SPEC A-3, `crp.tables=separate`).
+
+    Returns:
+      interest: `[B, C, D]` in the compute dtype; zeros for an empty history.
+      scores: float32 `[B, C, L]`; `masking.MASKED_SCORE` at masked positions.
+
+    Raises:
+      ValueError: unknown `pool`, or a mask of the wrong rank.
+    """
+
+    def __init__(self, pool: str = "sum", scale: bool = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        if pool not in CSA_POOLS:
+            raise ValueError(f"csa pool must be one of {CSA_POOLS}, got {pool!r}")
+        self.pool = pool
+        self.scale = scale
+
+    def call(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor,
+             search: tuple[tf.Tensor, tf.Tensor] | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Pools the history; see the class."""
+        history = tf.cast(history, tf.float32)
+        queries, keys = (tf.cast(side, tf.float32) for side in search or (candidate, history))
+        mask = expand_mask(mask)  # [B, 1 or C, L]
+        inverse_root = tf.math.rsqrt(tf.cast(tf.shape(queries)[-1], tf.float32))
+        products = tf.matmul(queries, keys, transpose_b=True)  # [B, C, L]
+        scores = products * inverse_root if self.scale else products
+        if self.pool == "softmax":
+            weights = masked_softmax(products * inverse_root, mask)
+        else:
+            weights = tf.where(mask, scores, 0.0)
+        interest = tf.matmul(weights, history)  # [B, C, D]
+        if self.pool == "mean":
+            valid = tf.reduce_sum(tf.cast(mask, tf.float32), axis=-1, keepdims=True)
+            interest = tf.math.divide_no_nan(interest, valid)
+        elif self.pool == "abs_norm":
+            interest = tf.math.divide_no_nan(interest, tf.reduce_sum(tf.abs(weights), axis=-1, keepdims=True))
+        return tf.cast(interest, self.compute_dtype), mask_scores(scores, mask)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "pool": self.pool, "scale": self.scale}

@@ -1,0 +1,113 @@
+"""Key and value projections of a one-query attention, applied on the query's side.
+
+A candidate is one query, so `<W_Q e_v, W_K x_k> = <W_K^T W_Q e_v, x_k>` and `sum_k a_k W_V x_k = W_V sum_k a_k x_k`:
+projecting the query back and the pooled event forward costs O(D_a E) per candidate instead of O(K D_a E), and nothing
+of size `[B, L, D_a]` is ever built.
+
+Shapes: B requests, C candidates, K events, H heads, E event width (item and context), D_a attention width,
+D_h = D_a / H.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+
+@tf.keras.utils.register_keras_serializable("lcn_tf")
+class FoldedProjections(tf.keras.layers.Layer):
+    """Bias-free `W_K` and `W_V` of a scaled dot-product attention with one query per candidate.
+
+    `events` comes first among the call arguments so that `build` sees the event width under Keras 2 and 3 alike.
+
+    Args:
+      attention_dim: D_a, all heads together.
+      num_heads: H; head h uses columns `h D_h ... (h + 1) D_h - 1` of each kernel.
+
+    Call arguments:
+      events: `[B, C, K, E]`, `[B, 1, K, E]`, or `[B, L, E]` shared by the candidates of a request.
+      queries: projected candidates `[B, C, D_a]`.
+
+    Returns:
+      Attention logits, float32 `[B, C, H, K]`, divided by `sqrt(D_h)`.
+
+    Raises:
+      ValueError: `attention_dim` is not a positive multiple of `num_heads`.
+    """
+
+    def __init__(self, attention_dim: int, num_heads: int = 1, **kwargs: Any):
+        super().__init__(**kwargs)
+        if num_heads < 1 or attention_dim < 1 or attention_dim % num_heads:
+            raise ValueError("attention_dim must be a positive multiple of num_heads, got "
+                             f"attention_dim={attention_dim} and num_heads={num_heads}")
+        self.attention_dim = attention_dim
+        self.num_heads = num_heads
+        self.head_dim = attention_dim // num_heads
+
+    def build(self, input_shape: Any) -> None:
+        """Creates `key_kernel` and `value_kernel`, both `[E, D_a]`, Glorot-uniform."""
+        self.event_width = int(input_shape[-1])
+        shape = (self.event_width, self.attention_dim)
+        self.key_kernel = self.add_weight(name="key_kernel", shape=shape, initializer="glorot_uniform")
+        self.value_kernel = self.add_weight(name="value_kernel", shape=shape, initializer="glorot_uniform")
+        self.built = True
+
+    def call(self, events: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
+        """Attention logits; see the class."""
+        queries = tf.cast(queries, self.compute_dtype)
+        queries = tf.reshape(queries, [*_leading(queries), self.num_heads, self.head_dim])  # [B, C, H, D_h]
+        folded = tf.einsum("bchd,ehd->bche", queries, self._per_head(self.key_kernel))  # [B, C, H, E]
+        folded = tf.cast(folded, tf.float32) / math.sqrt(self.head_dim)
+        events = tf.cast(events, tf.float32)
+        if events.shape.rank == 4:
+            return tf.matmul(folded, events, transpose_b=True)  # [B, C, H, K]
+        return _over_heads_and_candidates(folded, lambda rows: tf.matmul(rows, events, transpose_b=True))
+
+    def pool(self, weights: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
+        """Sums projected events.
+
+        Args:
+          weights: float32 `[B, C, H, K]`, 0 at masked events.
+          events: as in `call`.
+
+        Returns:
+          `[B, C, D_a]` in the compute dtype: `concat_h(W_V^h sum_k weights_{h, k} x_k)`.
+        """
+        events = tf.cast(events, tf.float32)
+        if events.shape.rank == 4:
+            pooled = tf.matmul(weights, events)  # [B, C, H, E]
+        else:
+            pooled = _over_heads_and_candidates(weights, lambda rows: tf.matmul(rows, events))
+        pooled = tf.cast(pooled, self.compute_dtype)
+        values = tf.einsum("bche,ehd->bchd", pooled, self._per_head(self.value_kernel))  # [B, C, H, D_h]
+        return tf.reshape(values, [*_leading(values), self.attention_dim])  # [B, C, D_a]
+
+    def values(self, events: tf.Tensor) -> tf.Tensor:
+        """Projected values of every event, `[B, C or 1, K, D_a]`; only for readings that need each item."""
+        if events.shape.rank == 3:
+            events = events[:, tf.newaxis]
+        return tf.tensordot(tf.cast(events, self.compute_dtype), tf.cast(self.value_kernel, self.compute_dtype), 1)
+
+    def _per_head(self, kernel: Any) -> tf.Tensor:
+        return tf.reshape(tf.cast(kernel, self.compute_dtype), [-1, self.num_heads, self.head_dim])  # [E, H, D_h]
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "attention_dim": self.attention_dim, "num_heads": self.num_heads}
+
+
+def _leading(tensor: tf.Tensor) -> list[Any]:
+    """The sizes B and C, static where known."""
+    dynamic = tf.shape(tensor)
+    return [tensor.shape[axis] if tensor.shape[axis] is not None else dynamic[axis] for axis in (0, 1)]
+
+
+def _over_heads_and_candidates(rows: tf.Tensor, product: Any) -> tf.Tensor:
+    """Applies a `[B, N, x] -> [B, N, y]` product to `[B, C, H, x]` with the axes C and H flattened into N."""
+    batch, candidates = _leading(rows)
+    heads, width = rows.shape[2], rows.shape[3] if rows.shape[3] is not None else tf.shape(rows)[3]
+    result = product(tf.reshape(rows, [batch, candidates * heads, width]))  # [B, C H, y]
+    width = result.shape[-1] if result.shape[-1] is not None else tf.shape(result)[-1]
+    return tf.reshape(result, [batch, candidates, heads, width])

@@ -1,0 +1,267 @@
+"""The Lifelong Attention Pyramid: three levels of target attention over ever fewer events.
+
+Shapes: B requests, C candidates, L events, K events a level keeps, D item width, D_c context width, E = D + D_c,
+D_a attention width, H heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from lcn_tf.layers.csa import CSA
+from lcn_tf.layers.fsa import FSA
+from lcn_tf.layers.history_layer import HistoryLayer
+from lcn_tf.layers.masking import expand_mask, gather_events, mask_scores, masked_softmax, masked_top_k, top_k_mask
+from lcn_tf.layers.msa import MSA, SharedMSA, attention_weights
+
+LAP_INTEGRATIONS = ("concat", "last", "sum")
+
+Select = Callable[[tf.Tensor], tf.Tensor]
+Search = tuple[tf.Tensor, tf.Tensor]
+
+
+@tf.keras.utils.register_keras_serializable("lcn_tf")
+class LAP(HistoryLayer):
+    """CSA over all events, MSA over CSA's `msa_top_k` best, FSA over MSA's `fsa_top_k` best.
+
+    Hou et al., KDD 2024 (LCN), section 4.3, eqs 7 to 13. The output concatenates the levels' interests, so that events
+    outside the top-k still receive gradient through CSA. With `integration="last"` only the last level's interest
+    remains; MSA's projections then get no gradient at all, unless `share_msa_fsa` makes MSA rank by FSA's projections.
+    Where several candidates share one context the levels attend to the whole history under a mask of the kept events
+    instead of gathering them: the same values at a fraction of the memory traffic.
+
+    Args:
+      msa_top_k: events CSA passes to MSA; None omits MSA.
+      fsa_top_k: events FSA sees; None omits FSA.
+      csa_pool, csa_scale: see `CSA`.
+      msa_norm: see `MSA`.
+      attention_dim: D_a of MSA and FSA.
+      num_heads, ffn_dim, fsa_pool, fsa_residual, fsa_layer_norm, fsa_dropout: see `FSA`.
+      integration: `concat` (printed), `last`, or `sum` (needs D = D_a; not in the paper).
+      share_msa_fsa: MSA has no weights of its own: it ranks and pools by the mean over heads of FSA's logits and
+        projects by FSA's values (not in the paper; as TWIN shares its two stages).
+      seed: seed of FSA's dropout.
+
+    Call arguments:
+      candidate: `[B, C, D]`.
+      history: item embeddings `[B, L, D]`, most recent first.
+      context: context embeddings `[B, L, D_c]` or `[B, C, L, D_c]`, or None.
+      mask: bool `[B, L]` or `[B, C, L]`, True = real.
+      select: optional callable (pass it by keyword) from indices `[B, C, K]` to events `[B, C, K, E]`, used instead of
+        gathering from `history` and `context`: it may look the rows up by id and derive context for these events only.
+      search: optional pair of candidates and events for CSA's scores, see `CSA`.
+      training: whether FSA's dropout is active.
+
+    Returns:
+      interest `[B, C, output_width(D)]`; zeros for an empty history.
+
+    Raises:
+      ValueError: both levels omitted, fewer MSA than FSA events, a top-k below 1, an unknown `integration`, `sum` with
+        unequal widths, `share_msa_fsa` without both levels, or what the levels raise.
+    """
+
+    def __init__(self, msa_top_k: int | None = 200, fsa_top_k: int | None = 50, csa_pool: str = "sum",
+                 csa_scale: bool = False, msa_norm: str = "softmax", attention_dim: int = 64, num_heads: int = 4,
+                 ffn_dim: int | None = None, fsa_pool: str = "query", fsa_residual: bool = False,
+                 fsa_layer_norm: bool = False, fsa_dropout: float = 0.0, integration: str = "concat",
+                 share_msa_fsa: bool = False, seed: int = 0, **kwargs: Any):
+        super().__init__(**kwargs)
+        _check_levels(msa_top_k, fsa_top_k, integration, share_msa_fsa)
+        self.msa_top_k = msa_top_k
+        self.fsa_top_k = fsa_top_k
+        self.csa_pool = csa_pool
+        self.csa_scale = csa_scale
+        self.msa_norm = msa_norm
+        self.attention_dim = attention_dim
+        self.num_heads = num_heads
+        self.ffn_dim = ffn_dim
+        self.fsa_pool = fsa_pool
+        self.fsa_residual = fsa_residual
+        self.fsa_layer_norm = fsa_layer_norm
+        self.fsa_dropout = fsa_dropout
+        self.integration = integration
+        self.share_msa_fsa = share_msa_fsa
+        self.seed = seed
+        self._kept = tuple(top_k for top_k in (msa_top_k, fsa_top_k) if top_k is not None)
+        policy = {"dtype": self.dtype_policy}
+        self.csa = CSA(csa_pool, csa_scale, name="csa", **policy)
+        self.fsa: FSA | None = None
+        if fsa_top_k is not None:
+            self.fsa = FSA(attention_dim, num_heads, ffn_dim, fsa_pool, fsa_residual, fsa_layer_norm, fsa_dropout, seed,
+                           name="fsa", **policy)
+        self.msa: MSA | SharedMSA | None = None
+        if share_msa_fsa and self.fsa is not None:
+            self.msa = SharedMSA(self.fsa, msa_norm)
+        elif msa_top_k is not None:
+            self.msa = MSA(attention_dim, msa_norm, name="msa", **policy)
+
+    def build(self, input_shape: Any) -> None:
+        """Checks the widths; the levels are built by their first call, when the event width is known."""
+        item_width = input_shape[-1]
+        if self.integration == "sum" and item_width != self.attention_dim:
+            raise ValueError(f"integration='sum' needs an item width equal to attention_dim, got {item_width} and "
+                             f"{self.attention_dim}")
+        self.built = True
+
+    def call(self, candidate: tf.Tensor, history: tf.Tensor, context: tf.Tensor | None = None,
+             mask: tf.Tensor | None = None, select: Select | None = None, search: Search | None = None,
+             training: bool | None = None) -> tf.Tensor:
+        """The candidate's lifelong interest; see the class."""
+        if select is None and self._may_attend_in_place(candidate, context):
+            interests = self._run_in_place(candidate, _join(history, context), history, mask, search, training)
+        else:
+            interests, _ = self._run(candidate, history, context, mask, select, search, training)
+        if self.integration == "last":
+            return interests[-1]
+        if self.integration == "sum":
+            return tf.add_n(interests)
+        return tf.concat(interests, axis=-1)
+
+    def explain(self, candidate: tf.Tensor, history: tf.Tensor, context: tf.Tensor | None = None,
+                mask: tf.Tensor | None = None, select: Select | None = None, search: Search | None = None
+                ) -> dict[str, tf.Tensor]:
+        """Which events each level attended to, best first, with the weights; arguments as in `call`.
+
+        Returns:
+          `msa_indices`, `fsa_indices`: int32 `[B, C, K]` positions in the history, -1 in slots left empty.
+          `msa_scores`: float32 `[B, C, K]` pooling weights of MSA; `fsa_scores`: FSA's attention averaged over heads;
+          both 0 in empty slots. K is the level's top-k or, if smaller, L. An omitted level has no keys.
+        """
+        return self._run(candidate, history, context, mask, select, search, False)[1]
+
+    def stage_scores(self, candidate: tf.Tensor, history: tf.Tensor, context: tf.Tensor | None = None,
+                     mask: tf.Tensor | None = None, search: Search | None = None) -> dict[str, tf.Tensor]:
+        """Scores of every level over the *whole* history, for the consistency of stages (LCN Figure 5, TWIN's oracle).
+
+        Returns:
+          Float32 `[B, C, L]` each, `masking.MASKED_SCORE` at masked events: `gsu`, CSA's scores; `mid`, MSA's logits;
+          `final`, the mean over heads of FSA's softmax over the full history. Without MSA there is no `mid`; without
+          FSA, MSA's logits are the `final` scores.
+        """
+        mask = _required(mask)
+        events = _join(history, context)
+        expanded = expand_mask(mask)
+        stages = {"gsu": self.csa(candidate, history, mask=mask, search=search)[1]}
+        if self.msa is not None:
+            name = "mid" if self.fsa is not None else "final"
+            stages[name] = mask_scores(self.msa.attention_logits(candidate, events), expanded)
+        if self.fsa is not None:
+            logits = self.fsa.attention_logits(candidate, events)  # [B, C, H, L]
+            probabilities = masked_softmax(logits, expanded[:, :, tf.newaxis, :])
+            stages["final"] = mask_scores(tf.reduce_mean(probabilities, axis=2), expanded)
+        return stages
+
+    def output_width(self, item_width: int) -> int:
+        """Width of the interest for candidates of width `item_width`."""
+        if self.integration != "concat":
+            return self.attention_dim
+        return item_width + self.attention_dim * len(self._kept)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+        """`[B, C, output_width(D)]` for the candidate's shape `[B, C, D]`."""
+        return (*input_shape[:-1], self.output_width(input_shape[-1]))
+
+    def _run(self, candidate: tf.Tensor, history: tf.Tensor, context: tf.Tensor | None, mask: tf.Tensor | None,
+             select: Select | None, search: Search | None, training: bool | None
+             ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
+        """The cascade: interests of the levels, first to last, and what `explain` reports."""
+        mask = _required(mask)
+        if select is None:
+            select = _gathering(history, context)
+        interest, scores = self.csa(candidate, history, mask=mask, search=search)
+        interests, explanation = [interest], {}
+        indices, kept = masked_top_k(scores, mask, self._kept[0])  # [B, C, K]
+        events = select(indices)  # [B, C, K, E]
+        if self.msa is not None:
+            interest, logits = self.msa(candidate, events, mask=kept)
+            interests.append(interest)
+            explanation["msa_indices"] = tf.where(kept, indices, -1)
+            explanation["msa_scores"] = attention_weights(logits, kept, self.msa_norm)
+            if self.fsa is not None:
+                slots, kept = masked_top_k(logits, kept, self._kept[-1])
+                indices = tf.gather(indices, slots, batch_dims=2)
+                events = gather_events(events, slots)
+        if self.fsa is not None:
+            interest, attention_scores = self.fsa(candidate, events, mask=kept, training=training)
+            interests.append(interest)
+            explanation["fsa_indices"] = tf.where(kept, indices, -1)
+            explanation["fsa_scores"] = tf.reduce_mean(attention_scores, axis=2)
+        return interests, explanation
+
+    def _may_attend_in_place(self, candidate: tf.Tensor, context: tf.Tensor | None) -> bool:
+        """Whether several candidates share one context, so that no event need be copied for each of them."""
+        shared = context is None or context.shape.rank == 3
+        return shared and candidate.shape[1] != 1 and (self.fsa is None or self.fsa.pool == "query")
+
+    def _run_in_place(self, candidate: tf.Tensor, events: tf.Tensor, history: tf.Tensor, mask: tf.Tensor | None,
+                      search: Search | None, training: bool | None) -> list[tf.Tensor]:
+        """The cascade of `_run` over shared events `[B, L, E]`: a level passes a mask on, nothing is gathered."""
+        kept = _required(mask)
+        interest, scores = self.csa(candidate, history, mask=kept, search=search)
+        interests = [interest]
+        kept = top_k_mask(scores, kept, self._kept[0])  # [B, C, L]
+        if self.msa is not None:
+            interest, logits = self.msa(candidate, events, mask=kept)
+            interests.append(interest)
+            if self.fsa is not None:
+                kept = top_k_mask(logits, kept, self._kept[-1])
+        if self.fsa is not None:
+            interests.append(self.fsa(candidate, events, mask=kept, training=training)[0])
+        return interests
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        names = ("msa_top_k", "fsa_top_k", "csa_pool", "csa_scale", "msa_norm", "attention_dim", "num_heads", "ffn_dim",
+                 "fsa_pool", "fsa_residual", "fsa_layer_norm", "fsa_dropout", "integration", "share_msa_fsa", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _check_levels(msa_top_k: int | None, fsa_top_k: int | None, integration: str, share_msa_fsa: bool) -> None:
+    if msa_top_k is None and fsa_top_k is None:
+        raise ValueError("msa_top_k and fsa_top_k are both None: a pyramid of CSA alone is SIM's soft search, use the "
+                         "long-term model sim (SIM Soft)")
+    for name, value in (("msa_top_k", msa_top_k), ("fsa_top_k", fsa_top_k)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1 or None, got {value}")
+    if msa_top_k is not None and fsa_top_k is not None and msa_top_k < fsa_top_k:
+        raise ValueError(f"msa_top_k must be at least fsa_top_k, got msa_top_k={msa_top_k} and fsa_top_k={fsa_top_k}")
+    if integration not in LAP_INTEGRATIONS:
+        raise ValueError(f"integration must be one of {LAP_INTEGRATIONS}, got {integration!r}")
+    if share_msa_fsa and (msa_top_k is None or fsa_top_k is None):
+        raise ValueError(f"share_msa_fsa needs both levels, got msa_top_k={msa_top_k} and fsa_top_k={fsa_top_k}")
+
+
+def _required(mask: tf.Tensor | None) -> tf.Tensor:
+    if mask is None:
+        raise ValueError("mask must be a bool tensor [B, L] or [B, C, L], got None")
+    return tf.convert_to_tensor(mask)
+
+
+def _join(history: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
+    """Items beside their context: `[B, L, E]`, or `[B, C, L, E]` when the context depends on the candidate."""
+    history = tf.convert_to_tensor(history)
+    if context is None:
+        return history
+    context = tf.cast(context, history.dtype)
+    if context.shape.rank == 4:
+        shape = tf.concat([tf.shape(context)[:3], tf.shape(history)[-1:]], axis=0)
+        joined = tf.concat([tf.broadcast_to(history[:, tf.newaxis], shape), context], axis=-1)
+    else:
+        joined = tf.concat([history, context], axis=-1)
+    width = history.shape[-1] + context.shape[-1]
+    return tf.ensure_shape(joined, [None] * (joined.shape.rank - 1) + [width])
+
+
+def _gathering(history: tf.Tensor, context: tf.Tensor | None) -> Select:
+    """The default `select`: gathers items and context of the kept events, then joins them."""
+
+    def select(indices: tf.Tensor) -> tf.Tensor:
+        events = gather_events(history, indices)  # [B, C, K, D]
+        if context is None:
+            return events
+        return tf.concat([events, tf.cast(gather_events(context, indices), events.dtype)], axis=-1)
+
+    return select

@@ -1,0 +1,119 @@
+"""Masked ranking, softmax and gathering: the operations every attention level shares.
+
+Shapes: B requests, C candidates, L events of a history, K kept events, H heads, D width. Masks are bool, True = real,
+and come per history `[B, L]` or per candidate `[B, C, L]`.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+# What a masked position shows in scores handed to callers; ranking itself uses the smallest float32, so that a real
+# event with a score below this one still comes before padding.
+MASKED_SCORE = -1e9
+
+
+def expand_mask(mask: tf.Tensor) -> tf.Tensor:
+    """Gives a mask a candidate axis: `[B, L]` becomes `[B, 1, L]`, `[B, C, L]` stays.
+
+    Raises:
+      ValueError: the mask has another rank.
+    """
+    mask = tf.convert_to_tensor(mask)
+    if mask.shape.rank == 2:
+        return mask[:, tf.newaxis, :]
+    if mask.shape.rank == 3:
+        return mask
+    raise ValueError(f"mask must be [B, L] or [B, C, L], got shape {mask.shape}")
+
+
+def mask_scores(scores: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Float32 scores with `MASKED_SCORE` where `mask` (broadcastable to them) is False; no gradient passes there."""
+    scores = tf.cast(scores, tf.float32)
+    return tf.where(mask, scores, tf.constant(MASKED_SCORE, tf.float32))
+
+
+def masked_softmax(logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Softmax over the last axis among unmasked positions, in float32.
+
+    Args:
+      logits: `[..., K]`, any floating type.
+      mask: bool, broadcastable to `logits`.
+
+    Returns:
+      Float32 `[..., K]`; masked positions are 0, and a row without an unmasked position is all 0 with zero gradient.
+    """
+    logits = tf.cast(logits, tf.float32)
+    probabilities = tf.nn.softmax(tf.where(mask, logits, tf.float32.min), axis=-1)
+    return tf.where(mask, probabilities, 0.0)
+
+
+def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Indices of the `k` best unmasked events of each candidate.
+
+    Masking comes before ranking: with `top_k(score * mask)` padding (0) would outrank real events of negative score.
+    Histories are most recent first, and ties go to the smaller index, hence to the more recent event.
+
+    Args:
+      scores: `[B, C, L]`, any floating type, ranked in float32.
+      mask: bool `[B, L]` or `[B, C, L]`.
+      k: events to keep, at least 1; clipped to L, which may be unknown until run time.
+
+    Returns:
+      indices: int32 `[B, C, min(k, L)]`, best first; padding comes last.
+      kept_mask: bool, the same shape, False where fewer than `k` events were unmasked.
+
+    Raises:
+      ValueError: `k` is below 1 or `mask` has the wrong rank.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    mask = tf.convert_to_tensor(mask)
+    ranked = tf.where(expand_mask(mask), tf.cast(scores, tf.float32), tf.float32.min)  # [B, C, L]
+    length = scores.shape[-1]
+    kept = min(k, length) if length is not None else tf.minimum(k, tf.shape(scores)[-1])
+    indices = tf.math.top_k(tf.stop_gradient(ranked), k=kept, sorted=True).indices  # [B, C, K]
+    return indices, tf.gather(mask, indices, batch_dims=mask.shape.rank - 1)
+
+
+def top_k_mask(scores: tf.Tensor, mask: tf.Tensor, k: int) -> tf.Tensor:
+    """The events that `masked_top_k` keeps, as a mask instead of indices.
+
+    Args:
+      scores: `[B, C, L]`, any floating type, ranked in float32.
+      mask: bool `[B, L]` or `[B, C, L]`.
+      k: events to keep, at least 1.
+
+    Returns:
+      bool `[B, C, L]`, True at up to `k` unmasked events of each candidate; ties go to the more recent event.
+
+    Raises:
+      ValueError: `k` is below 1 or `mask` has the wrong rank.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    mask = expand_mask(mask)
+    ranked = tf.stop_gradient(tf.where(mask, tf.cast(scores, tf.float32), tf.float32.min))  # [B, C, L]
+    last = tf.math.top_k(ranked, tf.minimum(k, tf.shape(ranked)[-1])).values[..., -1:]  # [B, C, 1]
+    above, tied = ranked > last, tf.equal(ranked, last)
+    room = k - tf.reduce_sum(tf.cast(above, tf.int32), axis=-1, keepdims=True)
+    return mask & (above | (tied & (tf.cumsum(tf.cast(tied, tf.int32), axis=-1) <= room)))
+
+
+def gather_events(events: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """Events at `indices` for each candidate.
+
+    Args:
+      events: `[B, L, D]` shared by the candidates of a request, or `[B, C, L, D]`.
+      indices: int `[B, C, K]` positions in L.
+
+    Returns:
+      `[B, C, K, D]`.
+
+    Raises:
+      ValueError: `events` has another rank.
+    """
+    events = tf.convert_to_tensor(events)
+    if events.shape.rank not in (3, 4):
+        raise ValueError(f"events must be [B, L, D] or [B, C, L, D], got shape {events.shape}")
+    return tf.gather(events, indices, batch_dims=events.shape.rank - 2)

@@ -1,0 +1,55 @@
+"""Dropout whose masks depend on a seed and a saved counter only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+
+@tf.keras.utils.register_keras_serializable("lcn_tf")
+class StatelessDropout(tf.keras.layers.Layer):
+    """Inverted dropout that continues with the same masks after training is resumed from a checkpoint.
+
+    Keras' own layer draws from generator state outside the checkpoint. Replicas of a step use the same mask for
+    the same place in their share of the batch.
+
+    Args:
+      rate: share of entries set to 0, in [0, 1).
+      seed: seed of the masks.
+
+    Call arguments:
+      inputs: any shape, floating.
+      training: whether to drop anything; None means no.
+
+    Returns:
+      `inputs`, or its masked copy scaled by `1 / (1 - rate)`.
+
+    Raises:
+      ValueError: a rate outside [0, 1).
+    """
+
+    def __init__(self, rate: float, seed: int = 0, **kwargs: Any):
+        super().__init__(**kwargs)
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(f"dropout rate must be in [0, 1), got {rate}")
+        self.rate = rate
+        self.seed = seed
+        self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step",
+                                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+
+    def build(self, input_shape: Any) -> None:
+        """The counter exists already."""
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Drops entries in training; see the class."""
+        if not training:
+            return inputs
+        seed = tf.stack([tf.constant(self.seed, tf.int64), self.step.read_value()])
+        self.step.assign_add(1)
+        return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -1,0 +1,81 @@
+"""The Lifelong Attention Pyramid as a long-term model (LCN paper, section 4.3; SPEC A.3)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import tensorflow as tf
+
+from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.layers import LAP
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of LAP; the defaults are the paper's LCN-200-50."""
+
+    msa_top_k: int | None = dataclasses.field(
+        default=200, metadata={"help": "events CSA passes to MSA (K1); none leaves MSA out"})
+    fsa_top_k: int | None = dataclasses.field(
+        default=50, metadata={"help": "events MSA passes to FSA (K2); none leaves FSA out"})
+    csa_pool: Literal["sum", "mean", "softmax", "abs_norm"] = dataclasses.field(
+        default="sum", metadata={"help": "how CSA pools all events; sum is eq. 8 as printed (A-11)"})
+    csa_scale: bool = dataclasses.field(
+        default=False, metadata={"help": "divide CSA's scores by sqrt(item width) (A-10)"})
+    msa_norm: Literal["softmax", "none"] = dataclasses.field(
+        default="softmax", metadata={"help": "normalisation of MSA's scores; none is eq. 10 as printed (A-12)"})
+    attention_dim: int = dataclasses.field(default=64, metadata={"help": "width of MSA's and FSA's projections"})
+    num_heads: int = dataclasses.field(default=4, metadata={"help": "heads of FSA"})
+    ffn_dim: int | None = dataclasses.field(
+        default=None, metadata={"help": "hidden width of FSA's feed-forward net; none: 4 * attention_dim"})
+    fsa_pool: Literal["query", "per_item"] = dataclasses.field(
+        default="query", metadata={"help": "reading of eq. 13 (A-13)"})
+    fsa_residual: bool = dataclasses.field(default=False, metadata={"help": "residual connection in FSA (A-15)"})
+    fsa_layer_norm: bool = dataclasses.field(default=False, metadata={"help": "layer normalisation in FSA (A-15)"})
+    fsa_dropout: float = dataclasses.field(default=0.0, metadata={"help": "dropout rate in FSA (A-15)"})
+    integration: Literal["concat", "last", "sum"] = dataclasses.field(
+        default="concat", metadata={"help": "how the levels' interests are combined; last uses FSA's alone"})
+    share_msa_fsa: bool = dataclasses.field(
+        default=False, metadata={"help": "MSA ranks with FSA's projections (A-18)"})
+
+
+class LAPInterest(tf.keras.layers.Layer):
+    """LAP over an embedded history.
+
+    A single candidate's MSA and FSA look the events they are passed up by id. Candidates of one moment share every
+    event's context, so they attend in place; candidates of different moments (groups of a whole day or user) do not.
+    """
+
+    def __init__(self, config: Config, **kwargs):
+        super().__init__(**kwargs)
+        self.lap = LAP(**dataclasses.asdict(config), name="lap")
+
+    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+        """Candidates `[B, C, D]` -> interest `[B, C, D_z]`."""
+        def selected() -> tf.Tensor:
+            return self.lap(candidate, history.items, None, history.mask, select=history.select, search=history.search,
+                            training=training)
+
+        def in_place() -> tf.Tensor:
+            return self.lap(candidate, history.items, history.context(), history.mask, search=history.search,
+                            training=training)
+
+        if candidate.shape[1] == 1:
+            return selected()
+        return tf.cond(history.same_moment(), in_place, selected)
+
+    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+        """Scores `[B, C, L]` of each level over the whole history (SPEC E.5)."""
+        context = history.events()[..., history.items.shape[-1]:]  # [B, C, L, D_c]
+        return self.lap.stage_scores(candidate, history.items, context, history.mask, search=history.search)
+
+    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+        """Positions and weights `[B, C, K]` of the events MSA and FSA attended to; position -1 where there is none."""
+        return self.lap.explain(candidate, history.items, None, history.mask, select=history.select,
+                                search=history.search)
+
+
+def build(config: Config) -> LAPInterest:
+    """The layer of a configuration."""
+    return LAPInterest(config, name="lap")

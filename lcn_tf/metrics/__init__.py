@@ -1,0 +1,64 @@
+"""Offline metrics in float64 numpy, and streaming ones for `fit` (SPEC E)."""
+
+from lcn_tf.metrics.auc import auc_from_histograms, binned_auc, exact_auc
+from lcn_tf.metrics.calibration import (
+    binary_entropy,
+    calibration_ratio,
+    logloss,
+    logloss_from_logits,
+    normalized_entropy,
+    sigmoid,
+)
+from lcn_tf.metrics.consistency import (
+    Consistency,
+    consistency_of_indices,
+    consistency_of_scores,
+    index_overlap,
+    top_k_indices,
+)
+from lcn_tf.metrics.gauc import GAUC_WEIGHTS, GroupAUC, group_auc, per_user_auc
+from lcn_tf.metrics.report import evaluate
+from lcn_tf.metrics.significance import (
+    DeLong,
+    Interval,
+    TTest,
+    delong,
+    hanley_mcneil,
+    holm,
+    paired_t_test,
+    user_bootstrap,
+)
+from lcn_tf.metrics.streaming import StreamingAUC, StreamingCalibration, StreamingLogLoss
+
+__all__ = [
+    "GAUC_WEIGHTS",
+    "Consistency",
+    "DeLong",
+    "GroupAUC",
+    "Interval",
+    "StreamingAUC",
+    "StreamingCalibration",
+    "StreamingLogLoss",
+    "TTest",
+    "exact_auc",
+    "auc_from_histograms",
+    "binary_entropy",
+    "binned_auc",
+    "calibration_ratio",
+    "consistency_of_indices",
+    "consistency_of_scores",
+    "delong",
+    "evaluate",
+    "group_auc",
+    "hanley_mcneil",
+    "holm",
+    "index_overlap",
+    "logloss",
+    "logloss_from_logits",
+    "normalized_entropy",
+    "paired_t_test",
+    "per_user_auc",
+    "sigmoid",
+    "top_k_indices",
+    "user_bootstrap",
+]

@@ -1,0 +1,243 @@
+"""Tests of whether a difference between two models is more than chance (SPEC E.4).
+
+Impressions of one user are correlated, so `user_bootstrap` is the default for two models on the same rows and `delong`
+a quick check. Neither knows the randomness of training: that is what `paired_t_test` over seeds and `holm` are for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from lcn_tf.metrics.auc import exact_auc, tie_groups
+from lcn_tf.metrics.gauc import UserAUC, per_user_auc, user_weights
+from lcn_tf.metrics.rows import Array, check_keys, check_labels, check_scores
+
+
+@dataclasses.dataclass(frozen=True)
+class DeLong:
+    """AUCs of two models on the same rows; `difference` is A minus B, `p_value` is two-sided."""
+
+    auc_a: float
+    auc_b: float
+    variance_a: float
+    variance_b: float
+    covariance: float
+    difference: float
+    variance: float
+    z: float
+    p_value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A difference A minus B on all rows, its bootstrap standard error and percentile interval.
+
+    `replicates` counts the resamples on which the metric was defined.
+    """
+
+    difference: float
+    standard_error: float
+    low: float
+    high: float
+    replicates: int
+
+
+@dataclasses.dataclass(frozen=True)
+class TTest:
+    """Paired differences A minus B over seeds; `std` with n - 1, `p_value` two-sided."""
+
+    mean: float
+    std: float
+    t: float
+    p_value: float
+
+
+def _placements(labels: Array, scores: Array) -> tuple[Array, Array]:
+    """Share of negatives below each positive and of positives above each negative, ties half."""
+    positive, negative = scores[labels == 1], scores[labels == 0]
+    ranks = stats.rankdata(np.concatenate([positive, negative]))
+    below = (ranks[:len(positive)] - stats.rankdata(positive)) / len(negative)
+    above = 1 - (ranks[len(positive):] - stats.rankdata(negative)) / len(positive)
+    return below, above
+
+
+def delong(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike) -> DeLong:
+    """Paired test of two AUCs (DeLong et al. 1988), covariances with ddof 1 (TV-E4); rows count as independent.
+
+    Args:
+      labels: `[N]` 0/1, at least two of each.
+      scores_a: `[N]` of model A.
+      scores_b: `[N]` of model B.
+
+    Returns:
+      AUCs, variances, the difference, z and its normal p-value (z = 0 and p = 1 for equal AUCs without variance).
+
+    Raises:
+      ValueError: fewer than two rows of a class, NaN scores or shapes that differ.
+    """
+    labels = check_labels(labels)
+    counts = np.bincount(labels, minlength=2)
+    if counts.min() < 2:
+        raise ValueError(f"labels must hold at least two of each class, got {counts.tolist()} of classes 0 and 1")
+    pairs = [_placements(labels, check_scores(name, scores, len(labels)))
+             for name, scores in (("scores_a", scores_a), ("scores_b", scores_b))]
+    covariance = (np.cov(np.stack([pair[0] for pair in pairs])) / counts[1]
+                  + np.cov(np.stack([pair[1] for pair in pairs])) / counts[0])
+    auc_a, auc_b = (float(np.mean(pair[0])) for pair in pairs)
+    variance = float(max(0.0, covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]))
+    difference = auc_a - auc_b
+    z = _ratio(difference, math.sqrt(variance))
+    return DeLong(auc_a, auc_b, float(covariance[0, 0]), float(covariance[1, 1]), float(covariance[0, 1]), difference,
+                  variance, z, float(2 * stats.norm.sf(abs(z))))
+
+
+def _ratio(difference: float, spread: float) -> float:
+    """Difference in units of its spread; without spread 0 or infinite."""
+    if spread > 0:
+        return difference / spread
+    return math.copysign(math.inf, difference) if abs(difference) > 1e-15 else 0.0
+
+
+class _WeightedAUC:
+    """AUC of the same scores under many row weights: sorts once, then O(N) per call."""
+
+    def __init__(self, labels: Array, scores: Array, users: Array):
+        order = np.argsort(scores, kind="stable")
+        self._positive = labels[order] == 1
+        self._groups = tie_groups(scores[order])
+        self._users = users[order]
+
+    def __call__(self, counts: Array) -> float:
+        weights = counts[self._users]
+        positive = np.bincount(self._groups, weights=weights * self._positive)
+        negative = np.bincount(self._groups, weights=weights) - positive
+        pairs = positive.sum() * negative.sum()
+        if not pairs > 0:
+            return math.nan
+        return float(np.sum(positive * (np.cumsum(negative) - negative / 2)) / pairs)
+
+
+def _weighted_gauc(per_user: UserAUC, weights: Array, counts: Array) -> float:
+    total = np.sum(counts * weights)
+    return float(np.sum(counts * weights * np.nan_to_num(per_user.auc)) / total) if total > 0 else math.nan
+
+
+def _interval(difference: float, replicates: Array, confidence: float) -> Interval:
+    replicates = replicates[~np.isnan(replicates)]
+    if len(replicates) < 2:
+        return Interval(difference, math.nan, math.nan, math.nan, len(replicates))
+    low, high = np.quantile(replicates, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(difference, float(np.std(replicates, ddof=1)), float(low), float(high), len(replicates))
+
+
+def user_bootstrap(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, user_keys: ArrayLike, *, seed: int,
+                   replicates: int = 1000, confidence: float = 0.95,
+                   gauc_weights: str = "impressions") -> dict[str, Interval]:
+    """Intervals of AUC and GAUC differences by resampling users with replacement, both models on the same resample.
+
+    Args:
+      labels: `[N]` 0/1, both classes.
+      scores_a: `[N]` of model A.
+      scores_b: `[N]` of model B.
+      user_keys: `[N]` integers or texts.
+      seed: of the resamples.
+      replicates: resamples, at least 2.
+      confidence: mass of the percentile interval.
+      gauc_weights: as in `group_auc`.
+
+    Returns:
+      `auc` and `gauc`, each the `Interval` of A minus B. A resample without both classes does not count.
+
+    Raises:
+      ValueError: labels of a single class, shapes that differ, NaN scores, a setting out of range.
+    """
+    if replicates < 2:
+        raise ValueError(f"replicates must be at least 2, got {replicates}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
+    labels = check_labels(labels)
+    users, num_users = check_keys(user_keys, len(labels))
+    columns = [check_scores(name, scores, len(labels))
+               for name, scores in (("scores_a", scores_a), ("scores_b", scores_b))]
+    whole = [exact_auc(labels, scores) for scores in columns]
+    weighted = [_WeightedAUC(labels, scores, users) for scores in columns]
+    per_user = [per_user_auc(labels, scores, user_keys) for scores in columns]
+    weights = user_weights(per_user[0], gauc_weights)
+    rng = np.random.default_rng(seed)
+    drawn = np.empty((replicates, 2))
+    for replicate in range(replicates):
+        counts = np.bincount(rng.integers(num_users, size=num_users), minlength=num_users).astype(np.float64)
+        drawn[replicate, 0] = weighted[0](counts) - weighted[1](counts)
+        drawn[replicate, 1] = (_weighted_gauc(per_user[0], weights, counts)
+                               - _weighted_gauc(per_user[1], weights, counts))
+    everyone = np.ones(num_users)
+    gauc_difference = (_weighted_gauc(per_user[0], weights, everyone)
+                       - _weighted_gauc(per_user[1], weights, everyone))
+    return {"auc": _interval(whole[0] - whole[1], drawn[:, 0], confidence),
+            "gauc": _interval(gauc_difference, drawn[:, 1], confidence)}
+
+
+def hanley_mcneil(auc_value: float, positives: float, negatives: float) -> float:
+    """Standard error of one AUC from its value and the class sizes (Hanley and McNeil 1982; TV-E6).
+
+    Raises:
+      ValueError: an AUC outside [0, 1] or a class without rows.
+    """
+    if not 0 <= auc_value <= 1:
+        raise ValueError(f"auc_value must be within [0, 1], got {auc_value}")
+    if positives < 1 or negatives < 1:
+        raise ValueError(f"positives and negatives must be at least 1, got {positives} and {negatives}")
+    square = auc_value**2
+    both_positive, both_negative = auc_value / (2 - auc_value), 2 * square / (1 + auc_value)
+    variance = (auc_value * (1 - auc_value) + (positives - 1) * (both_positive - square)
+                + (negatives - 1) * (both_negative - square)) / (positives * negatives)
+    return math.sqrt(max(0.0, variance))
+
+
+def paired_t_test(values_a: Sequence[float], values_b: Sequence[float]) -> TTest:
+    """Paired t-test of one metric over seeds.
+
+    Args:
+      values_a: `[S]` the metric of model A, S >= 2.
+      values_b: `[S]` of model B with the same seeds, in the same order.
+
+    Returns:
+      Mean and std of the differences, t and p (equal differences: t infinite and p 0, or t 0 and p 1 at zero).
+
+    Raises:
+      ValueError: fewer than two seeds, or lengths that differ.
+    """
+    a, b = np.asarray(values_a, np.float64), np.asarray(values_b, np.float64)
+    if a.ndim != 1 or a.shape != b.shape or len(a) < 2:
+        raise ValueError(f"values_a and values_b must hold the same two or more seeds, got shapes {a.shape}, {b.shape}")
+    differences = a - b
+    mean, std = float(differences.mean()), float(differences.std(ddof=1))
+    t = _ratio(mean, std / math.sqrt(len(a)))
+    return TTest(mean, std, t, float(2 * stats.t.sf(abs(t), len(a) - 1)))
+
+
+def holm(p_values: ArrayLike) -> Array:
+    """Holm's correction for comparing one model with many.
+
+    Args:
+      p_values: `[M]` within [0, 1].
+
+    Returns:
+      `[M]` adjusted p-values in the same order; below alpha = rejected at family-wise level alpha.
+
+    Raises:
+      ValueError: not one-dimensional or outside [0, 1].
+    """
+    values = np.asarray(p_values, np.float64)
+    if values.ndim != 1 or not np.all((values >= 0) & (values <= 1)):
+        raise ValueError(f"p_values must be one-dimensional and within [0, 1], got {values.tolist()}")
+    order = np.argsort(values, kind="stable")
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)))
+    return adjusted

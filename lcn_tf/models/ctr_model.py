@@ -1,0 +1,147 @@
+"""The click model: embeddings -> short-term and long-term interests -> tower -> logit, plus auxiliary losses.
+
+Every row of the paper's tables is a composition of this class (SPEC A.4). Losses are means over the *global* batch, so
+the number of replicas changes neither their value nor their gradient. Shape letters: B requests, C candidates,
+N candidate rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from lcn_tf.embeddings import FeatureEmbedder
+from lcn_tf.metrics import StreamingAUC
+from lcn_tf.models.inputs import example_batch
+
+Batch = Mapping[str, tf.Tensor]
+
+
+class CTRModel(tfrs.Model):
+    """A click model composed of an embedder, encoders, a tower, a head and training objectives.
+
+    Args:
+      embedder: owns the tables and the schema.
+      short_term: "short_target" and "short_source" -> encoder of that history.
+      long_term: model of the lifelong history.
+      tower: network over the concatenated features and interests.
+      head: hidden state -> logit.
+      objectives: name -> auxiliary loss with a `weight`; absent from `call`.
+      seed: of the objectives' sampling, which also depends on the step.
+
+    Call arguments:
+      batch: tensors as in the table of `lcn_tf.schema` (label, impression_id and user_key are not needed).
+
+    Returns:
+      logit `[B, C]` float32; the click probability is its sigmoid.
+    """
+
+    def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, Any], long_term: Any, tower: Any, head: Any,
+                 objectives: Mapping[str, Any], seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.embedder = embedder
+        self.short_term = dict(short_term)
+        self.long_term = long_term
+        self.tower = tower
+        self.head = head
+        self.objectives = dict(objectives)
+        self.seed = seed
+        self.task = tfrs.tasks.Ranking(
+            loss=tf.keras.losses.BinaryCrossentropy(from_logits=True, reduction=tf.keras.losses.Reduction.SUM))
+        self.auc = StreamingAUC(name="auc")
+        self.losses_seen: dict[str, tf.keras.metrics.Mean] = {
+            name: tf.keras.metrics.Mean(name=name) for name in ("loss", "ctr_loss", *self._objective_terms())}
+
+    def _objective_terms(self) -> list[str]:
+        return [f"{name}_{term}" for name, objective in self.objectives.items() for term in objective.terms]
+
+    @property
+    def metrics(self) -> list[tf.keras.metrics.Metric]:
+        """What `fit` shows: the streaming AUC and the running mean of every loss."""
+        return [*self.losses_seen.values(), self.auc]
+
+    def build_weights(self) -> None:
+        """Creates every weight, training-only ones included."""
+        self(example_batch(self.embedder.schema, self.embedder.lengths))
+        for objective in self.objectives.values():
+            objective.build_weights(self.embedder)
+
+    def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
+        """Logits `[B, C]` of a batch."""
+        candidate = self.embedder.candidate(batch)  # [B, C, D]
+        user = self.embedder.user(batch)[:, tf.newaxis, :]  # [B, 1, W]
+        user = tf.repeat(user, tf.shape(candidate)[1], axis=1)  # [B, C, W]
+        interests = [encoder(candidate, self.embedder.history(batch, name), training=training)
+                     for name, encoder in self.short_term.items()]
+        interests.append(self.long_term(candidate, self.embedder.history(batch, "lifelong_source"), training=training))
+        inputs = tf.concat([user, candidate, *self.embedder.candidate_side(batch), *interests], -1)
+        return self.head(self.tower(inputs, mask=batch["candidate_mask"], training=training))
+
+    def compute_losses(self, batch: Batch, training: bool = True) -> dict[str, tf.Tensor]:
+        """This replica's share of every loss term, weights applied; over the replicas they sum to the batch's loss.
+
+        "ctr_loss" is the mean binary cross-entropy over the N candidate rows of the global batch (paper, eq. 2).
+        """
+        mask = tf.cast(batch["candidate_mask"], tf.float32)
+        logit = self(batch, training=training)
+        self.auc.update_state(batch["label"], logit, sample_weight=mask)
+        cross_entropy = self.task(
+            labels=tf.reshape(batch["label"], [-1, 1]), predictions=tf.reshape(logit, [-1, 1]),
+            sample_weight=tf.reshape(mask, [-1]), training=training, compute_metrics=False)
+        rows = _sum_over_replicas(tf.reduce_sum(mask))
+        losses = {"ctr_loss": tf.math.divide_no_nan(cross_entropy, rows)}
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        for index, (name, objective) in enumerate(self.objectives.items()):
+            seed = tf.stack([tf.constant(self.seed + index, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])
+            names = objective.batch_names(self.embedder.schema)
+            seen = {name: batch[name] for name in names} if objective.per_replica else _global_batch(batch, names)
+            for term, value in objective(seen, self.embedder, seed).items():
+                losses[f"{name}_{term}"] = objective.weight * value / replicas
+        return losses
+
+    def compute_loss(self, batch: Batch, training: bool = True) -> tf.Tensor:
+        """This replica's share of the total loss `L_CTR + sum of weighted objectives` (paper, eq. 14)."""
+        return tf.add_n(list(self.compute_losses(batch, training).values()))
+
+    def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """One step of the optimiser; returns running means over the global batches of the epoch."""
+        with tf.GradientTape() as tape:
+            losses = self.compute_losses(batch)
+            total = tf.add_n(list(losses.values()))
+        variables = self.trainable_variables
+        gradients = tape.gradient(total, variables)
+        pairs = [(gradient, variable) for gradient, variable in zip(gradients, variables, strict=True)
+                 if gradient is not None]
+        self.optimizer.apply_gradients(pairs)
+        replicas = tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, tf.float32)
+        for name, value in {"loss": total, **losses}.items():  # the mean over replicas of R * share is the global value
+            self.losses_seen[name].update_state(value * replicas)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def predict_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Flat vectors `[N]` of a batch's candidate rows: user_key, impression_id, label and logit."""
+        mask = batch["candidate_mask"]
+        user_key = tf.broadcast_to(batch["user_key"][:, tf.newaxis], tf.shape(mask))
+        values = {"user_key": user_key, "impression_id": batch["impression_id"], "label": batch["label"],
+                  "logit": self(batch, training=False)}
+        return {name: tf.boolean_mask(value, mask) for name, value in values.items()}
+
+
+def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def _global_batch(batch: Batch, names: tuple[str, ...]) -> dict[str, tf.Tensor]:
+    """The named tensors of all replicas, concatenated in the order of the global batch."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return {name: batch[name] for name in names}
+    dtypes = {name: batch[name].dtype for name in names}
+    local = {name: tf.cast(batch[name], tf.int32) if dtypes[name] == tf.bool else batch[name] for name in names}
+    return {name: tf.cast(context.all_gather(value, axis=0), dtypes[name]) for name, value in local.items()}

@@ -1,0 +1,1 @@
+"""Auxiliary training losses, one file each: `Config` (with `weight`) and `build(config, ...) -> objective`."""

@@ -1,0 +1,126 @@
+"""Cross Representation Production as a training objective (LCN paper, section 4.2, eqs 3 to 5; SPEC A.2)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+import tensorflow as tf
+
+from lcn_tf.embeddings import FeatureEmbedder
+from lcn_tf.layers.crp import CRP_TERMS, ItemHistory, crp_loss
+from lcn_tf.schema import FeatureSchema
+
+_HISTORIES = ("short_target", "short_source")
+_PROJECTION_DIM = 64  # output width of the training-only projection (SPEC A.2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of CRP; the defaults are the paper's where it states them."""
+
+    weight: float = dataclasses.field(default=0.1, metadata={"help": "lambda of eq. 14; 0 turns CRP off"})
+    terms: tuple[str, ...] = dataclasses.field(
+        default=CRP_TERMS, metadata={"help": "pt (target-target), ps (source-source), pc (cross), any subset"})
+    term_weights: tuple[float, ...] = dataclasses.field(
+        default=(1.0, 1.0, 1.0), metadata={"help": "weights of pt, ps, pc"})
+    temperature: float = dataclasses.field(default=0.1, metadata={"help": "tau, not given in the paper (A-2)"})
+    num_negatives: int = dataclasses.field(default=4096, metadata={"help": "M negative pairs of each term"})
+    denominator: Literal["negatives", "infonce", "inbatch"] = dataclasses.field(
+        default="negatives", metadata={"help": "what the denominators hold; negatives as printed (A-1)"})
+    reduce: Literal["valid_mean", "batch_mean"] = dataclasses.field(
+        default="valid_mean", metadata={"help": "mean over rows that have a pair, or over all rows (A-4)"})
+    tables: Literal["shared", "separate", "projection"] = dataclasses.field(
+        default="shared", metadata={"help": "which embeddings CRP trains: the model's, separate ones that CSA searches "
+                                            "with, or the model's through a training-only projection (A-3)"})
+    rows: Literal["all", "positive", "unique_user"] = dataclasses.field(
+        default="all", metadata={"help": "which rows feed CRP (A-7)"})
+    negatives_by: Literal["user", "row"] = dataclasses.field(
+        default="user", metadata={"help": "negatives join different users, or merely different rows (A-5)"})
+    negatives_scope: Literal["global", "per_replica"] = dataclasses.field(
+        default="global", metadata={"help": "draw from the global batch, or from each replica's share (A-8)"})
+    mask_same_id: bool = dataclasses.field(
+        default=True, metadata={"help": "leave out pairs of two equal items (A-6)"})
+
+    def __post_init__(self):
+        if self.weight < 0:
+            raise ValueError(f"crp.weight must not be negative, got {self.weight}")
+        if unknown := set(self.terms) - set(CRP_TERMS):
+            raise ValueError(f"crp.terms has {sorted(unknown)}; known: {', '.join(CRP_TERMS)}")
+        if len(self.term_weights) != len(CRP_TERMS):
+            raise ValueError(f"crp.term_weights needs {len(CRP_TERMS)} numbers, got {self.term_weights}")
+        if self.temperature <= 0:
+            raise ValueError(f"crp.temperature must be positive, got {self.temperature}")
+        if self.num_negatives < 1:
+            raise ValueError(f"crp.num_negatives must be at least 1, got {self.num_negatives}")
+
+
+class CRPObjective(tf.keras.layers.Layer):
+    """Contrastive losses over pairs of the users' short histories; training only.
+
+    Attributes:
+      weight: factor of all terms in the model's loss.
+      terms: names of the values that a call returns.
+      separate_tables: whether the embedder must keep separate search tables.
+      per_replica: whether each replica draws from its own rows only.
+    """
+
+    def __init__(self, config: Config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.weight = config.weight
+        self.terms = config.terms if config.weight else ()
+        self.separate_tables = config.tables == "separate"
+        self.per_replica = config.negatives_scope == "per_replica"
+        self.projection: tf.keras.Model | None = None
+
+    def batch_names(self, schema: FeatureSchema) -> tuple[str, ...]:
+        """Names of the batch tensors that a call reads."""
+        items = tuple(f"{history}_{feature.name}" for history in _HISTORIES for feature in schema.item)
+        masks = tuple(f"{history}_mask" for history in _HISTORIES)
+        return ("user_key", "label", "candidate_mask", *items, *masks)
+
+    def build_weights(self, embedder: FeatureEmbedder) -> None:
+        """Creates the projection where there is one."""
+        if self.config.tables == "projection":
+            self.projection = tf.keras.Sequential([
+                tf.keras.layers.Dense(embedder.item_width, activation="relu", name="hidden"),
+                tf.keras.layers.Dense(_PROJECTION_DIM, name="output")], name="projection")
+            self.projection.build([None, embedder.item_width])
+
+    def call(self, batch: Mapping[str, tf.Tensor], embedder: FeatureEmbedder, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Losses of a batch.
+
+        Args:
+          batch: the tensors of `batch_names`; a request group weighs its number of candidates (A-7).
+          embedder: the model's.
+          seed: int64 `[2]`; the same seed gives the same pairs.
+
+        Returns:
+          Term -> float32 scalar, term weights applied, `weight` not.
+        """
+        short_target, short_source = (
+            ItemHistory({feature.name: batch[f"{history}_{feature.name}"] for feature in embedder.schema.item},
+                        batch[f"{history}_mask"]) for history in _HISTORIES)
+        counted = tf.cast(batch["candidate_mask"], tf.float32)
+        if self.config.rows == "positive":
+            counted *= batch["label"]
+        config = self.config
+        losses = crp_loss(
+            short_target, short_source, self._embed(embedder), batch["user_key"],
+            tf.cast(tf.reduce_sum(counted, 1), tf.int32), seed, terms=config.terms, temperature=config.temperature,
+            num_negatives=config.num_negatives, denominator=config.denominator, reduce=config.reduce, rows=config.rows,
+            negatives_by=config.negatives_by, mask_same_id=config.mask_same_id)
+        weights = dict(zip(CRP_TERMS, config.term_weights, strict=True))
+        return {term: weights[term] * loss for term, loss in losses.items()}
+
+    def _embed(self, embedder: FeatureEmbedder):
+        if self.projection is None:
+            return embedder.search_items  # the model's own tables unless there are separate ones
+        return lambda ids: self.projection(embedder.items(ids))
+
+
+def build(config: Config) -> CRPObjective:
+    """The objective of a configuration."""
+    return CRPObjective(config, name="crp")

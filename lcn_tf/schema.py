@@ -1,0 +1,187 @@
+"""The data contract: which features a record and a batch hold, and which table each one reads.
+
+A record is one *request group*: a user, the user's three histories once, and C candidates. Ids are int64 with
+0 = padding, 1 = out of vocabulary and 2+ = vocabulary entries. `FeatureSchema` travels as `schema.json` beside the
+records and inside every export; nothing else in the package keeps a list of feature names.
+
+Names of the tensors of a batch (shape letters: B requests, C candidates, S short, L lifelong):
+
+| name                                   | shape    | dtype   |
+|----------------------------------------|----------|---------|
+| `user_key` (raw user, for grouping)    | [B]      | int64   |
+| each user feature                      | [B]      | int64   |
+| each item, candidate, request feature  | [B, C]   | int64   |
+| `label`                                | [B, C]   | float32 |
+| `timestamp` (seconds UTC), `impression_id` | [B, C] | int64 |
+| `{history}_offset` (newest events hidden from the candidate) | [B, C] | int64 |
+| `candidate_mask`                       | [B, C]   | bool    |
+| `{history}_{item or context feature}`  | [B, S or L] | int64 |
+| `{history}_timestamp`                  | [B, S or L] | int64 |
+| `{history}_mask`                       | [B, S or L] | bool  |
+
+A record stores the same names as variable-length int64 lists, without the masks; histories are most recent first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+
+PADDING_ID = 0
+OOV_ID = 1
+FIRST_ID = 2
+
+HISTORIES = ("short_target", "short_source", "lifelong_source")
+TIME_GAP = "time_gap"
+
+
+@dataclasses.dataclass(frozen=True)
+class Feature:
+    """A categorical feature.
+
+    Attributes:
+      name: key in records and batches (history features are prefixed with the history's name there).
+      table: embedding table whose rows the ids index; features of one table share ids and weights.
+    """
+
+    name: str
+    table: str
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureSchema:
+    """Every feature of a data set by role, the tables and the longest stored histories.
+
+    Attributes:
+      name: data set name, also the prefix of the record files.
+      tables: table name -> number of rows, padding and out-of-vocabulary rows included.
+      user: features of the user, `[B]`.
+      item: features that items of *both* domains have, in the order of their concatenation, `[B, C]` and `[B, L]`.
+      candidate: features that only candidates have, `[B, C]`.
+      request: features of the request (slot, hour ...), `[B, C]`.
+      context: features stored with every history event, `[B, L]`.
+      lengths: history name -> longest history in the records.
+      time_gap_boundaries: increasing seconds; when not empty, the context feature `time_gap` (bucketised seconds from
+        an event to the candidate's moment) is derived for every event and reads the table `time_gap`.
+
+    Raises:
+      ValueError: a name used twice, an unknown table, a history missing from `lengths`.
+    """
+
+    name: str
+    tables: Mapping[str, int]
+    user: tuple[Feature, ...]
+    item: tuple[Feature, ...]
+    candidate: tuple[Feature, ...]
+    request: tuple[Feature, ...]
+    context: tuple[Feature, ...]
+    lengths: Mapping[str, int]
+    time_gap_boundaries: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if not self.item:
+            raise ValueError("schema.item is empty: inner products across domains need a shared item feature")
+        if set(self.lengths) != set(HISTORIES):
+            raise ValueError(f"schema.lengths has {sorted(self.lengths)}, expected {sorted(HISTORIES)}")
+        for roles in (("user", "item", "candidate", "request"), ("item", "context")):
+            names = [feature.name for role in roles for feature in getattr(self, role)]
+            if "context" in roles and self.time_gap_boundaries:
+                names.append(TIME_GAP)
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise ValueError(f"schema features {repeated} are defined twice among {roles}")
+        for role in ("user", "item", "candidate", "request", "context"):
+            for feature in getattr(self, role):
+                if feature.table not in self.tables:
+                    raise ValueError(f"schema.{role} feature {feature.name!r} names table {feature.table!r}; "
+                                     f"known tables: {sorted(self.tables)}")
+        if list(self.time_gap_boundaries) != sorted(set(self.time_gap_boundaries)):
+            raise ValueError(f"schema.time_gap_boundaries must increase, got {self.time_gap_boundaries}")
+        if self.time_gap_boundaries and self.tables.get(TIME_GAP) != self.time_gap_rows:
+            raise ValueError(f"schema.tables[{TIME_GAP!r}] must be {self.time_gap_rows}, "
+                             f"got {self.tables.get(TIME_GAP)}")
+
+    @property
+    def time_gap_rows(self) -> int:
+        """Rows of the `time_gap` table: padding, out of vocabulary and one per bucket."""
+        return FIRST_ID + len(self.time_gap_boundaries) + 1
+
+    @property
+    def context_features(self) -> tuple[Feature, ...]:
+        """Context features in embedding order, the derived `time_gap` last."""
+        derived = (Feature(TIME_GAP, TIME_GAP),) if self.time_gap_boundaries else ()
+        return tuple(self.context) + derived
+
+    @property
+    def user_names(self) -> tuple[str, ...]:
+        """`[B]` int64 names of a record, `user_key` first."""
+        return ("user_key", *(feature.name for feature in self.user))
+
+    @property
+    def candidate_names(self) -> tuple[str, ...]:
+        """`[B, C]` int64 id names of a record: item, candidate and request features."""
+        return tuple(feature.name for role in (self.item, self.candidate, self.request) for feature in role)
+
+    @property
+    def impression_names(self) -> tuple[str, ...]:
+        """All `[B, C]` names of a record."""
+        offsets = tuple(f"{history}_offset" for history in HISTORIES)
+        return (*self.candidate_names, "label", "timestamp", "impression_id", *offsets)
+
+    def history_names(self, history: str) -> tuple[str, ...]:
+        """`[B, length]` names of one history in a record."""
+        fields = (*(feature.name for feature in (*self.item, *self.context)), "timestamp")
+        return tuple(f"{history}_{field}" for field in fields)
+
+    @property
+    def record_names(self) -> tuple[str, ...]:
+        """Every feature of a record; each is a list of int64."""
+        histories = (name for history in HISTORIES for name in self.history_names(history))
+        return (*self.user_names, *self.impression_names, *histories)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that differ when the schema differs."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """The schema as JSON text with sorted keys."""
+        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> FeatureSchema:
+        """Reads what `to_json` wrote.
+
+        Raises:
+          ValueError: not JSON, or a field is missing or unknown.
+        """
+        values = json.loads(text)
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or set(values) != fields:
+            found = sorted(values) if isinstance(values, dict) else type(values).__name__
+            raise ValueError(f"not a FeatureSchema: expected the keys {sorted(fields)}, got {found}")
+        for role in ("user", "item", "candidate", "request", "context"):
+            values[role] = tuple(Feature(**feature) for feature in values[role])
+        values["time_gap_boundaries"] = tuple(values["time_gap_boundaries"])
+        return cls(**values)
+
+    @classmethod
+    def load(cls, data_dir: str | os.PathLike[str]) -> FeatureSchema:
+        """Reads `schema.json` of a prepared data set.
+
+        Raises:
+          FileNotFoundError: no `schema.json` in `data_dir`.
+          ValueError: the file is not a schema; the message names the file.
+        """
+        path = os.path.join(os.fspath(data_dir), "schema.json")
+        if not os.path.exists(path):
+            raise FileNotFoundError(f"{path} does not exist: {data_dir} is not a prepared data set")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        try:
+            return cls.from_json(text)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path}: {error}") from error

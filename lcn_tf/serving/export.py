@@ -1,0 +1,113 @@
+"""Writes a model as a SavedModel that TF Serving can rank with.
+
+| in `export_dir/<version>/`                | what                                                                   |
+|-------------------------------------------|------------------------------------------------------------------------|
+| `saved_model.pb`, `variables/`            | the signatures and the weights that inference reads, nothing else      |
+| `assets.extra/schema.json`                | what a client needs to know to build requests                          |
+| `assets.extra/tf_serving_warmup_requests` | see `lcn_tf.serving.warmup`                                            |
+| `assets.extra/verification.npz`           | recorded requests and the model's answers, for `lcn_tf.serving.verify` |
+
+Shape letters: G requests, C candidates.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from lcn_tf.data.pipeline import DataConfig, RecordFiles
+from lcn_tf.models import CTRModel
+from lcn_tf.serving.recorded_requests import RecordedRequests, requests_from_records
+from lcn_tf.serving.signatures import EXAMPLES_INPUT, SERVING_EXAMPLES, build_signatures
+from lcn_tf.serving.verify import VERIFICATION_PATH
+from lcn_tf.serving.warmup import prediction_log, write_warmup
+
+RECORDS = 8  # of the test split, for warm-up and verification
+
+
+def export_model(model: CTRModel, export_dir: str, files: RecordFiles, data: DataConfig) -> str:
+    """Writes the next version of a model; a reader sees it whole or not at all.
+
+    Args:
+      model: with its weights built; it may live on several replicas.
+      export_dir: folder of versions, created if need be.
+      files: the data set, whose test split provides warm-up and verification requests.
+      data: lengths of the histories the model was trained on.
+
+    Returns:
+      Path of the version: `export_dir/<1 + the largest version present>`.
+
+    Raises:
+      ValueError: the data set's schema or the lengths are not the model's, or the test split is empty.
+    """
+    schema = model.embedder.schema
+    if files.schema != schema:
+        raise ValueError(f"files: expected the model's schema ({schema.name!r}, {schema.fingerprint}), got that of "
+                         f"{files.data_dir} ({files.schema.name!r}, {files.schema.fingerprint})")
+    if data.lengths != model.embedder.lengths:
+        raise ValueError(f"data: expected the model's history lengths {model.embedder.lengths}, got {data.lengths}")
+    recorded = requests_from_records(files, "test", data, RECORDS)
+    signatures = build_signatures(model)
+    module = tf.Module(name="click_model")
+    module.inference_weights = weights_read(model.variables, signatures.values())
+
+    os.makedirs(export_dir, exist_ok=True)
+    version = next_version(export_dir)
+    partial = os.path.join(export_dir, f".{version}.partial")  # not a number: TF Serving does not look into it
+    shutil.rmtree(partial, ignore_errors=True)
+    tf.saved_model.save(module, partial, signatures=signatures)
+    extra = os.path.join(partial, "assets.extra")
+    os.makedirs(extra)
+    with open(os.path.join(extra, "schema.json"), "w", encoding="utf-8") as file:
+        file.write(schema.to_json())
+    write_warmup(partial, _warmup_logs(schema.name, signatures, recorded))
+    _write_verification(os.path.join(partial, VERIFICATION_PATH), model, recorded)
+    path = os.path.join(export_dir, str(version))
+    os.rename(partial, path)
+    return path
+
+
+def next_version(export_dir: str) -> int:
+    """One more than the largest number among the folder's entries."""
+    return 1 + max((int(name) for name in os.listdir(export_dir) if name.isdecimal()), default=0)
+
+
+def weights_read(variables: Iterable[tf.Variable], functions: Iterable[Any]) -> list[tf.Variable]:
+    """Those variables that a concrete function reads; a variable with replicas counts when any replica is read."""
+    captured = {id(tensor) for function in functions for tensor in function.captured_inputs}
+    strategy = tf.distribute.get_strategy()
+    return [variable for variable in variables if any(
+        id(replica.handle) in captured for replica in strategy.experimental_local_results(variable))]
+
+
+def predict(model: CTRModel, recorded: RecordedRequests) -> np.ndarray:
+    """The live model's click probabilities `[G, C]` float32, scored impression by impression as in training."""
+    with tf.device("CPU:0"):  # where verification runs
+        logit = model(recorded.impressions, training=False)[:, 0].numpy()
+    return recorded.arrange((1 / (1 + np.exp(-logit.astype(np.float64)))).astype(np.float32))
+
+
+def _warmup_logs(name: str, signatures: Mapping[str, Any], recorded: RecordedRequests) -> Iterable[Any]:
+    """Each request alone, then all together, for every signature."""
+    rows = [slice(row, row + 1) for row in range(len(recorded.examples))]
+    for signature in signatures:
+        for row in (*rows, slice(None)):
+            if signature == SERVING_EXAMPLES:
+                inputs = {EXAMPLES_INPUT: np.array(recorded.examples[row], dtype=object)}
+            else:
+                inputs = {name: values[row] for name, values in recorded.tensors.items()}
+            yield prediction_log(name, signature, inputs)
+
+
+def _write_verification(path: str, model: CTRModel, recorded: RecordedRequests) -> None:
+    arrays: dict[str, Any] = {f"request/{name}": values for name, values in recorded.tensors.items()}
+    arrays["examples_bytes"] = np.frombuffer(b"".join(recorded.examples), np.uint8)
+    arrays["examples_lengths"] = np.array([len(example) for example in recorded.examples])
+    arrays["probability"] = predict(model, recorded)
+    arrays["candidate_mask"] = recorded.arrange(np.ones(len(recorded.position), bool))
+    np.savez_compressed(path, **arrays)

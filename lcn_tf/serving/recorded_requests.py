@@ -1,0 +1,120 @@
+"""Real request groups in the forms a server takes them, beside the same impressions as training reads them.
+
+A record may hide newer events from a candidate by an offset; a request cannot, since serving happens after every event.
+Candidates of one record with the same offsets become one request whose histories start behind the hidden events.
+
+Shape letters: G requests, C candidates, L events, N impressions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from lcn_tf.data import pipeline
+from lcn_tf.data.pipeline import DataConfig, RecordFiles
+from lcn_tf.models.inputs import request_names
+from lcn_tf.schema import HISTORIES, PADDING_ID, FeatureSchema
+
+Values = dict[str, list[int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordedRequests:
+    """Requests with the impressions they were made of.
+
+    Attributes:
+      tensors: what `serving_default` takes: name -> int64 `[G]`, `[G, C]` or `[G, L]`, padded with id 0.
+      examples: what `serving_examples` takes: G serialized groups.
+      impressions: the N impressions as a batch of the `flat` layout, `[N, 1]`.
+      position: int64 `[N, 2]`, request and candidate of each impression.
+    """
+
+    tensors: dict[str, np.ndarray]
+    examples: list[bytes]
+    impressions: dict[str, tf.Tensor]
+    position: np.ndarray
+
+    def arrange(self, values: np.ndarray) -> np.ndarray:
+        """Values `[N]` of the impressions -> `[G, C]`, 0 at padded candidates."""
+        arranged = np.zeros((len(self.examples), self.position[:, 1].max() + 1), values.dtype)
+        arranged[self.position[:, 0], self.position[:, 1]] = values
+        return arranged
+
+
+def requests_from_records(files: RecordFiles, split: str, data: DataConfig, count: int) -> RecordedRequests:
+    """The requests of the first `count` records of a split.
+
+    Args:
+      files: an opened data set.
+      split: train, validation or test.
+      data: lengths of the histories that training sees; requests keep whatever the records hold.
+      count: records to read.
+
+    Raises:
+      ValueError: the split holds no impression.
+    """
+    schema = files.schema
+    serialized = list(tf.data.TFRecordDataset(list(files.splits[split])).take(count).as_numpy_iterator())
+    requests: list[Values] = []
+    position: list[tuple[int, int]] = []
+    for record in serialized:
+        values = _values(record)
+        places: list[tuple[int, int]] = [(0, 0)] * len(values["label"])
+        for members, request in _requests_of(schema, values):
+            for candidate, impression in enumerate(members):
+                places[impression] = (len(requests), candidate)
+            requests.append(request)
+        position.extend(places)
+    if not position:
+        raise ValueError(f"no impression in the split {split!r} of {files.data_dir}: nothing to make requests of")
+    return RecordedRequests(
+        tensors=named_tensors(schema, requests),
+        examples=[encode_request(schema, request) for request in requests],
+        impressions=pipeline.flat_rows(schema, tf.constant(serialized), data.lengths),
+        position=np.array(position))
+
+
+def encode_request(schema: FeatureSchema, request: Mapping[str, Sequence[int]]) -> bytes:
+    """Serializes one request of `request_names`: a record without what only training needs."""
+    names = (name for part in request_names(schema) for name in part)
+    features = {name: tf.train.Feature(int64_list=tf.train.Int64List(value=request[name])) for name in names}
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+
+
+def named_tensors(schema: FeatureSchema, requests: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, np.ndarray]:
+    """Requests -> int64 arrays `[G]`, `[G, C]` and `[G, L]`, padded with id 0 to the largest C and L of each part."""
+    users, impressions, _ = request_names(schema)
+    tensors = {name: np.array([request[name][0] for request in requests], np.int64) for name in users}
+    for names in (impressions, *(schema.history_names(history) for history in HISTORIES)):
+        longest = max(len(request[names[0]]) for request in requests)
+        for name in names:
+            tensors[name] = np.full((len(requests), longest), PADDING_ID, np.int64)
+            for row, request in enumerate(requests):
+                tensors[name][row, :len(request[name])] = request[name]
+    return tensors
+
+
+def _values(record: bytes) -> Values:
+    features = tf.train.Example.FromString(record).features.feature
+    return {name: list(feature.int64_list.value) for name, feature in features.items()}
+
+
+def _requests_of(schema: FeatureSchema, values: Values) -> list[tuple[list[int], Values]]:
+    """The candidates' indices and the request, for each combination of offsets in a record."""
+    users, impressions, _ = request_names(schema)
+    together: dict[tuple[int, ...], list[int]] = {}
+    offsets = zip(*(values[f"{history}_offset"] for history in HISTORIES), strict=True)
+    for candidate, hidden in enumerate(offsets):
+        together.setdefault(hidden, []).append(candidate)
+    requests = []
+    for hidden, members in together.items():
+        request = {name: values[name] for name in users}
+        request.update({name: [values[name][candidate] for candidate in members] for name in impressions})
+        for history, offset in zip(HISTORIES, hidden, strict=True):
+            request.update({name: values[name][offset:] for name in schema.history_names(history)})
+        requests.append((members, request))
+    return requests

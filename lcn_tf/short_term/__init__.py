@@ -1,0 +1,1 @@
+"""Encoders of the two short histories, one file each: `Config` and `build(config) -> layer`."""

@@ -1,0 +1,27 @@
+"""The short histories are left out (SPEC A.8, `model.short_term=none`)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from lcn_tf.embeddings import EmbeddedHistory
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """No options."""
+
+
+class NoInterest(tf.keras.layers.Layer):
+    """An interest of width 0."""
+
+    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+        """Candidates `[B, C, D]` -> `[B, C, 0]`."""
+        return candidate[:, :, :0]
+
+
+def build(config: Config) -> NoInterest:
+    """The layer of a configuration."""
+    return NoInterest(name="none")

@@ -1,0 +1,1 @@
+"""Towers: from the concatenated features of a candidate to its hidden vector."""

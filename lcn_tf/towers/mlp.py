@@ -1,0 +1,125 @@
+"""The multilayer perceptron between a candidate's features and its head (LCN paper, section 5.1; SPEC A.4).
+
+Shape letters: B requests, C candidates, W width of all features and interests of a candidate, U last hidden width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import tensorflow as tf
+
+InputNorm = Literal["none", "layer", "batch"]
+Activation = Literal["relu", "gelu", "swish", "tanh"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of the tower; the defaults are the paper's for public data."""
+
+    units: tuple[int, ...] = dataclasses.field(
+        default=(256, 128), metadata={"help": "widths of the hidden layers (512,256 for industrial data)"})
+    input_norm: InputNorm = dataclasses.field(
+        default="none", metadata={"help": "normalisation of the tower's input; padded candidates have no part in it"})
+    activation: Activation = dataclasses.field(default="relu", metadata={"help": "activation of the hidden layers"})
+
+
+@tf.keras.utils.register_keras_serializable("lcn_tf")
+class MLPTower(tf.keras.layers.Layer):
+    """Hidden layers over the concatenated features and interests of each candidate.
+
+    The paper reports the widths only; activation and the absence of normalisation and dropout are SPEC A-41.
+
+    Batch normalisation takes its statistics from the real candidates of the global batch: padded ones are left out by
+    `mask`, and with several replicas (Keras 2) the statistics are those of all replicas together. Normalisation is
+    computed in float32 under mixed precision.
+
+    Args:
+      units: width of each hidden layer.
+      input_norm: "none", "layer" (each candidate by itself) or "batch".
+      activation: "relu", "gelu", "swish" or "tanh".
+
+    Call arguments:
+      inputs: `[B, C, W]` float.
+      mask: `[B, C]` bool, True for real candidates; None if all are.
+      training: whether batch statistics are used and collected.
+
+    Returns:
+      `[B, C, units[-1]]`; rows of padded candidates hold finite values without meaning.
+
+    Raises:
+      ValueError: no hidden layer, a width below 1, an unknown normalisation or activation.
+    """
+
+    def __init__(self, units: Sequence[int] = (256, 128), input_norm: str = "none", activation: str = "relu", **kwargs):
+        super().__init__(**kwargs)
+        if not units or any(width < 1 for width in units):
+            raise ValueError(f"units must be one or more widths of at least 1, got {tuple(units)}")
+        if activation not in get_args(Activation):
+            raise ValueError(f"activation must be one of {get_args(Activation)}, got {activation!r}")
+        self.supports_masking = True
+        self.units = tuple(units)
+        self.input_norm = input_norm
+        self.activation = activation
+        self._norm = normalization(input_norm)
+        self._hidden = [tf.keras.layers.Dense(width, activation, name=f"hidden_{index}", dtype=self.dtype_policy)
+                        for index, width in enumerate(self.units)]
+
+    def build(self, input_shape):
+        """Builds every sublayer for inputs of width `input_shape[-1]`."""
+        shape = (None, None, input_shape[-1])
+        for layer in [*([self._norm] if self._norm is not None else []), *self._hidden]:
+            with tf.name_scope(layer.name):
+                layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor, mask: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        """Inputs `[B, C, W]` -> hidden `[B, C, U]`."""
+        hidden = normalize(self._norm, inputs, mask, training)  # [B, C, W]
+        for layer in self._hidden:
+            hidden = layer(hidden)  # [B, C, units[i]]
+        return hidden
+
+    def compute_mask(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> None:
+        """Hidden vectors carry no implicit mask: every layer here takes masks as arguments."""
+
+    def compute_output_shape(self, input_shape):
+        """`[B, C, W]` -> `[B, C, units[-1]]`."""
+        return (*tuple(input_shape)[:-1], self.units[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        config = {"units": self.units, "input_norm": self.input_norm, "activation": self.activation}
+        return {**super().get_config(), **config}
+
+
+def normalization(kind: str) -> Any:
+    """The layer that normalises a tower's input `[B, C, W]`, or None for "none".
+
+    Raises:
+      ValueError: an unknown kind.
+    """
+    if kind == "none":
+        return None
+    if kind == "layer":
+        return tf.keras.layers.LayerNormalization(epsilon=1e-5, dtype="float32", name="input_norm")
+    if kind == "batch":  # `synchronized` also keeps Keras 2 from its fused kernel, which ignores masks
+        return tf.keras.layers.BatchNormalization(synchronized=True, dtype="float32", name="input_norm")
+    raise ValueError(f"input_norm must be one of {get_args(InputNorm)}, got {kind!r}")
+
+
+def normalize(layer: Any, inputs: tf.Tensor, mask: tf.Tensor | None, training: bool) -> tf.Tensor:
+    """Applies what `normalization` returned to inputs `[B, C, W]` with candidates' mask `[B, C]`."""
+    if layer is None:
+        return inputs
+    if isinstance(layer, tf.keras.layers.LayerNormalization):
+        return layer(inputs)
+    return layer(inputs, mask=mask, training=training)
+
+
+def build(config: Config) -> MLPTower:
+    """The layer of a configuration."""
+    return MLPTower(config.units, config.input_norm, config.activation, name="tower")

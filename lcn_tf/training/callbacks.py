@@ -1,0 +1,48 @@
+"""What happens during `fit`: checkpoints at every few steps, and a stop when the loss is not a number."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+
+class StopOnNonFiniteLoss(tf.keras.callbacks.Callback):
+    """Raises FloatingPointError at the first step whose running loss is NaN or infinite, before it is checkpointed."""
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Looks at every value of the logs."""
+        broken = sorted(name for name, value in (logs or {}).items() if not math.isfinite(value))
+        if broken:
+            step = int(self.model.optimizer.iterations)
+            raise FloatingPointError(
+                f"training step {step}: {', '.join(broken)} is no longer finite. The last checkpoint is whole. "
+                "Likely remedies: a lower train.learning_rate, lap.csa_pool=mean, tower.input_norm=layer")
+
+
+class SaveProgress(tf.keras.callbacks.Callback):
+    """Saves a checkpoint every `every` steps, never one with broken weights.
+
+    `step` counts the batches of the epoch that are done.
+
+    Args:
+      manager: where checkpoints go.
+      step: int64 variable in the checkpoint.
+      every: steps between checkpoints.
+    """
+
+    def __init__(self, manager: tf.train.CheckpointManager, step: tf.Variable, every: int):
+        super().__init__()
+        self.manager = manager
+        self.step = step
+        self.every = every
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Counts the batch and saves when it is due."""
+        step = int(self.step.assign_add(1))
+        if step % self.every == 0:
+            for variable in self.model.trainable_variables:
+                if not bool(tf.reduce_all(tf.math.is_finite(variable))):
+                    raise FloatingPointError(f"training step {step}: {variable.name} holds values that are not finite. "
+                                             "The last checkpoint is whole")
+            self.manager.save()

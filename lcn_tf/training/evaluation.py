@@ -1,0 +1,43 @@
+"""Predictions of a split, row by row, and their metrics."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from lcn_tf.metrics import report
+from lcn_tf.models import CTRModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """Arrays `[N]`, one entry per impression of a split, in ascending order of `impression_id`."""
+
+    impression_id: np.ndarray
+    user_key: np.ndarray
+    label: np.ndarray
+    logit: np.ndarray
+
+    @property
+    def probability(self) -> np.ndarray:
+        """Click probabilities, float64."""
+        return 1.0 / (1.0 + np.exp(-self.logit.astype(np.float64)))
+
+    def metrics(self, gauc_weights: str = "impressions") -> dict[str, float]:
+        """The metrics of SPEC E.1 to E.3 (see `lcn_tf.metrics.report`)."""
+        return report.evaluate(self.label, self.logit, self.user_key, gauc_weights=gauc_weights)
+
+
+def predict(model: CTRModel, dataset: tf.data.Dataset) -> Predictions:
+    """Scores every impression of a dataset; its order and batches do not matter.
+
+    Raises:
+      ValueError: the dataset holds no impression.
+    """
+    rows = model.predict(dataset, verbose=0)
+    if not len(rows["label"]):
+        raise ValueError("no impression to score: the split is empty")
+    order = np.argsort(rows["impression_id"], kind="stable")
+    return Predictions(**{name: rows[name][order] for name in ("impression_id", "user_key", "label", "logit")})

@@ -1,0 +1,136 @@
+"""Trains a model epoch by epoch with `fit`, chooses the epoch on the validation split, and resumes where it was killed.
+
+The data order is a function of (seed, epoch) and the objectives' sampling of (seed, step), so a run that was killed and
+started again continues at the saved step with the batches and draws it would have had.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from typing import Literal
+
+import tensorflow as tf
+
+from lcn_tf.data import pipeline, records
+from lcn_tf.models import CTRModel
+from lcn_tf.training import results
+from lcn_tf.training.callbacks import SaveProgress, StopOnNonFiniteLoss
+from lcn_tf.training.evaluation import predict
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained; the defaults are the paper's (section 5.1.4) where it states them."""
+
+    batch_size: int = dataclasses.field(default=2048, metadata={"help": "impressions in a batch, over all replicas"})
+    epochs: int = dataclasses.field(default=1, metadata={"help": "passes over the training split, at most"})
+    patience: int = dataclasses.field(
+        default=1, metadata={"help": "stop after this many epochs without a better validation metric"})
+    monitor: Literal["auc", "logloss"] = dataclasses.field(
+        default="auc", metadata={"help": "validation metric that chooses the epoch"})
+    optimizer: Literal["adam", "adagrad"] = dataclasses.field(default="adam", metadata={"help": "optimiser"})
+    learning_rate: float = dataclasses.field(default=1e-3, metadata={"help": "learning rate"})
+    seed: int = dataclasses.field(default=1, metadata={"help": "of initialisation, data order and sampling"})
+    deterministic: bool = dataclasses.field(
+        default=False, metadata={"help": "the same seed gives the same metrics to the last digit; costs some speed"})
+    checkpoint_every: int = dataclasses.field(default=200, metadata={"help": "steps between checkpoints"})
+
+    def __post_init__(self):
+        for name in ("batch_size", "epochs", "patience", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"train.{name} must be at least 1, got {getattr(self, name)}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"train.learning_rate must be positive, got {self.learning_rate}")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """What training leaves behind, beside the model with the best epoch's weights.
+
+    Attributes:
+      history: one row per epoch: training means and validation metrics.
+      best_epoch: epoch (from 1) whose weights the model has.
+    """
+
+    history: list[dict[str, float]]
+    best_epoch: int
+
+
+def compile_model(model: CTRModel, config: TrainConfig) -> None:
+    """Creates the weights, the optimiser and its slots; call it inside the strategy's scope."""
+    optimizers = {"adam": tf.keras.optimizers.Adam, "adagrad": tf.keras.optimizers.Adagrad}
+    model.build_weights()
+    model.compile(optimizer=optimizers[config.optimizer](learning_rate=config.learning_rate))
+    model.optimizer.build(model.trainable_variables)
+
+
+def train(
+    model: CTRModel,
+    files: pipeline.RecordFiles,
+    data: pipeline.DataConfig,
+    config: TrainConfig,
+    workdir: str,
+    verbose: int = 1,
+) -> TrainingResult:
+    """Trains until `epochs` or until validation stops improving, then loads the best epoch's weights.
+
+    Args:
+      model: compiled by `compile_model`.
+      files: an opened data set.
+      data: layout and lengths of the batches.
+      config: budget, optimiser, seeds.
+      workdir: gets `checkpoints/`, `history.csv` and `tensorboard/`; what an earlier run of the same configuration left
+        there is continued.
+      verbose: 0 silent, 1 progress bar, 2 one line an epoch.
+
+    Raises:
+      FloatingPointError: the loss is no longer finite.
+      RecordError: a damaged record file, by name.
+    """
+    history_path = os.path.join(workdir, "history.csv")
+    epoch, step = (tf.Variable(0, dtype=tf.int64, trainable=False, name=name) for name in ("epoch", "step"))
+    checkpoint = tf.train.Checkpoint(model=model, epoch=epoch, step=step)
+    manager = tf.train.CheckpointManager(checkpoint, os.path.join(workdir, "checkpoints"), max_to_keep=2)
+    best = tf.train.CheckpointManager(
+        tf.train.Checkpoint(model=model), os.path.join(workdir, "checkpoints", "best"), max_to_keep=1)
+    if manager.latest_checkpoint:
+        checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
+    history = [row for row in results.read_history(history_path) if row["epoch"] <= int(epoch)]
+    callbacks = [StopOnNonFiniteLoss(), SaveProgress(manager, step, config.checkpoint_every),
+                 tf.keras.callbacks.TensorBoard(os.path.join(workdir, "tensorboard"), write_graph=False)]
+    while int(epoch) < config.epochs and not _stalled(history, config):
+        number = int(epoch) + 1
+        started = time.monotonic()
+        dataset = pipeline.read(files, "train", data, config.batch_size, seed=(config.seed, number), skip=int(step))
+        done = int(step) > 0 and not any(True for _ in dataset.take(1))  # killed between the last step and validation
+        row: dict[str, float] = {"epoch": number}
+        try:
+            if not done:
+                log = model.fit(dataset, initial_epoch=number - 1, epochs=number, callbacks=callbacks, verbose=verbose)
+                row.update({f"train_{name}": values[-1] for name, values in log.history.items()})
+            validation = predict(model, pipeline.read(files, "validation", data, config.batch_size)).metrics()
+        except tf.errors.DataLossError as error:
+            damage = records.describe_damage([path for paths in files.splits.values() for path in paths])
+            raise records.RecordError(damage or error.message) from error
+        row.update({f"validation_{name}": value for name, value in validation.items()})
+        row["seconds"] = time.monotonic() - started
+        history.append(row)
+        if _best_epoch(history, config) == number:
+            best.save()
+        results.write_history(history_path, history)
+        epoch.assign(number)
+        step.assign(0)
+        manager.save()
+    tf.train.Checkpoint(model=model).restore(best.latest_checkpoint).expect_partial()
+    return TrainingResult(history, _best_epoch(history, config))
+
+
+def _best_epoch(history: list[dict[str, float]], config: TrainConfig) -> int:
+    sign = 1 if config.monitor == "logloss" else -1
+    return int(min(history, key=lambda row: sign * row[f"validation_{config.monitor}"])["epoch"])
+
+
+def _stalled(history: list[dict[str, float]], config: TrainConfig) -> bool:
+    return bool(history) and history[-1]["epoch"] - _best_epoch(history, config) >= config.patience

@@ -1,0 +1,203 @@
+"""Prepared MovieLens ratings against the plain-Python preparation, and every refusal."""
+
+import csv
+import itertools
+
+import numpy as np
+import pytest
+
+from data_prep.config import PreparationConfig
+from data_prep.errors import InputError
+from data_prep.movielens.config import MovieLensConfig, day_start
+from data_prep.movielens.prepare import prepare
+from lcn_tf.schema import FeatureSchema
+from tests import references_data
+
+ROLES = {"user": ("user_id",), "item": ("movie_id", "genre"), "candidate": (), "request": (), "context": ("rating",)}
+SMALL = PreparationConfig(short_length=3, lifelong_length=11, shards=2, memory_limit="500MB")
+DATES = {"validation_from": "2010-03-04", "test_from": "2010-03-07"}
+MOVIES = [
+    (1, "Alien (1979)", "Horror|Sci-Fi", True, "Horror"),
+    (2, 'A "quoted", title (1999)', "Sci-Fi|Drama", True, "Drama"),
+    (3, "Only that", "Sci-Fi", True, "(none)"),
+    (5, "Amélie (2001)", "Comedy|Romance", False, "Comedy"),
+    (7, "No genre", "(no genres listed)", False, "(no genres listed)"),
+    (11, "Heat", "Crime|Action", False, "Crime"),
+    (13, "Never rated", "Drama", False, "Drama"),
+]
+
+
+def random_ratings(seed, rows=500):
+    """Ratings of ten days with many equal seconds; user 9 rates no target movie, movie 17 is unknown."""
+    rng = np.random.default_rng(seed)
+    moments = day_start("2010-03-01") + rng.integers(0, 9 * 86_400, 60)
+    moments[0] = day_start("2010-03-04")
+    ratings = []
+    for _ in range(rows):
+        user = int(rng.integers(1, 10))
+        movie = int(rng.choice([5, 7, 11] if user == 9 else [1, 2, 3, 5, 7, 11, 17]))
+        ratings.append((user, movie, float(rng.integers(1, 11)) / 2, int(rng.choice(moments))))
+    return [*ratings, *ratings[:5], (1, 1, 4.0, 0)]
+
+
+def write(directory, ratings, line_end="\n", movies=MOVIES, header="userId,movieId,rating,timestamp"):
+    directory.mkdir(parents=True)
+    with open(directory / "ratings.csv", "w", encoding="utf-8", newline="") as file:
+        file.writelines(line + line_end for line in (header, *(",".join(map(str, rating)) for rating in ratings)))
+    with open(directory / "movies.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator=line_end)
+        writer.writerow(["movieId", "title", "genres"])
+        writer.writerows(movie[:3] for movie in movies)
+    return directory
+
+
+def prepared(tmp_path, config=None, preparation=SMALL, **files):
+    files.setdefault("ratings", random_ratings(1))
+    write(tmp_path / "ml", **files)
+    prepare(str(tmp_path / "ml"), str(tmp_path / "out"), config or MovieLensConfig(**DATES), preparation)
+    return tmp_path / "out"
+
+
+def reference_tables(ratings, threshold=4.0):
+    movies = {movie: (is_target, genre) for movie, _, _, is_target, genre in MOVIES}
+    raters = {user for user, movie, _, moment in ratings if moment > 0 and movies.get(movie, (False, ""))[0]}
+    impressions, events = [], []
+    for row, (user, movie, stars, moment) in enumerate(ratings):
+        if moment <= 0 or movie not in movies or user not in raters:
+            continue
+        is_target, genre = movies[movie]
+        item = {"user": user, "timestamp": moment, "movie_id": str(movie), "genre": genre}
+        events.append({**item, "row": row, "rating": str(stars), "domain": "target" if is_target else "source"})
+        if is_target:
+            impressions.append({**item, "impression_id": row, "label": int(stars >= threshold)})
+    return impressions, events, {user: {"user_id": str(user)} for user in raters}
+
+
+@pytest.mark.parametrize(("threshold", "line_end", "settings"), [
+    (4.0, "\n", {}),
+    (3.5, "\r\n", {"snapshot": "day", "exclude_recent": True}),
+    (5.0, "\n", {"deduplicate": True, "min_count": 40}),
+])
+def test_records_equal_the_plain_python_preparation(tmp_path, threshold, line_end, settings):
+    ratings = random_ratings(7)
+    if settings.get("deduplicate"):
+        expected_ratings = list(dict.fromkeys(ratings))
+        assert len(expected_ratings) < len(ratings)
+        rows = [ratings.index(rating) for rating in expected_ratings]
+    else:
+        expected_ratings, rows = ratings, list(range(len(ratings)))
+    output_dir = prepared(tmp_path, MovieLensConfig(label_threshold=threshold, **DATES),
+                          PreparationConfig(**{"short_length": 3, "lifelong_length": 11, "shards": 2, **settings}),
+                          ratings=ratings, line_end=line_end)
+    impressions, events, users = reference_tables(expected_ratings, threshold)
+    for impression in impressions:
+        impression["impression_id"] = rows[impression["impression_id"]]
+    cuts = [0, day_start(DATES["validation_from"]), day_start(DATES["test_from"]), 2**40]
+    names = {"snapshot", "exclude_recent", "min_count"} & set(settings)
+    expected = references_data.reference_records(
+        impressions, events, users, ROLES, cuts[1], short_length=3, lifelong_length=11,
+        **{name: settings[name] for name in names})
+    for split, first, end in zip(("train", "validation", "test"), cuts, cuts[1:], strict=False):
+        wanted = [record for (_, moment), record in expected.items() if first <= moment < end]
+        found = {tuple(record["impression_id"]): record for record in references_data.read_records(output_dir, split)}
+        assert len(found) == len(wanted) > 0
+        for record in wanted:
+            assert found[tuple(record["impression_id"])] == record
+
+
+def test_rows_are_accounted_for(tmp_path):
+    ratings = random_ratings(1)
+    rows = references_data.read_preparation(prepared(tmp_path, ratings=ratings))["rows"]
+    _, events, _ = reference_tables(ratings)
+    counts = rows["ratings.csv"]
+    assert counts["read"] == len(ratings) == counts["used"] + sum(counts["dropped"].values())
+    assert counts["used"] == len(events) and counts["dropped"]["timestamp not positive"] == 1
+    assert counts["dropped"]["movie not in movies.csv"] == sum(movie == 17 for _, movie, _, _ in ratings)
+    assert rows["movies.csv"] == {"read": 7, "used": 6, "dropped": {"movie of no used rating": 1}}
+
+
+def test_schema(tmp_path):
+    schema = FeatureSchema.load(prepared(tmp_path))
+    assert schema.name == "movielens_cross_domain"
+    assert {role: tuple(feature.name for feature in getattr(schema, role)) for role in ROLES} == ROLES
+
+
+@pytest.mark.parametrize("validation_from", [None, "2010-01-30"])
+def test_split_days_are_calendar_quantiles_of_the_target_ratings(tmp_path, validation_from):
+    rng = np.random.default_rng(5)
+    first = day_start("2010-01-01")
+    ratings = [(1 + number % 3, 1, 4.0, first + int(rng.integers(0, 40 * 86_400))) for number in range(300)]
+    config = MovieLensConfig(validation_from=validation_from)
+    splits = references_data.read_preparation(prepared(tmp_path, config, ratings=ratings))["splits"]
+    days = [moment // 86_400 for _, _, _, moment in ratings]
+    validation, test = (day_start(splits[split]["first_day"]) // 86_400 for split in ("validation", "test"))
+    if validation_from:
+        assert splits["validation"]["first_day"] == validation_from
+    else:
+        assert sum(day < validation for day in days) >= 240 > sum(day < validation - 1 for day in days)
+    assert sum(day < test for day in days) >= 270 > sum(day < test - 1 for day in days)
+
+
+def test_three_days_are_enough(tmp_path):
+    ratings = [(1, 1, 4.0, day_start(day)) for day in ("2010-01-01", "2010-01-05", "2010-01-09")] * 2
+    splits = references_data.read_preparation(prepared(tmp_path, MovieLensConfig(), ratings=ratings))["splits"]
+    assert [split["first_day"] for split in splits.values()] == ["2010-01-01", "2010-01-05", "2010-01-09"]
+
+
+@pytest.mark.parametrize(("files", "message"), [
+    ({"header": "user,movieId,rating,timestamp"},
+     r"ratings\.csv, line 1: wrong header: expected \['userid'.*got \['user'"),
+    ({"ratings": [(1, 1, 4.0, 10), (1, "two", 4.0, 10)]},
+     r"ratings\.csv, line 3, column movieid: expected an integer, got 'two'"),
+    ({"ratings": [(1, 1, 4.0, 10), (1, 2, 9.0, 10)]},
+     r"ratings\.csv, line 3, column rating: expected 0.5 to 5 stars, got '9.0'"),
+    ({"ratings": []}, r"ratings\.csv: the file has a header but no rows"),
+    ({"ratings": [(1, 5, 4.0, 10)]}, r"ratings\.csv: no rating of a target-domain movie \(genre 'Sci-Fi'\)"),
+    ({"movies": [*MOVIES, (1, "Again", "Drama")]},
+     r"movies\.csv, line 9, column movieid: expected each movie once, got '1'"),
+    ({"movies": [("x", "Title", "Sci-Fi")]}, r"movies\.csv, line 2, column movieid: expected an integer, got 'x'"),
+    ({"movies": [(4, "Title")]}, r"movies\.csv, line 2: expected 3 cells, got 2"),
+    ({"movies": [(4, "Title", "Drama|War")]},
+     r"movies\.csv: no movie of the target domain.*'Sci-Fi'.*\['Drama', 'War'\]"),
+])
+def test_refusals_name_file_line_and_value(tmp_path, files, message):
+    with pytest.raises(InputError, match=message):
+        prepared(tmp_path, **files)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("dates", [
+    {"validation_from": "2009-01-01"}, {"test_from": "2030-01-01"}, {"validation_from": "2010-03-30"},
+    {"validation_from": "2010-03-09"}])
+def test_dates_that_leave_a_split_empty(tmp_path, dates):
+    with pytest.raises(InputError, match="split dates leave a split without a day: target ratings from 2010-03-01"):
+        prepared(tmp_path, MovieLensConfig(**dates))
+
+
+@pytest.mark.parametrize("missing", ["ratings.csv", "movies.csv"])
+def test_missing_and_empty_files(tmp_path, missing):
+    write(tmp_path / "ml", random_ratings(1))
+    arguments = str(tmp_path / "ml"), str(tmp_path / "out"), MovieLensConfig(), SMALL
+    (tmp_path / "ml" / missing).write_text("")
+    with pytest.raises(InputError, match=f"{missing}: the file is empty"):
+        prepare(*arguments)
+    (tmp_path / "ml" / missing).unlink()
+    with pytest.raises(InputError, match=f"{missing}: no such file"):
+        prepare(*arguments)
+
+
+@pytest.mark.shared_data
+def test_the_real_ratings(tmp_path, shared_data):
+    prepare(str(shared_data / "ml-latest-small"), str(tmp_path / "out"), MovieLensConfig(), PreparationConfig())
+    preparation = references_data.read_preparation(tmp_path / "out")
+    assert preparation["rows"]["ratings.csv"]["read"] == 100_836
+    assert preparation["rows"]["movies.csv"]["read"] == 9_742
+    splits = preparation["splits"]
+    shown = [splits[split]["impressions"] for split in ("train", "validation", "test")]
+    assert sum(shown) == preparation["target_ratings"] and round(sum(shown) / 100_836, 3) == 0.171
+    assert 0.8 <= shown[0] / sum(shown) < 0.83 and shown[1] > 1_000 and shown[2] > 1_000
+    records = list(itertools.chain.from_iterable(
+        references_data.read_records(tmp_path / "out", split) for split in ("validation", "test")))
+    for record in records:
+        assert all(moment < record["timestamp"][0] for moment in record["lifelong_source_timestamp"])
+    assert max(len(record["lifelong_source_timestamp"]) for record in records) == 500

@@ -1,0 +1,66 @@
+"""Settings: defaults of the specification, refusals, and what each may not be."""
+
+import dataclasses
+
+import pytest
+
+from data_prep.config import PreparationConfig
+from data_prep.movielens.config import MovieLensConfig
+from data_prep.taobao.config import TaobaoConfig, describe
+from tests.data_prep.taobao_logs import second
+
+
+def test_defaults_are_those_of_the_specification():
+    config = PreparationConfig()
+    assert (config.snapshot, config.history_gap_seconds) == ("request", 0)
+    assert (config.short_length, config.lifelong_length, config.exclude_recent) == (24, 500, False)
+    taobao = TaobaoConfig()
+    assert (taobao.target_category_below, taobao.row_set, taobao.behaviours) == (2000, "target", "all")
+    assert describe(taobao).splits == {"train": (1494000000, second(11)), "validation": (second(11), second(12)),
+                                       "test": (second(12), second(13))}
+
+
+def test_last_seven_days_are_a_matter_of_two_settings():
+    splits = describe(TaobaoConfig(first_day="2017-05-07", num_days=7)).splits
+    assert splits["train"][0] == second(7) and splits["test"] == (second(13), second(14))
+
+
+@pytest.mark.parametrize(("config_class", "setting", "value"), [
+    (PreparationConfig, "snapshot", "week"),
+    (PreparationConfig, "history_gap_seconds", -1),
+    (PreparationConfig, "short_length", 0),
+    (PreparationConfig, "lifelong_length", 0),
+    (PreparationConfig, "min_count", 0),
+    (PreparationConfig, "shards", 0),
+    (PreparationConfig, "memory_limit", "4 gigabytes"),
+    (PreparationConfig, "memory_limit", "lots"),
+    (TaobaoConfig, "first_day", "06.05.2017"),
+    (TaobaoConfig, "num_days", 2),
+    (TaobaoConfig, "row_set", "some"),
+    (TaobaoConfig, "behaviours", "pv"),
+    (MovieLensConfig, "target_genre", " "),
+    (MovieLensConfig, "label_threshold", 5.5),
+    (MovieLensConfig, "validation_from", "soon"),
+    (MovieLensConfig, "test_from", "2016-13-01"),
+])
+def test_refusals_name_the_setting_and_the_value(config_class, setting, value):
+    with pytest.raises(ValueError, match=setting) as error:
+        config_class(**{setting: value})
+    assert repr(value) in str(error.value) or str(value) in str(error.value)
+
+
+def test_test_days_come_after_validation_days():
+    with pytest.raises(ValueError, match="test_from must be after validation_from 2016-01-02, got 2016-01-01"):
+        MovieLensConfig(validation_from="2016-01-02", test_from="2016-01-01")
+
+
+@pytest.mark.parametrize("config_class", [PreparationConfig, TaobaoConfig, MovieLensConfig])
+def test_every_setting_has_a_help_text(config_class):
+    for field in dataclasses.fields(config_class):
+        assert len(field.metadata["help"]) > 10
+
+
+def test_settings_of_a_data_set_and_of_the_preparation_can_share_a_command_line():
+    shared = {field.name for field in dataclasses.fields(PreparationConfig)}
+    for config_class in (TaobaoConfig, MovieLensConfig):
+        assert not shared & {field.name for field in dataclasses.fields(config_class)}

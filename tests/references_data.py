@@ -1,0 +1,160 @@
+"""Data preparation in plain Python, group by group and event by event: slow, and easy to check by eye.
+
+Records are compared as raw values (`OOV` for a value without an id), not as ids, so that the order of a vocabulary does
+not matter here.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections import Counter
+
+OOV = "OOV"
+DAY = 86_400
+PROFILE = ("cms_segid", "cms_group_id", "final_gender_code", "age_level", "pvalue_level", "shopping_level",
+           "occupation", "new_user_class_level")
+PRICES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
+
+
+def taobao_tables(input_dir, day_starts, target_category_below=2000, row_set="target", behaviours="all"):
+    """Impressions, events and users of the four files, as lists of dicts of texts and ints.
+
+    Args:
+      day_starts: first second of each day used, and of the day after the last.
+    """
+    ads = {int(row["adgroup_id"]): row for row in _rows(input_dir, "ad_feature.csv")}
+    impressions = []
+    for number, row in enumerate(_rows(input_dir, "raw_sample.csv")):
+        ad = ads.get(int(row["adgroup_id"]))
+        if ad is None or not day_starts[0] <= int(row["time_stamp"]) < day_starts[-1]:
+            continue
+        if row_set == "target" and int(ad["cate_id"]) >= target_category_below:
+            continue
+        impressions.append({
+            "user": int(row["user"]), "timestamp": int(row["time_stamp"]), "impression_id": number,
+            "label": int(row["clk"]), "cate": ad["cate_id"], "brand": _integer(ad["brand"]),
+            "adgroup_id": row["adgroup_id"],
+            "campaign_id": ad["campaign_id"], "customer": ad["customer"], "pid": row["pid"],
+            "price_bucket": str(sum(float(ad["price"]) >= price for price in PRICES))})
+    users = {impression["user"]: {"user_id": str(impression["user"])} | dict.fromkeys(PROFILE, "-1")
+             for impression in impressions}
+    for row in _rows(input_dir, "user_profile.csv"):
+        if int(row["userid"]) in users:
+            users[int(row["userid"])] |= {name: _integer(row[name]) for name in PROFILE}
+    events = []
+    for number, row in enumerate(_rows(input_dir, "behavior_log.csv")):
+        behaviour = "pv" if row["btag"] == "ipv" else row["btag"]
+        known = ("pv",) if behaviours == "clicks_only" else ("pv", "cart", "fav", "buy")
+        moment = int(row["time_stamp"])
+        if int(row["user"]) in users and 0 < moment < day_starts[-1] and behaviour in known:
+            domain = "target" if int(row["cate"]) < target_category_below else "source"
+            events.append({"user": int(row["user"]), "timestamp": moment, "row": number, "domain": domain,
+                           "cate": row["cate"], "brand": _integer(row["brand"]), "btag": behaviour})
+    return impressions, events, users
+
+
+def reference_records(impressions, events, users, roles, train_end, *, snapshot="request", gap=0, utc_offset=0,
+                      short_length=24, lifelong_length=500, exclude_recent=False, min_count=1, deduplicate=False):
+    """Every record, as `{(user, moment): {feature: [raw values]}}`.
+
+    Args:
+      roles: role -> column names (`user`, `item`, `candidate`, `request`, `context`).
+      train_end: the second after the training days.
+    """
+    if deduplicate:
+        firsts = {}
+        for event in sorted(events, key=lambda event: event["row"]):
+            firsts.setdefault(tuple(value for key, value in event.items() if key != "row"), event)
+        events = list(firsts.values())
+    counts = {name: Counter() for role in roles.values() for name in role}
+    shown = [name for role in ("item", "candidate", "request") for name in roles[role]]
+    for impression in impressions:
+        if impression["timestamp"] < train_end:
+            for name in shown:
+                counts[name][impression[name]] += 1
+            for name in roles["user"]:
+                counts[name][users[impression["user"]][name]] += 1
+    acted = [*roles["item"], *roles["context"]]
+    for event in events:
+        if event["timestamp"] < train_end:
+            for name in acted:
+                counts[name][event[name]] += 1
+
+    def known(name, value):
+        return value if counts[name][value] >= min_count else OOV
+
+    groups = {}
+    for impression in sorted(impressions, key=lambda impression: impression["impression_id"]):
+        moment = impression["timestamp"]
+        if snapshot == "day":
+            moment = (moment + utc_offset) // DAY * DAY - utc_offset
+        groups.setdefault((impression["user"], moment), []).append(impression)
+    records = {}
+    for (user, moment), group in groups.items():
+        record = {"user_key": [user]}
+        record |= {name: [known(name, users[user][name])] for name in roles["user"]}
+        record |= {name: [known(name, impression[name]) for impression in group] for name in shown}
+        record |= {name: [impression[name] for impression in group] for name in ("label", "timestamp", "impression_id")}
+        visible = [event for event in events if event["user"] == user and event["timestamp"] < moment - gap]
+        visible.sort(key=lambda event: (event["timestamp"], event["row"]), reverse=True)
+        target = [event for event in visible if event["domain"] == "target"]
+        source = [event for event in visible if event["domain"] == "source"]
+        older = source[short_length:] if exclude_recent else source
+        for history, chosen in (("short_target", target[:short_length]), ("short_source", source[:short_length]),
+                                ("lifelong_source", older[:lifelong_length])):
+            record[f"{history}_offset"] = [0] * len(group)
+            record[f"{history}_timestamp"] = [event["timestamp"] for event in chosen]
+            record |= {f"{history}_{name}": [known(name, event[name]) for event in chosen] for name in acted}
+        records[user, moment] = record
+    return records
+
+
+def read_records(data_dir, split):
+    """The records of a prepared split in the order of their files, ids turned back into raw values."""
+    import tensorflow as tf
+
+    from lcn_tf.schema import FIRST_ID, HISTORIES, FeatureSchema
+
+    schema = FeatureSchema.load(data_dir)
+    tables = {}
+    for feature in (*schema.user, *schema.item, *schema.candidate, *schema.request):
+        tables[feature.name] = feature.table
+    for history in HISTORIES:
+        tables |= {f"{history}_{feature.name}": feature.table for feature in (*schema.item, *schema.context)}
+    values = {}
+    for table in set(tables.values()):
+        with open(os.path.join(data_dir, "vocabularies", f"{table}.txt"), encoding="utf-8") as file:
+            values[table] = ["PADDING", OOV, *file.read().splitlines()]
+        if len(values[table]) != schema.tables[table] or FIRST_ID != 2:
+            raise ValueError(f"vocabulary {table} has {len(values[table])} rows, schema {schema.tables[table]}")
+    records = []
+    files = sorted(name for name in os.listdir(data_dir) if name.startswith(f"{schema.name}-{split}.tfrecord"))
+    for file in files:
+        for serialized in tf.data.TFRecordDataset(os.path.join(data_dir, file)).as_numpy_iterator():
+            features = tf.train.Example.FromString(serialized).features.feature
+            if sorted(features) != sorted(schema.record_names):
+                raise ValueError(f"{file}: a record has the features {sorted(features)}")
+            record = {name: list(feature.int64_list.value) for name, feature in features.items()}
+            for name, table in tables.items():
+                record[name] = [values[table][number] for number in record[name]]
+            records.append(record)
+    return records
+
+
+def read_preparation(data_dir):
+    """`preparation.json` of a prepared data set."""
+    with open(os.path.join(data_dir, "preparation.json"), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def _rows(input_dir, name):
+    with open(os.path.join(input_dir, name), encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file))
+    return [dict(zip([cell.strip() for cell in lines[0]], cells, strict=True)) for cells in lines[1:]]
+
+
+def _integer(text):
+    """Canonical text of an integer cell; a missing one is -1."""
+    return "-1" if text in ("", "NULL") else str(int(float(text)))

@@ -1,0 +1,30 @@
+"""The oracles and the golden numbers from outside agree: two sources for what the layers are compared with."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from tests import make_golden
+
+FILES = sorted(make_golden.FOLDER.glob("*.json"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_oracles_give_the_golden_numbers(path):
+    assert make_golden.differences(path.stem, json.loads(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_origin_is_stated(path):
+    assert json.loads(path.read_text(encoding="utf-8"))["origin"]
+
+
+def test_a_changed_number_is_found():
+    content = json.loads((make_golden.FOLDER / "lap.json").read_text(encoding="utf-8"))
+    changed = copy.deepcopy(content)
+    changed["vectors"]["TV-A2"]["ir_msa_softmax_012"][1] += 2e-6
+    ((vector, key, value),) = make_golden.differences("lap", changed)
+    assert (vector, key) == ("TV-A2", "ir_msa_softmax_012")
+    np.testing.assert_allclose(value, content["vectors"]["TV-A2"]["ir_msa_softmax_012"], atol=1e-6)

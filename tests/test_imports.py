@@ -1,0 +1,163 @@
+"""The structure of the code: who may import whom, names of files, their length."""
+
+import ast
+import configparser
+import importlib.metadata
+import pathlib
+import re
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PACKAGES = ("lcn_tf", "experiments", "data_prep")
+
+# Outer layers first: a package may import packages of its own and of later layers.
+LAYERS = (
+    ("training", "serving"),
+    ("models",),
+    ("long_term", "short_term", "objectives", "towers", "heads"),
+    ("data", "layers", "embeddings", "metrics", "optimizers"),
+    ("schema",),
+)
+# Components do not know each other: what two of them need lives in `layers`.
+SEPARATE = ("long_term", "objectives", "short_term", "heads")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+DISTRIBUTIONS = importlib.metadata.packages_distributions()
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+def module_of(path: pathlib.Path, root: pathlib.Path = ROOT) -> str:
+    """Dotted name of a file's module."""
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(text: str, module: str) -> set[str]:
+    """Dotted names a source text imports, at any depth; `from a import b` counts as `a` and `a.b`."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join([*module.split(".")[:-node.level], *([node.module] if node.module else [])])
+            found.add(base)
+            found.update(f"{base}.{alias.name}" for alias in node.names)
+    return found
+
+
+def layer_of(package: str) -> int:
+    """Index of the layer of `lcn_tf.<package>`."""
+    return next(index for index, layer in enumerate(LAYERS) if package in layer)
+
+
+def objections(module: str, imported: set[str]) -> list[str]:
+    """Why a module may not import what it imports; empty if it may."""
+    found = []
+    top, *inner = module.split(".")
+    for name in sorted(imported):
+        first, *rest = name.split(".")
+        if top == "lcn_tf" and (first in ("experiments", "data_prep", "tests") or name.startswith("absl.flags")):
+            found.append(f"{module} imports {name}: the library knows nothing of its users")
+        if top in PACKAGES and first == "tests":
+            found.append(f"{module} imports {name}: only tests import tests")
+        if top == "data_prep" and first == "experiments":
+            found.append(f"{module} imports {name}: data preparation does not depend on experiments")
+        if top != "lcn_tf" or first != "lcn_tf" or not rest or not inner or rest == ["__version__"]:
+            continue
+        if layer_of(rest[0]) < layer_of(inner[0]):
+            found.append(f"{module} imports {name}: {inner[0]} is below {rest[0]}")
+        same_component = len(inner) > 1 and len(rest) > 1 and inner[1] == rest[1]
+        if inner[0] in SEPARATE and rest[0] == inner[0] and len(inner) > 1 and not same_component:
+            found.append(f"{module} imports {name}: one of {inner[0]} does not import another")
+    return found
+
+
+def test_there_are_sources():
+    assert {path.relative_to(ROOT).parts[0] for path in SOURCES} == set(PACKAGES)
+    packages = {path.parent.name for path in (ROOT / "lcn_tf").glob("*/__init__.py")}
+    assert packages | {"schema"} == {name for layer in LAYERS for name in layer}, "LAYERS names every package"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_imports_go_one_way(path):
+    module = module_of(path)
+    assert not objections(module, imports_of(path.read_text(encoding="utf-8"), module))
+
+
+@pytest.mark.parametrize(("module", "text"), [
+    ("lcn_tf.layers.csa", "import experiments.run"),
+    ("lcn_tf.training.trainer", "def f():\n    from data_prep import taobao"),
+    ("lcn_tf.schema", "from absl import flags"),
+    ("lcn_tf.schema", "import absl.flags as f"),
+    ("lcn_tf.layers.csa", "from lcn_tf.models.ctr_model import CTRModel"),
+    ("lcn_tf.layers.csa", "from lcn_tf import models"),
+    ("lcn_tf.layers.csa", "from ..models import registry"),
+    ("lcn_tf.metrics.auc", "from lcn_tf.training import trainer"),
+    ("lcn_tf.schema", "import lcn_tf.data.records"),
+    ("lcn_tf.long_term.sim", "from lcn_tf.long_term.eta import hash_codes"),
+    ("lcn_tf.long_term.sim", "from lcn_tf.long_term import eta"),
+    ("lcn_tf.objectives.crp", "from . import dss"),
+    ("lcn_tf.towers.mlp", "from lcn_tf.serving import export"),
+    ("experiments.run", "from tests import references"),
+    ("data_prep.taobao.reader", "from experiments import flags"),
+])
+def test_a_forbidden_import_is_found(module, text):
+    assert objections(module, imports_of(text, module))
+
+
+@pytest.mark.parametrize(("module", "text"), [
+    ("lcn_tf.long_term.lap", "from lcn_tf.layers import LAP\nfrom lcn_tf import schema"),
+    ("lcn_tf.training.trainer", "from lcn_tf.models import registry\nfrom absl import logging"),
+    ("lcn_tf.serving.export", "import lcn_tf.data.records\nfrom lcn_tf import __version__"),
+    ("experiments.run", "from lcn_tf.training import trainer\nfrom absl import flags\nimport data_prep"),
+])
+def test_an_allowed_import_is_not(module, text):
+    assert objections(module, imports_of(text, module)) == []
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_has_one_job_and_a_name_that_says_it(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= 400, f"{lines} lines: make it two files"
+    for part in path.relative_to(ROOT).with_suffix("").parts:
+        assert not re.fullmatch(r"_*(test_)?(utils?|commons?|helpers?|misc)", part), f"{part} says nothing"
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if module_of(path).startswith("lcn_tf")], ids=module_of)
+def test_the_library_does_not_print(path):
+    calls = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+    lines = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+    assert not lines, f"print in lines {lines}: use absl.logging"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_folder_of_code_is_a_documented_package(package):
+    for folder in {path.parent for path in (ROOT / package).rglob("*.py")}:
+        init = folder / "__init__.py"
+        assert init.exists(), f"{folder.relative_to(ROOT)} has no __init__.py, so a wheel would leave it out"
+        assert ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))), f"{init} does not say what it is for"
+
+
+def distributions_of(requirements: str) -> set[str]:
+    """Normalised names of a list of requirements in setup.cfg."""
+    return {re.split(r"[\[<>=]", line)[0].lower().replace("_", "-") for line in requirements.split("\n") if line}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_what_is_imported_is_required(path):
+    """Imported packages are in setup.cfg; those of an extra are imported inside functions only."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    required = distributions_of(config["options"]["install_requires"])
+    extras = config["options.extras_require"]
+    optional = required | distributions_of(extras["serving"]) | {"pyspark"}
+    text = path.read_text(encoding="utf-8")
+    at_once = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    for source, allowed in ((ast.unparse(ast.Module(at_once, [])), required), (text, optional)):
+        for name in sorted({name.split(".")[0] for name in imports_of(source, module_of(path))}):
+            if name not in sys.stdlib_module_names and name not in PACKAGES:
+                found = {owner.lower().replace("_", "-") for owner in DISTRIBUTIONS.get(name, [name])}
+                assert found & allowed, f"{name} comes with {sorted(found)}, which setup.cfg does not require"

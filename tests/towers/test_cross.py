@@ -1,0 +1,81 @@
+"""Cross layers against numpy."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
+    pytest.skip("tensorflow-recommenders needs Keras 2", allow_module_level=True)
+
+from lcn_tf.towers import cross
+from lcn_tf.towers.cross import CrossTower
+
+B, C, W = 2, 3, 7
+UNITS = (11, 5)
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("rank", [None, 2])
+def test_equals_the_equation(rank):
+    tower, inputs = CrossTower(2, rank, UNITS), random(B, C, W)
+    hidden = tower(inputs)
+    weights = {weight.name: random(*weight.shape, seed=index) for index, weight in enumerate(tower.weights)}
+    tower.set_weights(list(weights.values()))
+    assert hidden.shape == tower.compute_output_shape((B, C, W)) == (B, C, 5)
+
+    values = iter(weights.values())
+    crossed = inputs
+    for _ in range(2):
+        kernel = next(values) if rank is None else next(values) @ next(values)
+        crossed = inputs * (crossed @ kernel + next(values)) + crossed
+    for _ in UNITS:
+        crossed = np.maximum(crossed @ next(values) + next(values), 0.0)
+    assert next(values, None) is None
+    np.testing.assert_allclose(tower(inputs), crossed, rtol=1e-4, atol=1e-3)
+
+
+def test_batch_norm_comes_before_the_crosses_and_knows_the_mask():
+    inputs, mask = random(B, C, W), np.array([[True, True, False], [False, True, False]])
+    tower = CrossTower(1, 2, UNITS, "batch")
+    hidden = tower(inputs, mask=mask, training=True).numpy()
+    other = np.where(mask[..., np.newaxis], inputs, 1e3)
+    np.testing.assert_allclose(tower(other, mask=mask, training=True).numpy()[mask], hidden[mask], rtol=1e-4, atol=1e-5)
+    normalized = (inputs - inputs[mask].mean(0)) / np.sqrt(inputs[mask].var(0) + 1e-3)
+    plain = CrossTower(1, 2, UNITS)
+    plain(inputs)
+    plain.set_weights([weight.numpy() for weight in tower.trainable_weights if "input_norm" not in weight.name])
+    np.testing.assert_allclose(plain(normalized).numpy()[mask], hidden[mask], rtol=1e-4, atol=1e-5)
+
+
+def test_configuration():
+    tower = cross.build(cross.Config(units=UNITS, num_layers=3, projection_dim=None, input_norm="layer"))
+    inputs = random(B, C, W)
+    hidden = tower(inputs)
+    copy = CrossTower.from_config(tower.get_config())
+    copy(inputs)
+    copy.set_weights(tower.get_weights())
+    np.testing.assert_array_equal(copy(inputs), hidden)
+    assert sum("cross_" in weight.name and "kernel" in weight.name for weight in tower.weights) == 3
+
+
+def test_mixed_precision():
+    tower = CrossTower(2, 2, UNITS, "layer", dtype="mixed_bfloat16")
+    hidden = tower(random(B, C, W))
+    assert hidden.dtype == tf.bfloat16
+    assert {weight.dtype for weight in tower.weights} == {tf.float32}
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
+    ({"projection_dim": 0}, "projection_dim must be at least 1 or None, got 0"),
+    ({"units": ()}, "units must be"),
+    ({"input_norm": "group"}, "input_norm must be one of"),
+])
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        CrossTower(**arguments)
