@@ -49,11 +49,12 @@ def encode_events(source: Source, vocabularies: Mapping[str, ir.Table]) -> ir.Ta
 
 
 def split_counts(impressions: ir.Table) -> ir.Table:
-    """Groups, impressions, clicks and users of each split."""
+    """Groups, impressions, clicks, users and the impressions of the largest group of each split."""
     groups = impressions.group_by("split", "user", "moment").agg(
         shown=impressions.count(), clicked=impressions.label.sum())
     return groups.group_by("split").agg(
-        groups=groups.count(), impressions=groups.shown.sum(), clicks=groups.clicked.sum(), users=groups.user.nunique())
+        groups=groups.count(), impressions=groups.shown.sum(), clicks=groups.clicked.sum(), users=groups.user.nunique(),
+        largest_group=groups.shown.max())
 
 
 def shard_impressions(impressions: ir.Table, shard: int, shards: int) -> ir.Table:

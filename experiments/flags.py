@@ -124,14 +124,18 @@ def parse(argv: list[str]) -> list[str]:
       FileNotFoundError: a flag file that is neither a path nor a name in `experiments/configs`.
     """
     argv = [argv[0], *(_resolve(argument) for argument in _joined(argv[1:]))]
-    FLAGS(argv)
+    _parse_afresh(argv)
     run = dataclass_flags.read("", RunConfig)
     generated = run.dataset == "taobao" and not (run.input_dir or run.data_dir)
     preset = find_config(os.path.join("data", f"{'generated' if generated else run.dataset}.cfg"))
-    FLAGS.unparse_flags()
+    return _parse_afresh([argv[0], f"--flagfile={preset}", *argv[1:]])
+
+
+def _parse_afresh(argv: list[str]) -> list[str]:
+    """Parses as if nothing had been parsed before."""
     for name in FLAGS:
         FLAGS[name].unparse()
-    return FLAGS([argv[0], f"--flagfile={preset}", *argv[1:]])
+    return FLAGS(argv)
 
 
 def find_config(name: str) -> str:

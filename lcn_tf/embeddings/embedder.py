@@ -6,12 +6,12 @@ Shape letters: B requests, C candidates, L events, K selected events, D item wid
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
 from lcn_tf.embeddings.tables import EmbeddingConfig, EmbeddingTables
-from lcn_tf.schema import FIRST_ID, TIME_GAP, FeatureSchema
+from lcn_tf.schema import FIRST_ID, TIME_GAP, Feature, FeatureSchema
 
 LIFELONG = "lifelong_source"
 
@@ -88,11 +88,19 @@ class FeatureEmbedder(tf.keras.layers.Layer):
       lengths: history name -> number of events a candidate sees.
       config: width and initialisation of the tables.
       search_tables: whether to keep a second set of item tables for searching the lifelong history.
+
+    Raises:
+      ValueError: `config.exclude` names something else than a user, candidate or request feature.
     """
 
     def __init__(self, schema: FeatureSchema, lengths: Mapping[str, int], config: EmbeddingConfig,
                  search_tables: bool = False, **kwargs):
         super().__init__(**kwargs)
+        excludable = (*schema.user, *schema.candidate, *schema.request)
+        unknown = set(config.exclude) - {feature.name for feature in excludable}
+        if unknown:
+            raise ValueError(f"embeddings.exclude names {sorted(unknown)}; it may name "
+                             f"{', '.join(feature.name for feature in excludable)}")
         self.schema = schema
         self.lengths = dict(lengths)
         self.tables = EmbeddingTables(schema.tables, config, name="tables")
@@ -113,9 +121,9 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         tables = self.tables if self.search_tables is None else self.search_tables
         return tf.concat([tables(feature.table, ids[feature.name]) for feature in self.schema.item], -1)
 
-    def user(self, batch: Batch) -> tf.Tensor:
-        """User features concatenated, `[B, number of features * embedding_dim]`."""
-        return tf.concat([self.tables(feature.table, batch[feature.name]) for feature in self.schema.user], -1)
+    def user(self, batch: Batch) -> list[tf.Tensor]:
+        """User features, each `[B, embedding_dim]`."""
+        return self._side(batch, self.schema.user)
 
     def candidate(self, batch: Batch) -> tf.Tensor:
         """Item embeddings of the candidates, `[B, C, D]`."""
@@ -123,8 +131,11 @@ class FeatureEmbedder(tf.keras.layers.Layer):
 
     def candidate_side(self, batch: Batch) -> list[tf.Tensor]:
         """Candidate-only and request features, each `[B, C, embedding_dim]`."""
-        features = (*self.schema.candidate, *self.schema.request)
-        return [self.tables(feature.table, batch[feature.name]) for feature in features]
+        return self._side(batch, (*self.schema.candidate, *self.schema.request))
+
+    def _side(self, batch: Batch, features: Sequence[Feature]) -> list[tf.Tensor]:
+        excluded = self.tables.config.exclude
+        return [self.tables(feature.table, batch[feature.name]) for feature in features if feature.name not in excluded]
 
     def history(self, batch: Batch, name: str) -> EmbeddedHistory:
         """A history with its items looked up once per request and the mask of what each candidate may see."""

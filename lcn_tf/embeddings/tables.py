@@ -16,6 +16,8 @@ class EmbeddingConfig:
     embedding_dim: int = dataclasses.field(default=64, metadata={"help": "width of every feature's embedding"})
     initializer: Literal["glorot_uniform", "uniform_0.05"] = dataclasses.field(
         default="glorot_uniform", metadata={"help": "initial tables: the paper's Xavier, or uniform in +-0.05 (A-40)"})
+    exclude: tuple[str, ...] = dataclasses.field(
+        default=(), metadata={"help": "user, candidate and request features that the model does not read"})
 
     def __post_init__(self):
         if self.embedding_dim < 1:

@@ -72,12 +72,12 @@ class CTRModel(tfrs.Model):
     def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
         """Logits `[B, C]` of a batch."""
         candidate = self.embedder.candidate(batch)  # [B, C, D]
-        user = self.embedder.user(batch)[:, tf.newaxis, :]  # [B, 1, W]
-        user = tf.repeat(user, tf.shape(candidate)[1], axis=1)  # [B, C, W]
+        candidates = tf.shape(candidate)[1]
+        user = [tf.repeat(feature[:, tf.newaxis], candidates, axis=1) for feature in self.embedder.user(batch)]
         interests = [encoder(candidate, self.embedder.history(batch, name), training=training)
                      for name, encoder in self.short_term.items()]
         interests.append(self.long_term(candidate, self.embedder.history(batch, "lifelong_source"), training=training))
-        inputs = tf.concat([user, candidate, *self.embedder.candidate_side(batch), *interests], -1)
+        inputs = tf.concat([*user, candidate, *self.embedder.candidate_side(batch), *interests], -1)
         return self.head(self.tower(inputs, mask=batch["candidate_mask"], training=training))
 
     def compute_losses(self, batch: Batch, training: bool = True) -> dict[str, tf.Tensor]:

@@ -171,12 +171,31 @@ def test_select_replaces_gathering(options):
         return gather_events(tf.constant(batch.events), indices)
 
     selected = layer(batch.candidate, batch.history, mask=tf.constant(batch.mask), select=select)
-    np.testing.assert_array_equal(selected, call(layer, batch))
+    np.testing.assert_allclose(selected, call(layer, batch), rtol=1e-5, atol=1e-5)
     assert len(asked) == 1 and asked[0] == (2, 3, min(11, layer.msa_top_k or layer.fsa_top_k))
     found = layer.explain(tf.constant(batch.candidate), tf.constant(batch.history), mask=tf.constant(batch.mask),
                           select=select)
     assert set(found) == set(layer.explain(tf.constant(batch.candidate), tf.constant(batch.history),
                                            tf.constant(batch.context), tf.constant(batch.mask)))
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"msa_top_k": None}, {"fsa_top_k": None}, {"share_msa_fsa": True}, {"msa_norm": "none"}, {"csa_pool": "mean"}],
+    ids=str)
+@pytest.mark.parametrize("per_candidate", [False, True])
+def test_attending_in_place_equals_gathering(options, per_candidate):
+    batch = random_batch(23, candidates=5, length=11, per_candidate=per_candidate)
+    layer = built(batch, **options)
+    wide = np.repeat(batch.context[:, np.newaxis], 5, axis=1)  # a context per candidate makes LAP gather
+    inputs = [batch.candidate, batch.history]
+    values = []
+    for context in (batch.context, wide):
+        def interest(candidate, history, context=context):
+            return layer(candidate, history, tf.constant(context), mask=tf.constant(batch.mask))
+        values.append(gradients(interest, inputs))
+    np.testing.assert_allclose(values[0][0], values[1][0], rtol=1e-5, atol=1e-6)
+    for in_place, gathered in zip(values[0][1], values[1][1], strict=True):
+        np.testing.assert_allclose(in_place, gathered, rtol=1e-4, atol=1e-5)
 
 
 def test_context_of_each_candidate():

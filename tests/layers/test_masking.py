@@ -53,6 +53,18 @@ def test_masked_top_k_matches_sorting(seed, k, per_candidate):
             assert indices[b, c][kept[b, c]].tolist() == references.top_k(scores[b, c], row_mask, k)
 
 
+@given(st.integers(0, 10**6), st.integers(1, 9), st.booleans())
+def test_top_k_mask_marks_what_masked_top_k_keeps(seed, k, per_candidate):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(-3, 3, (2, 3, 7)).astype(np.float32)
+    mask = rng.random((2, 3, 7) if per_candidate else (2, 7)) < 0.5
+    indices, kept = (tensor.numpy() for tensor in masking.masked_top_k(tf.constant(scores), tf.constant(mask), k))
+    marked = masking.top_k_mask(tf.constant(scores), tf.constant(mask), k).numpy()
+    for b in range(2):
+        for c in range(3):
+            assert np.flatnonzero(marked[b, c]).tolist() == sorted(indices[b, c][kept[b, c]].tolist())
+
+
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16, tf.float16])
 def test_masked_softmax_is_float32_and_zero_where_masked(dtype):
     logits = tf.cast(tf.constant([[100.0, -4.0, 2.0], [1.0, 2.0, 3.0]]), dtype)

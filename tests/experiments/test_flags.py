@@ -1,0 +1,109 @@
+"""Flags come from the dataclasses, presets lose against everything else, and what is written runs again."""
+
+import pathlib
+import shlex
+
+import pytest
+from absl import flags as absl_flags
+
+from experiments import flags
+from lcn_tf.models import registry
+
+CONFIGS = sorted(path.name for path in pathlib.Path(str(flags.CONFIGS)).glob("*.cfg"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def defined():
+    if "lap.msa_top_k" not in absl_flags.FLAGS:
+        flags.define()
+
+
+def parsed(arguments=""):
+    flags.parse(["run", *shlex.split(arguments)])
+    return flags.read()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_cfg_can_be_read(name):
+    assert parsed(f"--flagfile={name}").groups["model"]
+
+
+def test_the_presets_of_the_paper():
+    lcn = parsed("--flagfile=lcn_200_50.cfg")
+    lap, crp = lcn.components[("long_term", "lap")], lcn.components[("objectives", "crp")]
+    assert (lap.msa_top_k, lap.fsa_top_k, lap.attention_dim, crp.weight, crp.num_negatives) == (200, 50, 64, 0.1, 4096)
+    assert lcn.components[("towers", "mlp")].units == (256, 128)
+    assert lcn.groups["embeddings"].embedding_dim == 64 and lcn.groups["train"].learning_rate == 1e-3
+    large = parsed("--flagfile=lcn_500_100.cfg").components[("long_term", "lap")]
+    assert (large.msa_top_k, large.fsa_top_k) == (500, 100)
+    assert parsed("--flagfile=lcn_without_crp.cfg").groups["model"].objectives == ()
+
+
+def test_real_taobao_has_the_papers_budget():
+    groups = parsed("--flagfile=lcn_200_50.cfg --input_dir=logs").groups
+    assert (groups["train"].batch_size, groups["train"].epochs) == (2048, 1)
+    assert groups["data"].lengths == {"short_target": 24, "short_source": 24, "lifelong_source": 500}
+
+
+def test_command_line_wins_over_flag_file_wins_over_preset(tmp_path):
+    preset = parsed("--dataset=movielens --input_dir=x").groups["train"]
+    (tmp_path / "mine.cfg").write_text(f"--train.batch_size={preset.batch_size + 1}\n--train.epochs=97\n")
+    train = parsed(f"--dataset=movielens --input_dir=x --flagfile={tmp_path}/mine.cfg --train.epochs=98").groups["train"]
+    assert (train.batch_size, train.epochs) == (preset.batch_size + 1, 98)
+
+
+def test_values_do_not_linger_between_commands():
+    assert parsed("--crp.weight=0.7").components[("objectives", "crp")].weight == 0.7
+    assert parsed().components[("objectives", "crp")].weight == 0.1
+
+
+def test_what_is_written_runs_again(tmp_path):
+    before = parsed("--flagfile=lcn_200_50.cfg --lap.msa_top_k=none --crp.terms=pt,pc --tower.units=7,5 "
+                    "--embeddings.exclude=user_id --workdir=w")
+    (tmp_path / "flags.cfg").write_text("\n".join(before.assignments()))
+    assert parsed(f"--flagfile={tmp_path}/flags.cfg") == before
+
+
+def test_settings_leave_out_paths_and_the_seed():
+    one, other = (parsed(f"--train.seed={seed} --workdir=w{seed}").settings() for seed in (1, 2))
+    assert one == other
+    assert parsed("--lap.csa_pool=mean").settings() != one
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ("--lap.csa_pool=median", "lap.csa_pool.*sum, mean, softmax, abs_norm"),
+    ("--train.epochs=many", "train.epochs.*integer"),
+    ("--lap.msa_topk=3", "lap.msa_topk"),
+])
+def test_unknown_flags_and_values_are_refused(arguments, message):
+    with pytest.raises(absl_flags.Error, match=message):
+        parsed(arguments)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ("--model.long_term=sin", "model.long_term='sin' is not known; known:.*lap"),
+    ("--dataset=taobo", "dataset='taobo' is not known; known: taobao, movielens"),
+    ("--dataset=movielens", "movielens needs --input_dir"),
+    ("--crp.temperature=0", "crp.temperature must be positive, got 0"),
+    ("--train.batch_size=-1", "train.batch_size must be at least 1, got -1"),
+])
+def test_impossible_values_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        parsed(arguments)
+
+
+def test_missing_cfg_lists_the_known_ones():
+    with pytest.raises(FileNotFoundError, match=r"lcn_20_5.cfg.*lcn_200_50.cfg"):
+        parsed("--flagfile=lcn_20_5.cfg")
+
+
+def test_every_lifelong_model_has_a_cfg():
+    used = {parsed(f"--flagfile={name}").groups["model"].long_term for name in CONFIGS}
+    assert used == set(registry.components("long_term"))
+
+
+def test_every_component_follows_the_convention():
+    for kind in registry.KINDS:
+        for name in registry.components(kind):
+            module = registry.component(kind, name)
+            assert module.__doc__ and module.build(module.Config()) is not None, f"{kind}/{name}"

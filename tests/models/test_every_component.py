@@ -1,0 +1,126 @@
+"""What holds for every component the registry finds, in a whole model on random request groups."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lcn_tf.data import records
+from lcn_tf.data.pipeline import flat_rows, grouped_rows
+from lcn_tf.embeddings import EmbeddingConfig
+from lcn_tf.models import ModelConfig, build_model, registry
+from tests import synthetic
+
+LENGTHS = {"short_target": 3, "short_source": 5, "lifelong_source": 13}
+SMALL = {
+    ("long_term", "lap"): {"msa_top_k": 7, "fsa_top_k": 3, "attention_dim": 4, "num_heads": 2},
+    ("objectives", "crp"): {"num_negatives": 31},
+}
+CHOICES = [(kind, name) for kind in registry.KINDS for name in registry.components(kind)]
+FLAG = {"towers": "tower"}
+
+
+def small_model(**choice):
+    """A model of small components; `choice` names them as `ModelConfig` does."""
+    model = ModelConfig(**choice)
+    configs = {part: dataclasses.replace(registry.component(*part).Config(), **SMALL.get(part, {}))
+               for part in model.parts}
+    built = build_model(synthetic.make_schema(), LENGTHS, model, configs, EmbeddingConfig(embedding_dim=5))
+    built.build_weights()
+    return built
+
+
+@pytest.fixture(scope="module", params=CHOICES, ids=[f"{kind}-{name}" for kind, name in CHOICES])
+def model(request):
+    kind, name = request.param
+    tf.keras.utils.set_random_seed(5)
+    built = small_model(**{FLAG.get(kind, kind): (name,) if kind == "objectives" else name})
+    for weight in built.trainable_weights:  # embeddings large enough for every path to matter
+        weight.assign(tf.random.stateless_normal(weight.shape, [3, hash(weight.shape.rank) % 7], stddev=0.3))
+    return built
+
+
+def serialized(offsets=False, moments=False, seed=4):
+    schema = synthetic.make_schema()
+    groups = synthetic.make_groups(schema, 11, seed=seed, offsets=offsets)
+    if moments:
+        for group in groups:
+            group["timestamp"] = [stamp - 5_000 * place for place, stamp in enumerate(group["timestamp"])]
+    return schema, tf.constant([records.encode(schema, group) for group in groups])
+
+
+@pytest.mark.parametrize("offsets, moments", [(False, False), (True, False), (False, True), (True, True)])
+def test_candidates_of_a_request_score_as_requests_of_one_candidate(model, offsets, moments):
+    schema, examples = serialized(offsets, moments)
+    flat, grouped = flat_rows(schema, examples, LENGTHS), grouped_rows(schema, examples, LENGTHS)
+    together = tf.boolean_mask(model(grouped), grouped["candidate_mask"])
+    np.testing.assert_allclose(together, model(flat)[:, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_longer_padding_changes_nothing(model):
+    schema, examples = serialized()
+    batch = grouped_rows(schema, examples, LENGTHS)
+    longer = dict(batch)
+    for history in LENGTHS:
+        for name in (*schema.history_names(history), f"{history}_mask"):
+            longer[name] = tf.pad(batch[name], [[0, 0], [0, 4]])
+    np.testing.assert_allclose(model(longer), model(batch), rtol=1e-4, atol=1e-5)
+
+
+def test_what_padding_holds_does_not_matter(model):
+    schema, examples = serialized()
+    batch = grouped_rows(schema, examples, LENGTHS)
+    garbage = dict(batch)
+    for history in LENGTHS:
+        for name in schema.history_names(history):
+            garbage[name] = tf.where(batch[f"{history}_mask"], batch[name], 2)
+    real = batch["candidate_mask"]
+    np.testing.assert_allclose(tf.boolean_mask(model(garbage), real), tf.boolean_mask(model(batch), real),
+                               rtol=1e-4, atol=1e-5)
+
+
+def test_order_of_the_requests_does_not_matter(model):
+    schema, examples = serialized()
+    batch = grouped_rows(schema, examples, LENGTHS)
+    order = tf.random.experimental.stateless_shuffle(tf.range(11), seed=[1, 2])
+    shuffled = {name: tf.gather(value, order) for name, value in batch.items()}
+    np.testing.assert_allclose(model(shuffled), tf.gather(model(batch), order), rtol=1e-4, atol=1e-5)
+
+
+def test_order_of_events_of_one_second_within_the_window_does_not_matter(model):
+    schema, examples = serialized()
+    batch = grouped_rows(schema, examples, LENGTHS)
+    reversed_batch = dict(batch)
+    for history in LENGTHS:
+        lengths = tf.reduce_sum(tf.cast(batch[f"{history}_mask"], tf.int64), 1)
+        for name in schema.history_names(history):
+            reversed_batch[name] = tf.reverse_sequence(batch[name], lengths, seq_axis=1)
+    np.testing.assert_allclose(model(reversed_batch), model(batch), rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_are_finite_and_masked_events_get_none(model):
+    model.compile(optimizer=tf.keras.optimizers.SGD(0.1))
+    schema, examples = serialized()
+    batch = grouped_rows(schema, examples, LENGTHS)
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(batch)
+    tables = model.embedder.tables.tables
+    gradients = tape.gradient(loss, model.trainable_variables + list(tables.values()))
+    for gradient in gradients:
+        assert gradient is None or np.all(np.isfinite(tf.convert_to_tensor(gradient)))
+    for table, gradient in zip(tables, gradients[-len(tables):], strict=True):
+        assert gradient is not None or table in ("behaviour", "time_gap")  # context is read by lifelong models alone
+    item_gradient = tf.convert_to_tensor(gradients[-len(tables) + list(tables).index("item")])
+    assert not np.any(item_gradient[0])  # row 0 is what padding reads
+
+
+def test_one_step_changes_the_model(model):
+    model.compile(optimizer=tf.keras.optimizers.Adam(1e-3))
+    schema, examples = serialized()
+    batch = grouped_rows(schema, examples, LENGTHS)
+    before = [weight.numpy() for weight in model.trainable_weights]
+    logs = tf.function(model.train_step)(batch)
+    assert np.isfinite(float(logs["loss"]))
+    changed = [not np.array_equal(old, new) for old, new in zip(before, model.trainable_weights, strict=True)]
+    assert sum(changed) > len(changed) / 2

@@ -1,0 +1,39 @@
+"""The number of replicas changes neither losses nor weights, CRP's negatives included."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lcn_tf.training import StrategyConfig
+from tests import synthetic
+
+SCRIPT = pathlib.Path(__file__).with_name("replicas.py")
+ROOT = SCRIPT.parent.parent.parent
+
+
+def trained(data_dir, layout, replicas, output):
+    done = subprocess.run([sys.executable, str(SCRIPT), str(data_dir), layout, str(replicas), str(output)],
+                          capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return dict(np.load(output))
+
+
+@pytest.mark.parametrize("layout, numbers", [("grouped", (1, 2, 4)), ("flat", (2,))])
+def test_replicas_agree(tmp_path, layout, numbers):
+    synthetic.write_records(tmp_path, seed=3, groups={"train": 83, "validation": 5, "test": 17})
+    expected = trained(tmp_path, layout, 0, tmp_path / "0.npz")
+    assert {"log_loss", "log_ctr_loss", "log_crp_pt", "log_crp_ps", "log_crp_pc", "log_auc"} <= set(expected)
+    for replicas in numbers:
+        found = trained(tmp_path, layout, replicas, tmp_path / f"{replicas}.npz")
+        assert set(found) == set(expected)
+        for name, value in found.items():
+            np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-5, err_msg=f"{name}, {replicas} replicas")
+
+
+def test_unknown_strategy_is_refused():
+    with pytest.raises(ValueError, match="strategy.name must be default or mirrored, got 'mirror'"):
+        StrategyConfig(name="mirror")

@@ -1,0 +1,160 @@
+"""Training chooses the epoch on validation, resumes exactly, and stops at a loss that is no number."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lcn_tf.data import records
+from lcn_tf.data.pipeline import DataConfig, RecordFiles, read
+from lcn_tf.embeddings import EmbeddingConfig
+from lcn_tf.models import ModelConfig, build_model
+from lcn_tf.models.registry import component
+from lcn_tf.training import TrainConfig, compile_model, predict, results, train
+from tests import synthetic
+
+DATA = DataConfig(layout="grouped", short_length=3, lifelong_length=11, shuffle_buffer=50)
+TRAIN = TrainConfig(batch_size=29, epochs=3, patience=3, learning_rate=0.02, checkpoint_every=2)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("data")
+    synthetic.write_records(data_dir, seed=3)
+    return RecordFiles.open(str(data_dir))
+
+
+def new_model(files, config=TRAIN):
+    tf.keras.utils.set_random_seed(config.seed)
+    lap = dataclasses.replace(component("long_term", "lap").Config(), msa_top_k=7, fsa_top_k=3, attention_dim=4)
+    crp = dataclasses.replace(component("objectives", "crp").Config(), num_negatives=31)
+    model = build_model(files.schema, DATA.lengths, ModelConfig(), {("long_term", "lap"): lap, ("objectives", "crp"): crp},
+                        EmbeddingConfig(embedding_dim=4), seed=config.seed)
+    compile_model(model, config)
+    return model
+
+
+def run(files, workdir, config=TRAIN, model=None):
+    model = model or new_model(files, config)
+    result = train(model, files, DATA, config, str(workdir), verbose=0)
+    return result, predict(model, read(files, "test", DATA, 29))
+
+
+def test_leaves_the_files_it_promises(files, tmp_path):
+    result, _ = run(files, tmp_path)
+    assert [row["epoch"] for row in result.history] == [1, 2, 3]
+    assert results.read_history(str(tmp_path / "history.csv")) == result.history
+    assert list((tmp_path / "tensorboard").rglob("events*"))
+    assert tf.train.latest_checkpoint(str(tmp_path / "checkpoints"))
+    for row in result.history:
+        assert {"train_loss", "train_ctr_loss", "train_crp_pc", "train_auc", "validation_auc", "validation_logloss"
+                } <= set(row)
+
+
+@pytest.mark.parametrize("monitor", ["auc", "logloss"])
+def test_returns_the_weights_of_the_best_validation_epoch(files, tmp_path, monitor):
+    config = dataclasses.replace(TRAIN, monitor=monitor, epochs=4, learning_rate=0.05)
+    model = new_model(files, config)
+    result, _ = run(files, tmp_path, config, model)
+    values = [row[f"validation_{monitor}"] for row in result.history]
+    assert result.best_epoch == 1 + (np.argmax(values) if monitor == "auc" else np.argmin(values))
+    metrics = predict(model, read(files, "validation", DATA, 29)).metrics()
+    assert metrics[monitor] == pytest.approx(values[result.best_epoch - 1], rel=1e-6)
+
+
+def test_stops_when_validation_stalls(files, tmp_path):
+    config = dataclasses.replace(TRAIN, epochs=40, patience=1, learning_rate=0.05)
+    result, _ = run(files, tmp_path, config)
+    assert len(result.history) == result.best_epoch + 1 < 40
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("killed_at", [1, 3, 7, 8])
+def test_resumes_with_the_same_result(files, tmp_path, killed_at, monkeypatch):
+    expected, predictions = run(files, tmp_path / "whole")
+    steps = 0
+    model = new_model(files)
+
+    class Kill(tf.keras.callbacks.TensorBoard):
+        def on_train_batch_end(self, batch, logs=None):
+            nonlocal steps
+            steps += 1
+            if steps == killed_at:
+                raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.keras.callbacks, "TensorBoard", Kill)
+        with pytest.raises(Killed):
+            run(files, tmp_path / "killed", model=model)
+    result, again = run(files, tmp_path / "killed")
+    np.testing.assert_allclose(again.logit, predictions.logit, rtol=1e-5, atol=1e-6)
+    assert result.best_epoch == expected.best_epoch
+    for row, other in zip(result.history, expected.history, strict=True):
+        assert row["validation_auc"] == pytest.approx(other["validation_auc"], abs=1e-9)
+
+
+def test_a_finished_run_is_not_trained_again(files, tmp_path):
+    first, predictions = run(files, tmp_path)
+    again, same = run(files, tmp_path)
+    assert again == first
+    np.testing.assert_array_equal(predictions.logit, same.logit)
+
+
+def test_seed_decides_everything(files, tmp_path):
+    (_, first), (_, same) = (run(files, tmp_path / name) for name in ("first", "same"))
+    _, other = run(files, tmp_path / "other", dataclasses.replace(TRAIN, seed=2))
+    np.testing.assert_allclose(first.logit, same.logit, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(first.logit, other.logit, rtol=1e-2)
+
+
+def test_learns_what_is_planted(tmp_path):
+    synthetic.write_records(tmp_path / "data", groups={"train": 400, "validation": 50, "test": 100}, seed=5)
+    files = RecordFiles.open(str(tmp_path / "data"))
+    _, rows = run(files, tmp_path / "work", dataclasses.replace(TRAIN, batch_size=64, epochs=6))
+    assert rows.metrics()["auc"] > 0.7  # 0.8 is attainable
+
+
+def test_stops_at_a_loss_that_is_no_number(files, tmp_path):
+    model = new_model(files)
+    table = model.embedder.tables.tables["category"]
+    table.assign(tf.fill(table.shape, float("nan")))
+    with pytest.raises(FloatingPointError, match="training step 1: .*loss"):
+        run(files, tmp_path, model=model)
+    assert not tf.train.latest_checkpoint(str(tmp_path / "checkpoints"))
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    synthetic.write_records(tmp_path / "data", seed=3)
+    files = RecordFiles.open(str(tmp_path / "data"))
+    path = tmp_path / "data" / "synthetic-validation.tfrecord-00001-of-00002"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(records.RecordError, match=f"{path.name}: damaged after record"):
+        run(files, tmp_path / "work")
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"batch_size": 0}, "train.batch_size"), ({"epochs": 0}, "train.epochs"), ({"learning_rate": 0}, "learning_rate")])
+def test_impossible_settings_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(TRAIN, **change)
+
+
+def test_files_of_a_run_appear_whole(tmp_path):
+    path = str(tmp_path / "metrics.json")
+    results.write_json(path, {"b": 1, "a": [2]})
+    results.append_json_line(str(tmp_path / "results.jsonl"), {"x": 1})
+    results.append_json_line(str(tmp_path / "results.jsonl"), {"x": 2})
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {"a": [2], "b": 1}
+    assert [json.loads(line)["x"] for line in (tmp_path / "results.jsonl").read_text().splitlines()] == [1, 2]
+    assert not os.path.exists(f"{path}.partial")
+
+
+def test_config_hash_depends_on_values_not_on_order():
+    assert results.config_hash({"a": 1, "b": 2}) == results.config_hash({"b": 2, "a": 1})
+    assert results.config_hash({"a": 1, "b": 2}) != results.config_hash({"a": 1, "b": 3})
