@@ -87,7 +87,8 @@ def _splits(impressions, description: DatasetDescription) -> dict[str, dict[str,
         if split not in counts:
             shown = {name: int(entry["impressions"]) for name, entry in counts.items()}
             raise InputError(f"the {split} split ({first} to {last}) has no impression; impressions per split: {shown}")
-        entry = {name: int(counts[split][name]) for name in ("groups", "impressions", "clicks", "users")}
+        names = ("groups", "impressions", "clicks", "users", "largest_group")
+        entry = {name: int(counts[split][name]) for name in names}
         rate = entry["clicks"] / entry["impressions"]
         splits[split] = {**entry, "first_day": first, "last_day": last, "click_rate": rate, "entropy": _entropy(rate)}
     return splits

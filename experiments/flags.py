@@ -21,7 +21,7 @@ from data_prep.taobao.generator_config import GeneratorConfig
 from lcn_tf.data.pipeline import DataConfig
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import registry
-from lcn_tf.training import StrategyConfig, TrainConfig
+from lcn_tf.training import EvalConfig, StrategyConfig, TrainConfig
 
 FLAGS = flags.FLAGS
 CONFIGS = importlib.resources.files("experiments") / "configs"
@@ -29,6 +29,7 @@ CONFIGS = importlib.resources.files("experiments") / "configs"
 _GROUPS: dict[str, type] = {
     "data": DataConfig,
     "embeddings": EmbeddingConfig,
+    "eval": EvalConfig,
     "generator": GeneratorConfig,
     "model": registry.ModelConfig,
     "prep": PreparationConfig,

@@ -14,51 +14,64 @@ from lcn_tf.training import Predictions
 _PRIOR_IMPRESSIONS = 10  # weight of the base rate in an item's smoothed click rate
 
 
-def base_rate(click_rate: float, rows: Predictions) -> dict[str, float]:
-    """Metrics of predicting the training split's click rate for everything."""
-    logit = np.full(len(rows.label), np.log(click_rate / (1 - click_rate)))
-    return report.evaluate(rows.label, logit, rows.user_key)
+def measure(files: RecordFiles, split: str, rows: Predictions, true_probability: str | None,
+            gauc_weights: str = "impressions") -> dict[str, dict[str, float]]:
+    """Metrics (`lcn_tf.metrics.report`) of a model and of what it is measured against, on one split.
 
+    Args:
+      files: the data set.
+      split: the split of `rows`.
+      rows: the model's predictions.
+      true_probability: the generator's file, or None for real data.
+      gauc_weights: see `report.evaluate`.
 
-def item_popularity(files: RecordFiles, split: str, rows: Predictions) -> tuple[float, dict[str, float]]:
-    """The training click rate, and the metrics of predicting each candidate's smoothed click rate in training.
-
-    The item is the most specific one: the first candidate-only feature where there is one, else the first item feature.
-    """
-    feature = (files.schema.candidate or files.schema.item)[0]
-    train = _columns(files, "train", feature.name)
-    size = files.schema.tables[feature.table]
-    click_rate = float(train["label"].mean())
-    shown = np.bincount(train[feature.name], minlength=size)
-    clicked = np.bincount(train[feature.name], weights=train["label"], minlength=size)
-    rate = (clicked + _PRIOR_IMPRESSIONS * click_rate) / (shown + _PRIOR_IMPRESSIONS)
-    items = _columns(files, split, feature.name)
-    items = {name: values[np.argsort(items["impression_id"], kind="stable")] for name, values in items.items()}
-    probability = rate[items[feature.name]]
-    return click_rate, report.evaluate(rows.label, np.log(probability / (1 - probability)), rows.user_key)
-
-
-def oracle(path: str, rows: Predictions) -> dict[str, float]:
-    """Metrics of the true click probabilities, read from the generator's file by `impression_id`.
+    Returns:
+      "model", "item popularity" (the smoothed training click rate of the most specific item: the first candidate-only
+      feature where there is one, else the first item feature), "base rate" (the training split's click rate) and, where
+      known, "oracle" (the true probabilities).
 
     Raises:
-      ValueError: the file lacks an impression.
+      ValueError: `true_probability` lacks an impression.
     """
+    feature = (files.schema.candidate or files.schema.item)[0]
+    train, shown = _columns(files, "train", feature.name), _columns(files, split, feature.name)
+    click_rate = float(train["label"].mean())
+    rates = _smoothed_rates(train[feature.name], train["label"], files.schema.tables[feature.table], click_rate)
+    probabilities = {"item popularity": rates[shown[feature.name]],
+                     "base rate": np.full(len(rows.label), click_rate)}
+    if true_probability:
+        probabilities["oracle"] = _true_probabilities(true_probability, rows.impression_id)
+    table = {"model": rows.metrics(gauc_weights)}
+    for name, probability in probabilities.items():
+        logit = np.log(probability / (1 - probability))
+        table[name] = report.evaluate(rows.label, logit, rows.user_key, gauc_weights)
+    return table
+
+
+def _smoothed_rates(items: np.ndarray, labels: np.ndarray, size: int, click_rate: float) -> np.ndarray:
+    """Click rate of each of `size` items, drawn towards the mean where there are few impressions."""
+    shown = np.bincount(items, minlength=size)
+    clicked = np.bincount(items, weights=labels, minlength=size)
+    return (clicked + _PRIOR_IMPRESSIONS * click_rate) / (shown + _PRIOR_IMPRESSIONS)
+
+
+def _true_probabilities(path: str, impression_ids: np.ndarray) -> np.ndarray:
     with open(path, encoding="utf-8", newline="") as file:
         reader = csv.reader(file)
         next(reader)
         truth = {int(impression): float(probability) for impression, probability in reader}
-    missing = [int(impression) for impression in rows.impression_id if int(impression) not in truth]
+    missing = [int(impression) for impression in impression_ids if int(impression) not in truth]
     if missing:
         raise ValueError(f"{path}: no true probability for impression_id {missing[0]} ({len(missing)} missing)")
-    probability = np.array([truth[int(impression)] for impression in rows.impression_id])
-    return report.evaluate(rows.label, np.log(probability / (1 - probability)), rows.user_key)
+    return np.array([truth[int(impression)] for impression in impression_ids])
 
 
 def _columns(files: RecordFiles, split: str, feature: str) -> dict[str, np.ndarray]:
-    """`impression_id`, `label` and one `[B, C]` feature of every impression of a split, each `[N]` int64."""
+    """`label` and one `[B, C]` feature of a split, each `[N]` int64, in ascending order of `impression_id`."""
     names = ("impression_id", "label", feature)
     spec = {name: tf.io.RaggedFeature(tf.int64) for name in names}
     dataset = tf.data.TFRecordDataset(list(files.splits[split])).batch(1024)
     parts = [tf.io.parse_example(serialized, spec) for serialized in dataset]
-    return {name: np.concatenate([part[name].flat_values.numpy() for part in parts]) for name in names}
+    columns = {name: np.concatenate([part[name].flat_values.numpy() for part in parts]) for name in names}
+    order = np.argsort(columns["impression_id"], kind="stable")
+    return {name: values[order] for name, values in columns.items()}

@@ -51,11 +51,7 @@ def run(experiment: flags.Experiment) -> dict[str, Any]:
     table = {}
     for split in ("validation", "test"):
         rows = predict(model, pipeline.read(files, split, groups["data"], groups["train"].batch_size))
-        click_rate, popularity = reference_points.item_popularity(files, split, rows)
-        table[split] = {"model": rows.metrics(), "item popularity": popularity,
-                        "base rate": reference_points.base_rate(click_rate, rows)}
-        if data.true_probability:
-            table[split]["oracle"] = reference_points.oracle(data.true_probability, rows)
+        table[split] = reference_points.measure(files, split, rows, data.true_probability, groups["eval"].gauc_weights)
     export = export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])
     metrics = {"metrics": table, "best_epoch": trained.best_epoch, "epochs": len(trained.history),
                "parameters": model.count_params(), "seconds": time.time() - started}

@@ -17,7 +17,7 @@ LAYERS = (
     ("training", "serving"),
     ("models",),
     ("long_term", "short_term", "objectives", "towers", "heads"),
-    ("data", "layers", "embeddings", "metrics", "optimizers"),
+    ("data", "layers", "embeddings", "metrics"),
     ("schema",),
 )
 # Components do not know each other: what two of them need lives in `layers`.

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
 from lcn_tf.metrics import report
 from lcn_tf.models import CTRModel
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalConfig:
+    """How a model is measured."""
+
+    gauc_weights: Literal["impressions", "clicks", "unweighted"] = dataclasses.field(
+        default="impressions", metadata={"help": "weight of each user's AUC in GAUC (A-54)"})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,7 +48,8 @@ def test_real_taobao_has_the_papers_budget():
 def test_command_line_wins_over_flag_file_wins_over_preset(tmp_path):
     preset = parsed("--dataset=movielens --input_dir=x").groups["train"]
     (tmp_path / "mine.cfg").write_text(f"--train.batch_size={preset.batch_size + 1}\n--train.epochs=97\n")
-    train = parsed(f"--dataset=movielens --input_dir=x --flagfile={tmp_path}/mine.cfg --train.epochs=98").groups["train"]
+    command = f"--dataset=movielens --input_dir=x --flagfile={tmp_path}/mine.cfg --train.epochs=98"
+    train = parsed(command).groups["train"]
     assert (train.batch_size, train.epochs) == (preset.batch_size + 1, 98)
 
 

@@ -62,8 +62,8 @@ def test_killed_and_continued_it_ends_with_the_same_metrics(folder, whole):
     assert checkpoint.exists() and not (folder / "killed" / "history.csv").exists(), "not killed in mid-epoch"
     done = run(folder, *SMALL, "--workdir=killed")
     assert done.returncode == 0, done.stderr[-3000:]
-    first, second = (json.loads((folder / name / "metrics.json").read_text())["metrics"] for name in ("whole", "killed"))
-    assert first == second
+    first, second = (json.loads((folder / name / "metrics.json").read_text()) for name in ("whole", "killed"))
+    assert first["metrics"] == second["metrics"]
 
 
 def test_another_configuration_in_the_same_folder_is_refused(folder, whole):

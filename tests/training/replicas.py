@@ -3,11 +3,10 @@
 import dataclasses
 import sys
 
-import lcn_tf  # noqa: F401  (chooses Keras 2)
-
 import numpy as np
-import tensorflow as tf  # noqa: I001
+import tensorflow as tf
 
+import lcn_tf  # noqa: F401  (chooses Keras 2)
 from lcn_tf.data.pipeline import DataConfig, RecordFiles, read
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model

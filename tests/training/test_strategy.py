@@ -31,7 +31,7 @@ def test_replicas_agree(tmp_path, layout, numbers):
         found = trained(tmp_path, layout, replicas, tmp_path / f"{replicas}.npz")
         assert set(found) == set(expected)
         for name, value in found.items():
-            np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-5, err_msg=f"{name}, {replicas} replicas")
+            np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-5, err_msg=f"{name}, {replicas}")
 
 
 def test_unknown_strategy_is_refused():

@@ -31,8 +31,9 @@ def new_model(files, config=TRAIN):
     tf.keras.utils.set_random_seed(config.seed)
     lap = dataclasses.replace(component("long_term", "lap").Config(), msa_top_k=7, fsa_top_k=3, attention_dim=4)
     crp = dataclasses.replace(component("objectives", "crp").Config(), num_negatives=31)
-    model = build_model(files.schema, DATA.lengths, ModelConfig(), {("long_term", "lap"): lap, ("objectives", "crp"): crp},
-                        EmbeddingConfig(embedding_dim=4), seed=config.seed)
+    configs = {("long_term", "lap"): lap, ("objectives", "crp"): crp}
+    model = build_model(files.schema, DATA.lengths, ModelConfig(), configs, EmbeddingConfig(embedding_dim=4),
+                        seed=config.seed)
     compile_model(model, config)
     return model
 
@@ -71,7 +72,7 @@ def test_stops_when_validation_stalls(files, tmp_path):
     assert len(result.history) == result.best_epoch + 1 < 40
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for the end of the process."""
 
 
@@ -86,11 +87,11 @@ def test_resumes_with_the_same_result(files, tmp_path, killed_at, monkeypatch):
             nonlocal steps
             steps += 1
             if steps == killed_at:
-                raise Killed
+                raise KilledError
 
     with monkeypatch.context() as patch:
         patch.setattr(tf.keras.callbacks, "TensorBoard", Kill)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             run(files, tmp_path / "killed", model=model)
     result, again = run(files, tmp_path / "killed")
     np.testing.assert_allclose(again.logit, predictions.logit, rtol=1e-5, atol=1e-6)

@@ -1,1 +1,0 @@
-"""Benchmarks: one command each, printing a table and writing JSON."""

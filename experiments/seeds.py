@@ -1,0 +1,76 @@
+"""The main job with several seeds, and the mean and standard deviation of its metrics.
+
+    python -m experiments.seeds --num_seeds=5 --workdir=runs/lcn -- --flagfile=lcn_200_50.cfg [flags of experiments.run]
+
+Seeds are 1, 2, ... Each run has a folder of its own in `--workdir`; finished runs are not run again, a killed one is
+continued. Only initialisation, data order and sampling differ between runs, never the data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.summary import attainable_share
+
+_METRICS = ("auc", "gauc", "logloss", "calibration_ratio")
+
+
+def run_seeds(num_seeds: int, workdir: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
+    """Runs what is missing and returns the `metrics` of every seed's `metrics.json`.
+
+    Raises:
+      subprocess.CalledProcessError: a run failed; what it printed is on the terminal.
+    """
+    found = []
+    for seed in range(1, num_seeds + 1):
+        folder = os.path.join(workdir, f"seed-{seed}")
+        path = os.path.join(folder, "metrics.json")
+        if not os.path.exists(path):
+            print(f"Seed {seed} of {num_seeds}", flush=True)
+            own = [f"--train.seed={seed}", f"--workdir={folder}"]
+            subprocess.run([sys.executable, "-m", "experiments.run", *arguments, *own], check=True)
+        with open(path, encoding="utf-8") as file:
+            found.append(json.load(file)["metrics"])
+    return found
+
+
+def format_table(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Mean ± standard deviation over runs of each split's metrics, and of the share of the oracle's AUC where known."""
+    lines = [f"{len(runs)} seeds, mean ± standard deviation"]
+    for split in runs[0]:
+        values = {name: [run[split]["model"][name] for run in runs] for name in _METRICS}
+        if "oracle" in runs[0][split]:
+            values["attainable share"] = [
+                attainable_share(run[split]["model"]["auc"], run[split]["oracle"]["auc"]) for run in runs]
+        lines.append(f"{split:<12}" + "   ".join(f"{name} {_spread(numbers)}" for name, numbers in values.items()))
+    return "\n".join(lines)
+
+
+def _spread(numbers: Sequence[float]) -> str:
+    deviation = statistics.stdev(numbers) if len(numbers) > 1 else float("nan")
+    return f"{statistics.fmean(numbers):.4f} ± {deviation:.4f}"
+
+
+def main() -> None:
+    """Runs the seeds and prints the table."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.seeds", description=__doc__.splitlines()[0])
+    parser.add_argument("--num_seeds", type=int, default=5, help="number of seeds (default 5)")
+    parser.add_argument("--workdir", required=True, help="gets one folder per seed")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- flags of experiments.run")
+    options = parser.parse_args()
+    arguments = [argument for argument in options.arguments if argument != "--"]
+    try:
+        print(format_table(run_seeds(options.num_seeds, options.workdir, arguments)))
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: a run ended with exit status {error.returncode}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Means over seeds are those of the runs, and finished runs are not run again."""
+
+import json
+
+import pytest
+
+from experiments import seeds
+
+
+def metrics(auc):
+    model = {"auc": auc, "gauc": 0.6, "logloss": 0.3, "calibration_ratio": 1.0}
+    return {"test": {"model": model, "oracle": {"auc": 0.8}}}
+
+
+def test_finished_runs_are_read_and_summarised(tmp_path):
+    for seed, auc in ((1, 0.65), (2, 0.71)):
+        (tmp_path / f"seed-{seed}").mkdir()
+        (tmp_path / f"seed-{seed}" / "metrics.json").write_text(json.dumps({"metrics": metrics(auc)}))
+    table = seeds.format_table(seeds.run_seeds(2, str(tmp_path), []))
+    assert "2 seeds" in table and "auc 0.6800 ± 0.0424" in table and "attainable share 0.6000 ± 0.1414" in table
+
+
+def test_a_missing_run_is_started_and_its_failure_shown(tmp_path):
+    with pytest.raises(seeds.subprocess.CalledProcessError):
+        seeds.run_seeds(1, str(tmp_path), ["--no_such_flag"])
