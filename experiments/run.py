@@ -2,7 +2,13 @@
 
     python -m experiments.run --flagfile=lcn_200_50.cfg [--dataset=... --input_dir=...] [--workdir=...]
 
-The same command continues a killed run. `--helpfull` lists every flag.
+    --flagfile   a file of flags: a path, or a name in experiments/configs
+    --dataset    taobao (default) or movielens
+    --input_dir  its raw files; without it, Taobao-format logs are generated
+    --data_dir   prepared records, made from --input_dir if missing (default: a folder in data/)
+    --workdir    outputs (default: a folder in runs/); the same command continues a killed run
+
+Everything else has a default, too: --train.epochs, --lap.msa_top_k, --crp.weight ... --helpfull lists every flag.
 """
 
 from __future__ import annotations
@@ -12,7 +18,7 @@ import sys
 import time
 from typing import Any
 
-from absl import app
+from absl import app, logging
 from absl import flags as absl_flags
 
 import lcn_tf  # noqa: F401  (chooses Keras 2 before TensorFlow is loaded)
@@ -67,6 +73,7 @@ def run(experiment: flags.Experiment) -> dict[str, Any]:
 
 def main(argv: list[str]) -> None:
     """Runs the experiment of the flags; bad input ends in one line that says what is wrong."""
+    logging.set_verbosity(logging.WARNING)
     if len(argv) > 1:
         sys.exit(f"error: unexpected arguments {argv[1:]}")
     try:

@@ -1,4 +1,4 @@
-"""What happens during `fit`: checkpoints at every few steps, and a stop when the loss is not a number."""
+"""What happens during `fit`: checkpoints every few steps, a stop after each epoch and when the loss is no number."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ class StopOnNonFiniteLoss(tf.keras.callbacks.Callback):
             raise FloatingPointError(
                 f"training step {step}: {', '.join(broken)} is no longer finite. The last checkpoint is whole. "
                 "Likely remedies: a lower train.learning_rate, lap.csa_pool=mean, tower.input_norm=layer")
+
+
+class StopAfterEpoch(tf.keras.callbacks.Callback):
+    """Ends `fit` after one epoch: the next one has a data set of its own."""
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Tells `fit` to stop."""
+        self.model.stop_training = True
 
 
 class SaveProgress(tf.keras.callbacks.Callback):

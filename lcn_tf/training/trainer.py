@@ -16,7 +16,7 @@ import tensorflow as tf
 from lcn_tf.data import pipeline, records
 from lcn_tf.models import CTRModel
 from lcn_tf.training import results
-from lcn_tf.training.callbacks import SaveProgress, StopOnNonFiniteLoss
+from lcn_tf.training.callbacks import SaveProgress, StopAfterEpoch, StopOnNonFiniteLoss
 from lcn_tf.training.evaluation import predict
 
 
@@ -98,7 +98,7 @@ def train(
     if manager.latest_checkpoint:
         checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
     history = [row for row in results.read_history(history_path) if row["epoch"] <= int(epoch)]
-    callbacks = [StopOnNonFiniteLoss(), SaveProgress(manager, step, config.checkpoint_every),
+    callbacks = [StopOnNonFiniteLoss(), SaveProgress(manager, step, config.checkpoint_every), StopAfterEpoch(),
                  tf.keras.callbacks.TensorBoard(os.path.join(workdir, "tensorboard"), write_graph=False)]
     while int(epoch) < config.epochs and not _stalled(history, config):
         number = int(epoch) + 1
@@ -108,7 +108,8 @@ def train(
         row: dict[str, float] = {"epoch": number}
         try:
             if not done:
-                log = model.fit(dataset, initial_epoch=number - 1, epochs=number, callbacks=callbacks, verbose=verbose)
+                log = model.fit(dataset, initial_epoch=number - 1, epochs=config.epochs, callbacks=callbacks,
+                                verbose=verbose)
                 row.update({f"train_{name}": values[-1] for name, values in log.history.items()})
             validation = predict(model, pipeline.read(files, "validation", data, config.batch_size)).metrics()
         except tf.errors.DataLossError as error:

@@ -1,7 +1,9 @@
 """The model's losses: what they are made of, and that layouts and objectives leave the click loss alone."""
 
 import dataclasses
+import json
 import math
+import pathlib
 
 import numpy as np
 import pytest
@@ -148,3 +150,13 @@ def test_projection_is_trained_by_crp_and_not_used_by_the_model():
 def test_unknown_components_are_refused_with_the_known_ones(choice, message):
     with pytest.raises(ValueError, match=message):
         ModelConfig(**choice)
+
+
+def test_total_of_the_vector_tv_a6(monkeypatch):
+    vector = json.loads((pathlib.Path(__file__).parent.parent / "golden" / "crp.json").read_text())["vectors"]["TV-A6"]
+    model, batch = make_model(weight=vector["lam_crp"], term_weights=tuple(map(float, vector["lam"]))), batch_of()
+    given = {term: tf.constant(vector[f"L_{term}"]) for term in ("pt", "ps", "pc")}
+    monkeypatch.setattr("lcn_tf.objectives.crp.crp_loss", lambda *arguments, **options: given)
+    losses = model.compute_losses(batch)
+    crp = sum(float(value) for name, value in losses.items() if name != "ctr_loss")
+    assert vector["L_ctr"] + crp == pytest.approx(vector["total"], rel=2e-5)
