@@ -70,11 +70,11 @@ class RecordFiles:
 
     @classmethod
     def open(cls, data_dir: str) -> RecordFiles:
-        """Finds the files and compares the first record of each with the schema.
+        """Finds the files, checks that each is whole, and compares its first record with the schema.
 
         Raises:
           FileNotFoundError: no schema, or no file of a split.
-          RecordError: a file is damaged or of another schema.
+          RecordError: a file is truncated or of another schema.
         """
         schema = FeatureSchema.load(data_dir)
         splits = {}
@@ -84,6 +84,7 @@ class RecordFiles:
             if not splits[split]:
                 raise FileNotFoundError(f"no record files for the split {split!r}: nothing matches {pattern}")
             for path in splits[split]:
+                records.check_length(path)
                 records.check_first_record(schema, path)
         facts = {}
         preparation = os.path.join(data_dir, "preparation.json")
@@ -93,6 +94,11 @@ class RecordFiles:
         impressions, largest = ({split: counts[name] for split, counts in facts.items() if name in counts}
                                 for name in ("impressions", "largest_group"))
         return cls(os.fspath(data_dir), schema, splits, impressions, largest)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every record file."""
+        return tuple(path for paths in self.splits.values() for path in paths)
 
     def steps(self, split: str, layout: str, batch_size: int) -> int | None:
         """Batches of one pass over a split, or None where that is not known beforehand."""

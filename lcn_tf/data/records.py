@@ -5,11 +5,16 @@ Shape letters: G records, N impressions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
 from lcn_tf.schema import FeatureSchema
+
+_HEADER_BYTES, _FOOTER_BYTES = 12, 4  # of a TFRecord: its length and that length's checksum; the data's checksum
 
 
 class RecordError(ValueError):
@@ -85,13 +90,40 @@ def check_first_record(schema: FeatureSchema, path: str) -> None:
                     f"{path}: feature {name!r} has {found} values in the first record, expected {expected}")
 
 
-def describe_damage(paths: Sequence[str]) -> str:
-    """Reads the files to the end and says which one is damaged, after which record."""
-    for path in paths:
-        records = 0
-        try:
-            for _ in tf.data.TFRecordDataset(path):
-                records += 1
-        except tf.errors.OpError as error:
-            return f"{path}: damaged after record {records}: {error.message}"
-    return ""
+def check_length(path: str) -> None:
+    """Follows the lengths of a file's records to its end without reading the records.
+
+    Raises:
+      RecordError: the file ends within a record.
+    """
+    size = os.path.getsize(path)
+    position = records = 0
+    with open(path, "rb") as file:
+        while position < size:
+            file.seek(position)
+            header = file.read(_HEADER_BYTES)
+            length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER_BYTES else 0
+            position += _HEADER_BYTES + length + _FOOTER_BYTES
+            if position > size:
+                raise RecordError(f"{path}: truncated: its {size} bytes end within the record after record {records}")
+            records += 1
+
+
+@contextlib.contextmanager
+def naming_damage(paths: Iterable[str]) -> Iterator[None]:
+    """Turns TensorFlow's error about damaged data into one that names the file and the last whole record.
+
+    Raises:
+      RecordError: instead of `tf.errors.DataLossError`.
+    """
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        for path in paths:
+            records = 0
+            try:
+                for _ in tf.data.TFRecordDataset(path):
+                    records += 1
+            except tf.errors.OpError as damage:
+                raise RecordError(f"{path}: damaged after record {records}: {damage.message}") from error
+        raise RecordError(error.message) from error

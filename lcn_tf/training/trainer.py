@@ -106,15 +106,12 @@ def train(
         dataset = pipeline.read(files, "train", data, config.batch_size, seed=(config.seed, number), skip=int(step))
         done = int(step) > 0 and not any(True for _ in dataset.take(1))  # killed between the last step and validation
         row: dict[str, float] = {"epoch": number}
-        try:
+        with records.naming_damage(files.paths):
             if not done:
                 log = model.fit(dataset, initial_epoch=number - 1, epochs=config.epochs, callbacks=callbacks,
                                 verbose=verbose)
                 row.update({f"train_{name}": values[-1] for name, values in log.history.items()})
             validation = predict(model, pipeline.read(files, "validation", data, config.batch_size)).metrics()
-        except tf.errors.DataLossError as error:
-            damage = records.describe_damage([path for paths in files.splits.values() for path in paths])
-            raise records.RecordError(damage or error.message) from error
         row.update({f"validation_{name}": value for name, value in validation.items()})
         row["seconds"] = time.monotonic() - started
         history.append(row)

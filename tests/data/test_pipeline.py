@@ -176,10 +176,19 @@ def test_wrong_number_of_values_is_refused(tmp_path):
 
 def test_truncated_file_is_named_with_the_record(tmp_path):
     synthetic.write_records(tmp_path)
-    path = tmp_path / "synthetic-train.tfrecord-00001-of-00002"
+    path = tmp_path / "synthetic-test.tfrecord-00001-of-00002"
     path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(records.RecordError, match=f"{path.name}: truncated: .* after record 7"):
+        RecordFiles.open(str(tmp_path))
+
+
+def test_damage_within_a_file_is_named_with_the_record(tmp_path):
+    synthetic.write_records(tmp_path)
+    path = tmp_path / "synthetic-train.tfrecord-00001-of-00002"
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 255
+    path.write_bytes(content)
     files = RecordFiles.open(str(tmp_path))
-    with pytest.raises(tf.errors.DataLossError):
+    expected = pytest.raises(records.RecordError, match=f"{path.name}: damaged after record 29")
+    with expected, records.naming_damage(files.paths):
         list(read(files, "train", FLAT, 29))
-    message = records.describe_damage(files.splits["train"])
-    assert path.name in message and "after record 29" in message

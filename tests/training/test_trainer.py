@@ -134,7 +134,9 @@ def test_a_damaged_file_is_named(tmp_path):
     synthetic.write_records(tmp_path / "data", seed=3)
     files = RecordFiles.open(str(tmp_path / "data"))
     path = tmp_path / "data" / "synthetic-validation.tfrecord-00001-of-00002"
-    path.write_bytes(path.read_bytes()[:-5])
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 255
+    path.write_bytes(content)
     with pytest.raises(records.RecordError, match=f"{path.name}: damaged after record"):
         run(files, tmp_path / "work")
 
