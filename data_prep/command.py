@@ -10,7 +10,6 @@ from absl import app, flags
 
 from data_prep import accounting, dataclass_flags, preparation
 from data_prep.config import PreparationConfig
-from data_prep.errors import OutputError
 
 # The flags belong to the module that calls `run`, so that `--help` shows them there.
 flags.disclaim_key_flags()
@@ -29,7 +28,7 @@ def run(config_class: type, prepare: Callable[[str, str, Any, PreparationConfig]
         try:
             prepare(flags.FLAGS.input_dir, flags.FLAGS.output_dir, dataclass_flags.read("", config_class),
                     dataclass_flags.read("", PreparationConfig))
-        except (ValueError, OutputError) as error:  # InputError is a ValueError
+        except (ValueError, OSError) as error:  # InputError is a ValueError, OutputError an OSError
             sys.exit(f"error: {error}")
         print(report(preparation.read_record(flags.FLAGS.output_dir)))
 

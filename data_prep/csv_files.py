@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import Literal
 
+import duckdb
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
@@ -18,6 +19,7 @@ from data_prep.errors import InputError
 # Beyond this a float64 no longer tells neighbouring integers apart.
 _LARGEST_INTEGER = 2**53
 _KINDS = {"integer": "an integer", "number": "a number", "text": "a text"}
+_SHOWN_CHARACTERS = 200  # of a line that is refused: an open quote makes the rest of the file one line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +51,15 @@ def find_file(directory: str, file_names: Sequence[str]) -> str:
     """The path of the first of `file_names` that exists in `directory`.
 
     Raises:
-      InputError: none exists, or it is empty.
+      InputError: none exists, or it is empty or a directory.
     """
     if not os.path.isdir(directory):
         raise InputError(f"input_dir {directory} is not a directory")
     for name in file_names:
         path = os.path.join(directory, name)
         if os.path.exists(path):
+            if not os.path.isfile(path):
+                raise InputError(f"{path}: expected a file, got a directory")
             if not os.path.getsize(path):
                 raise InputError(f"{path}: the file is empty")
             return path
@@ -93,13 +97,17 @@ def load(connection: Backend, path: str, columns: Sequence[CsvColumn], table_nam
         f'TRY_CAST("{column.name}" AS BIGINT) AS "{column.name}"' if column.kind == "integer" else f'"{column.name}"'
         for column in columns)
     bad = " ".join(f"WHEN {_is_bad(column)} THEN '{column.name}'" for column in columns)
-    connection.raw_sql(f"""
+    query = f"""
         CREATE TABLE "{table_name}" AS
         SELECT row_number() OVER () - 1 AS "row", {selected}, CASE {bad} END AS bad_column
         FROM read_csv({_quoted(glob.escape(path))}, header = false, skip = 1, auto_detect = false, delim = ',',
                       quote = '"', escape = '"', nullstr = ['', 'NULL'], columns = {{{types}}},
                       store_rejects = true, rejects_table = '{table_name}_rejects',
-                      rejects_scan = '{table_name}_scans', rejects_limit = 1)""")
+                      rejects_scan = '{table_name}_scans', rejects_limit = 1)"""
+    try:
+        connection.raw_sql(query)
+    except duckdb.InvalidInputException as error:  # not a matter of one line, as line ends that change within the file
+        raise InputError(f"{path}: not a CSV file that can be read: {str(error).splitlines()[0]}") from error
     _refuse_rejected(connection, path, columns, f"{table_name}_rejects")
     table = connection.table(table_name)
     _refuse_bad_cell(path, columns, table)
@@ -133,8 +141,8 @@ def _refuse_rejected(connection: Backend, path: str, columns: Sequence[CsvColumn
         value = cells[index] if index < len(cells) else text
         raise InputError(f"{path}, line {line}, column {name}: expected {_KINDS[columns[index].kind]}, got {value!r}")
     if kind in ("MISSING COLUMNS", "TOO MANY COLUMNS"):
-        raise InputError(f"{path}, line {line}: expected {len(columns)} cells, got {len(cells)}: {text!r}")
-    raise InputError(f"{path}, line {line}: {message}: {text!r}")
+        raise InputError(f"{path}, line {line}: expected {len(columns)} cells, got {len(cells)}: {_shown(text)}")
+    raise InputError(f"{path}, line {line}: {message}: {_shown(text)}")
 
 
 def _refuse_bad_cell(path: str, columns: Sequence[CsvColumn], table: ir.Table) -> None:
@@ -157,6 +165,10 @@ def find_row(path: str, row: int) -> tuple[int, list[str]]:
             if position == row:
                 return reader.line_num, cells
     raise InputError(f"{path}: the file has no data row {row}; it changed while it was read")
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]!r} ..."
 
 
 def _quoted(text: str) -> str:

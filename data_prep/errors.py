@@ -6,4 +6,4 @@ class InputError(ValueError):
 
 
 class OutputError(OSError):
-    """The output directory cannot be created, written or replaced; the message names it."""
+    """The output directory cannot be created, written or replaced, or memory or disk do not suffice to fill it."""

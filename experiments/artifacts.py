@@ -30,10 +30,11 @@ def name_of(experiment: Experiment) -> str:
 
 
 def workdir_of(experiment: Experiment) -> str:
-    """`--workdir`, or a folder in `runs/` named after the model, the data set, the seed and the settings."""
+    """`--workdir`, or a folder in `runs/` named after the model, the data set, the seed, the data and the settings."""
     if experiment.run.workdir:
         return experiment.run.workdir
-    digest = results.config_hash({**experiment.settings(), "input": str(experiment.run.input_dir)})[:8]
+    given = {"data": experiment.run.data_dir} if experiment.run.data_dir else {}
+    digest = results.config_hash({**experiment.settings(), "input": str(experiment.run.input_dir), **given})[:8]
     seed = experiment.groups["train"].seed
     return os.path.join("runs", f"{name_of(experiment)}-{experiment.run.dataset}-seed{seed}-{digest}")
 
@@ -41,13 +42,15 @@ def workdir_of(experiment: Experiment) -> str:
 def open_workdir(workdir: str, experiment: Experiment) -> None:
     """Creates the folder and its `flags.cfg`, or checks that the run found there is the same one.
 
+    A run that ended before its first checkpoint (its input was refused, say) left nothing to continue: it is replaced.
+
     Raises:
       PermissionError, NotADirectoryError: the folder cannot be written.
       ValueError: it holds a run with other flags; the message lists them.
     """
     path = os.path.join(workdir, "flags.cfg")
     lines = experiment.assignments()
-    if os.path.exists(path):
+    if os.path.exists(path) and _has_progress(workdir):
         with open(path, encoding="utf-8") as file:
             before = dict(line[2:].rstrip("\n").split("=", 1) for line in file if line.startswith("--"))
         now = dict(line[2:].split("=", 1) for line in lines)
@@ -63,6 +66,11 @@ def open_workdir(workdir: str, experiment: Experiment) -> None:
         results.write_text(path, "\n".join(["# python -m experiments.run --flagfile=<this file>", *lines, ""]))
     except OSError as error:
         raise PermissionError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
+
+
+def _has_progress(workdir: str) -> bool:
+    finished = os.path.exists(os.path.join(workdir, "metrics.json"))
+    return finished or tf.train.latest_checkpoint(os.path.join(workdir, "checkpoints")) is not None
 
 
 def write(workdir: str, experiment: Experiment, data: PreparedData, metrics: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import os
-import sys
 from typing import Any
 
 from absl import flags
@@ -170,8 +169,3 @@ def _resolve(argument: str) -> str:
     if separator and name.lstrip("-") == "flagfile":
         return f"--flagfile={find_config(value)}"
     return argument
-
-
-def fail(error: Exception) -> None:
-    """Ends the program with a message instead of a traceback."""
-    sys.exit(f"error: {error}")

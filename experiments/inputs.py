@@ -14,6 +14,8 @@ from experiments.flags import Experiment
 from lcn_tf.training import results
 
 TRUE_PROBABILITY = "true_probability.csv"
+# Settings that a run may ask for otherwise than its records were prepared: they hold as much, or nothing else.
+_MAY_DIFFER = ("short_length", "lifelong_length", "shards", "memory_limit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,7 @@ def prepared_data(experiment: Experiment) -> PreparedData:
     Raises:
       data_prep.errors.InputError: raw files that cannot be used; the message names file, line or field, and value.
       FileNotFoundError: `data_dir` is given without `input_dir`, but holds no prepared data.
+      ValueError: `data_dir` holds another data set, or one prepared with other settings than those of the flags.
     """
     run, groups = experiment.run, experiment.groups
     lengths = {"short_length": groups["data"].short_length, "lifelong_length": groups["data"].lifelong_length}
@@ -59,9 +62,24 @@ def prepared_data(experiment: Experiment) -> PreparedData:
     if os.path.exists(os.path.join(data_dir, "preparation.json")):
         with open(os.path.join(data_dir, "preparation.json"), encoding="utf-8") as file:
             facts = json.load(file)
+        _check_settings(data_dir, facts, {run.dataset: groups[run.dataset], "prep": preparation})
         print(accounting.format_table(facts["rows"]), flush=True)
     oracle = os.path.join(input_dir or "", TRUE_PROBABILITY)
     return PreparedData(data_dir, oracle if input_dir and os.path.exists(oracle) else None, facts)
+
+
+def _check_settings(data_dir: str, facts: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Compares the flags (prefix -> configuration) with what prepared records say they were made with."""
+    prepared = facts.get("settings")
+    if prepared is None:
+        return
+    pairs = [(prefix, name, value) for prefix, config in asked.items()
+             for name, value in dataclasses.asdict(config).items() if name not in _MAY_DIFFER]
+    if any(name not in prepared for _, name, _ in pairs):
+        raise ValueError(f"{data_dir} holds {facts.get('dataset')!r}, not what --dataset={next(iter(asked))} prepares")
+    other = [f"--{prefix}.{name}={prepared[name]}" for prefix, name, value in pairs if prepared[name] != value]
+    if other:
+        raise ValueError(f"{data_dir} was prepared with other settings: give {' '.join(other)}, or another --data_dir")
 
 
 def _generated_logs(config: generator.GeneratorConfig) -> str:

@@ -27,7 +27,11 @@ def run_seeds(num_seeds: int, workdir: str, arguments: Sequence[str]) -> list[di
 
     Raises:
       subprocess.CalledProcessError: a run failed; what it printed is on the terminal.
+      ValueError: `num_seeds` is below 1, or `workdir` holds seeds of other flags.
     """
+    if num_seeds < 1:
+        raise ValueError(f"--num_seeds must be at least 1, got {num_seeds}")
+    _claim(workdir, list(arguments))
     found = []
     for seed in range(1, num_seeds + 1):
         folder = os.path.join(workdir, f"seed-{seed}")
@@ -39,6 +43,22 @@ def run_seeds(num_seeds: int, workdir: str, arguments: Sequence[str]) -> list[di
         with open(path, encoding="utf-8") as file:
             found.append(json.load(file)["metrics"])
     return found
+
+
+def _claim(workdir: str, arguments: list[str]) -> None:
+    """Notes in `seeds.json` which flags the folder's seeds are of, or compares with what is noted there."""
+    path = os.path.join(workdir, "seeds.json")
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            before = json.load(file)
+        if before != arguments:
+            raise ValueError(f"{workdir} holds seeds of other flags ({' '.join(before) or 'none'} before, "
+                             f"{' '.join(arguments) or 'none'} now); choose another --workdir or remove this one")
+        return
+    os.makedirs(workdir, exist_ok=True)
+    with open(f"{path}.partial", "w", encoding="utf-8") as file:
+        json.dump(arguments, file)
+    os.replace(f"{path}.partial", path)
 
 
 def format_table(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -70,6 +90,8 @@ def main() -> None:
         print(format_table(run_seeds(options.num_seeds, options.workdir, arguments)))
     except subprocess.CalledProcessError as error:
         sys.exit(f"error: a run ended with exit status {error.returncode}")
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

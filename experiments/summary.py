@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 _COLUMNS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"), ("calibration", "calibration_ratio"))
@@ -25,5 +26,5 @@ def format_table(name: str, table: Mapping[str, Mapping[str, Mapping[str, float]
 
 
 def attainable_share(auc: float, oracle_auc: float) -> float:
-    """`(AUC - 0.5) / (oracle AUC - 0.5)`."""
-    return (auc - 0.5) / (oracle_auc - 0.5)
+    """`(AUC - 0.5) / (oracle AUC - 0.5)`, NaN where even the true probabilities do not rank the clicks."""
+    return (auc - 0.5) / (oracle_auc - 0.5) if oracle_auc != 0.5 else math.nan

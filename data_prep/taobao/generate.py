@@ -6,6 +6,7 @@ Every field of `GeneratorConfig` is a flag; `--help` lists them.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 
 from absl import app, flags
@@ -22,15 +23,16 @@ def define_flags() -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Generates the logs and prints the size of each file."""
+    """Generates the logs and prints the size of each file; exits with 1 on a refusal."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {list(argv[1:])}")
-    try:
-        config = dataclass_flags.read("", GeneratorConfig)
-    except ValueError as error:
-        raise app.UsageError(str(error)) from error
     output_dir = flags.FLAGS.output_dir
-    generate(output_dir, config)
+    try:
+        generate(output_dir, dataclass_flags.read("", GeneratorConfig))
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: output_dir {output_dir} cannot be written: {error}")
     for name in (*FILES, TRUE_PROBABILITY_FILE):
         path = os.path.join(output_dir, name)
         print(f"{path}  {os.path.getsize(path):,} bytes")

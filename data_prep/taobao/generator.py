@@ -135,8 +135,8 @@ def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig) -> Non
     for start in range(0, len(rows), 1_000_000):
         part = rows[start:start + 1_000_000]
         write("raw_sample.csv", "ab", _raw_sample(part))
-        # Eight decimals; a probability that rounds to one stays below it.
-        digits = decimal_cells(np.minimum(np.rint(part["probability"] * 1e8), 1e8 - 1), 2)
+        # Eight decimals; a probability that rounds to zero or one stays between them, so that its logit is finite.
+        digits = decimal_cells(np.clip(np.rint(part["probability"] * 1e8), 1, 1e8 - 1), 2)
         probability = np.char.add(b"0.", digits)
         write(TRUE_PROBABILITY_FILE, "ab", [cells(np.arange(start, start + len(part))), probability])
     for name in (*FILES, TRUE_PROBABILITY_FILE):

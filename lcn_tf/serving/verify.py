@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
@@ -49,13 +50,17 @@ def verify_export(export_path: str, tolerance: float = 1e-5) -> VerifyReport:
 
     Raises:
       FileNotFoundError: no recorded requests under `export_path`.
-      VerificationError: the export does not load or run, or differs; the message names signature, difference, index.
+      VerificationError: the export is damaged, does not load or run, or differs; the message names file, or signature,
+        difference and index.
     """
     requests_path = os.path.join(export_path, VERIFICATION_PATH)
     if not os.path.exists(requests_path):
         raise FileNotFoundError(f"{requests_path} does not exist: {export_path} is not an exported version")
-    with np.load(requests_path) as arrays:
-        expected = {name: arrays[name] for name in ("probability", "candidate_mask")}
+    try:
+        with open(requests_path, "rb") as file, np.load(file) as arrays:
+            expected = {name: arrays[name] for name in ("probability", "candidate_mask")}
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise VerificationError(f"{requests_path}: not the recorded requests of an export: {error}") from error
     answers = _answers(export_path, requests_path)
     signatures = tuple(sorted({name.partition("/")[0] for name in answers} | set(SIGNATURES)))
     differences = [largest_difference(signature, answers, expected["probability"], tolerance)

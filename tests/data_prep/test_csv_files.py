@@ -48,6 +48,24 @@ def test_rows_are_numbered_in_the_order_of_the_file_with_several_threads(connect
     assert found == [{"rows": count, "wrong": 0, "distinct": count}]
 
 
+def test_an_open_quote_does_not_print_the_rest_of_the_file(connection, tmp_path):
+    text = f'{HEADER}\n7,"pv,1,2\n' + "8,pv,1,2\n" * 5_000
+    with pytest.raises(InputError, match=r"bad\.csv, line 2: .*quote") as refused:
+        load(connection, tmp_path / "bad.csv", text)
+    assert len(str(refused.value)) < 500 and "\n" not in str(refused.value)
+
+
+def test_line_ends_that_change_within_a_file_are_refused_by_name(connection, tmp_path):
+    with pytest.raises(InputError, match=r"mixed\.csv: not a CSV file that can be read: [^\n]*$"):
+        load(connection, tmp_path / "mixed.csv", f"{HEADER}\n" + "7,pv,1,2\n" * 3 + "8,pv,1,2\r\n" + "9,pv,1,2\n" * 3)
+
+
+def test_a_directory_in_place_of_a_file_is_refused(tmp_path):
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(InputError, match=r"a\.csv: expected a file, got a directory"):
+        csv_files.find_file(str(tmp_path), ("a.csv",))
+
+
 @pytest.mark.parametrize(("line", "message"), [
     ("x7,pv,1,2", r"line 4, column user: expected an integer, got 'x7'"),
     ("7,pv,cheap,2", r"line 4, column price: expected a number, got 'cheap'"),

@@ -20,6 +20,20 @@ def test_finished_runs_are_read_and_summarised(tmp_path):
     assert "2 seeds" in table and "auc 0.6800 ± 0.0424" in table and "attainable share 0.6000 ± 0.1414" in table
 
 
+def test_seeds_of_other_flags_are_not_taken_for_these(tmp_path):
+    (tmp_path / "seed-1").mkdir()
+    (tmp_path / "seed-1" / "metrics.json").write_text(json.dumps({"metrics": metrics(0.7)}))
+    for _ in range(2):
+        assert seeds.run_seeds(1, str(tmp_path), ["--flagfile=a.cfg"]) == [metrics(0.7)]
+    with pytest.raises(ValueError, match=r"other flags \(--flagfile=a.cfg before, --flagfile=b.cfg now\)"):
+        seeds.run_seeds(1, str(tmp_path), ["--flagfile=b.cfg"])
+
+
+def test_no_seeds_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="--num_seeds must be at least 1, got 0"):
+        seeds.run_seeds(0, str(tmp_path), [])
+
+
 def test_a_missing_run_is_started_and_its_failure_shown(tmp_path):
     with pytest.raises(seeds.subprocess.CalledProcessError):
         seeds.run_seeds(1, str(tmp_path), ["--no_such_flag"])

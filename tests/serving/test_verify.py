@@ -62,6 +62,15 @@ def test_a_folder_without_recorded_requests_is_named(tmp_path):
         verify_export(str(tmp_path))
 
 
+@pytest.mark.parametrize("content", [b"", b"xx", b"PK\x03\x04cut"])
+def test_damaged_recorded_requests_are_named(tmp_path, content):
+    path = tmp_path / VERIFICATION_PATH
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(VerificationError, match=r"verification\.npz: not the recorded requests of an export"):
+        verify_export(str(tmp_path))
+
+
 def test_the_largest_difference_is_named():
     expected = np.array([[0.25, 0.5], [0.75, 0.0]], np.float32)
     assert largest_difference("explain", {"explain/probability": expected + np.float32(1e-6)}, expected, 1e-5) < 2e-6

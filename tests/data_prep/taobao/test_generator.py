@@ -204,13 +204,24 @@ def test_extreme_settings_still_give_whole_files(tmp_path, change):
         assert first == header and all(row.count(",") == header.count(",") for row in rows)
 
 
+@pytest.mark.parametrize("intercept", [-60.0, 60.0])
+def test_true_probabilities_have_finite_logits(tmp_path, intercept):
+    generate(tmp_path, GeneratorConfig(num_users=13, click_intercept=intercept))
+    rows = (tmp_path / TRUE_PROBABILITY_FILE).read_text().splitlines()[1:]
+    assert {row.split(",")[1] for row in rows} == {"0.00000001" if intercept < 0 else "0.99999999"}
+
+
 def test_command_line(tmp_path):
     command = [sys.executable, "-m", "data_prep.taobao.generate", f"--output_dir={tmp_path}", "--num_users=19"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     assert "behavior_log.csv" in result.stdout
     refused = subprocess.run([*command, "--null_brand_share=2"], capture_output=True, text=True, timeout=120)
-    assert refused.returncode != 0 and "null_brand_share" in refused.stdout + refused.stderr
+    assert refused.returncode == 1 and refused.stderr.startswith("error: null_brand_share")
+    (tmp_path / "file").write_text("")
+    below = tmp_path / "file" / "below"
+    refused = subprocess.run([*command, f"--output_dir={below}"], capture_output=True, text=True, timeout=120)
+    assert refused.returncode == 1 and refused.stderr.startswith(f"error: output_dir {below} cannot be written")
 
 
 def test_csv_text():

@@ -1,0 +1,44 @@
+"""Work folders: what is continued, what is replaced, what is refused, and their default names."""
+
+import shlex
+
+import pytest
+import tensorflow as tf
+from absl import flags as absl_flags
+
+from experiments import artifacts, flags
+
+
+@pytest.fixture(scope="module", autouse=True)
+def defined():
+    if "lap.msa_top_k" not in absl_flags.FLAGS:
+        flags.define()
+
+
+def parsed(arguments):
+    flags.parse(["run", *shlex.split(arguments)])
+    return flags.read()
+
+
+def test_a_run_that_left_nothing_to_continue_is_replaced(tmp_path):
+    for input_dir in ("misspelt", "right"):
+        artifacts.open_workdir(str(tmp_path), parsed(f"--dataset=movielens --input_dir={input_dir}"))
+    assert "--input_dir=right\n" in (tmp_path / "flags.cfg").read_text()
+
+
+@pytest.mark.parametrize("progress", ["checkpoint", "metrics"])
+def test_progress_is_not_mixed_with_other_flags(tmp_path, progress):
+    artifacts.open_workdir(str(tmp_path), parsed("--train.epochs=2"))
+    if progress == "metrics":
+        (tmp_path / "metrics.json").write_text("{}")
+    else:
+        tf.train.Checkpoint(step=tf.Variable(1)).save(str(tmp_path / "checkpoints" / "ckpt"))
+    artifacts.open_workdir(str(tmp_path), parsed("--train.epochs=2"))
+    with pytest.raises(ValueError, match=r"other flags \(--train.epochs: 2 before, 3 now\)"):
+        artifacts.open_workdir(str(tmp_path), parsed("--train.epochs=3"))
+
+
+def test_default_folders_differ_when_the_data_does():
+    names = {artifacts.workdir_of(parsed(arguments)) for arguments in
+             ("--data_dir=a", "--data_dir=b", "--input_dir=a", "--train.seed=2 --data_dir=a", "")}
+    assert len(names) == 5

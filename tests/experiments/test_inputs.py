@@ -1,0 +1,48 @@
+"""Prepared data is used only for what the flags ask for."""
+
+import json
+import shlex
+
+import pytest
+from absl import flags as absl_flags
+
+from experiments import flags, inputs
+
+
+@pytest.fixture(scope="module", autouse=True)
+def defined():
+    if "lap.msa_top_k" not in absl_flags.FLAGS:
+        flags.define()
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    """What `prepared_data` looks at in records prepared from Taobao logs, a day a group."""
+    flags.parse(["run", "--prep.snapshot=day"])
+    groups = flags.read().groups
+    settings = {**vars(groups["taobao"]), **vars(groups["prep"])}
+    (tmp_path / "schema.json").write_text("{}")
+    (tmp_path / "preparation.json").write_text(json.dumps({"dataset": "taobao_ad", "settings": settings, "rows": {}}))
+    return tmp_path
+
+
+def prepared(data_dir, arguments):
+    flags.parse(["run", f"--data_dir={data_dir}", *shlex.split(arguments)])
+    return inputs.prepared_data(flags.read())
+
+
+def test_records_prepared_as_asked_are_used(data_dir):
+    found = prepared(data_dir, "--prep.snapshot=day --data.lifelong_length=7 --prep.memory_limit=1GB")
+    assert found.data_dir == str(data_dir) and found.facts["dataset"] == "taobao_ad"
+
+
+def test_records_prepared_otherwise_are_refused(data_dir):
+    with pytest.raises(ValueError, match="other settings: give --prep.snapshot=day, or another --data_dir"):
+        prepared(data_dir, "")
+    with pytest.raises(ValueError, match="holds 'taobao_ad', not what --dataset=movielens prepares"):
+        prepared(data_dir, "--dataset=movielens --prep.snapshot=day")
+
+
+def test_records_of_unknown_origin_are_used(data_dir):
+    (data_dir / "preparation.json").unlink()
+    assert prepared(data_dir, "").facts == {}
