@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from absl import flags
@@ -56,19 +57,23 @@ class _FieldSerializer(flags.ArgumentSerializer):
         return _text(value)
 
 
-def define(prefix: str, config_class: type, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+def define(prefix: str, config_class: type, flag_values: flags.FlagValues = flags.FLAGS,
+           without: Collection[str] = ()) -> None:
     """Defines one flag per field of `config_class`.
 
     Args:
       prefix: flags are called `--{prefix}.{field}`, or `--{field}` when it is empty.
       config_class: dataclass with a default and a help text for every field.
       flag_values: where the flags are registered.
+      without: fields that get no flag; `read` leaves them at their defaults.
 
     Raises:
       ValueError: a field without default or help text, or of a type that has no text form.
     """
     annotations = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
+        if field.name in without:
+            continue
         where = f"{config_class.__name__}.{field.name}"
         annotation = annotations[field.name]
         help_text = field.metadata.get("help")
@@ -90,13 +95,14 @@ def read(prefix: str, config_class: type[Config], flag_values: flags.FlagValues 
       ValueError: whatever the dataclass refuses in `__post_init__`.
     """
     names = [field.name for field in dataclasses.fields(config_class)]  # type: ignore[arg-type]
-    return config_class(**{name: flag_values[_flag_name(prefix, name)].value for name in names})
+    return config_class(**{name: flag_values[_flag_name(prefix, name)].value for name in names
+                           if _flag_name(prefix, name) in flag_values})
 
 
-def assignments(prefix: str, config: Any) -> list[str]:
+def assignments(prefix: str, config: Any, without: Collection[str] = ()) -> list[str]:
     """The lines of a flag file that give `config` back: `--{prefix}.{field}=value`, None as `none`."""
     return [f"--{_flag_name(prefix, field.name)}={_text(getattr(config, field.name))}"
-            for field in dataclasses.fields(config)]
+            for field in dataclasses.fields(config) if field.name not in without]
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -68,14 +69,21 @@ def open_workdir(workdir: str, experiment: Experiment) -> None:
         raise PermissionError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
 
 
+def finished(workdir: str) -> dict[str, Any] | None:
+    """What `metrics.json` of a finished run says, None before that."""
+    path = os.path.join(workdir, "metrics.json")
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
 def _has_progress(workdir: str) -> bool:
-    finished = os.path.exists(os.path.join(workdir, "metrics.json"))
-    return finished or tf.train.latest_checkpoint(os.path.join(workdir, "checkpoints")) is not None
+    return finished(workdir) is not None or tf.train.latest_checkpoint(os.path.join(workdir, "checkpoints")) is not None
 
 
 def write(workdir: str, experiment: Experiment, data: PreparedData, metrics: dict[str, Any]) -> None:
-    """Writes `metrics.json` and appends the run to `results.jsonl`."""
-    results.write_json(os.path.join(workdir, "metrics.json"), metrics)
+    """Appends the run to `results.jsonl` and writes `metrics.json`, whose presence means that the run is finished."""
     settings = experiment.settings()
     row = {
         "name": name_of(experiment),
@@ -90,13 +98,16 @@ def write(workdir: str, experiment: Experiment, data: PreparedData, metrics: dic
         **metrics,
     }
     results.append_json_line(os.path.join(workdir, "results.jsonl"), row)
+    results.write_json(os.path.join(workdir, "metrics.json"), metrics)
 
 
 def _commit() -> str | None:
-    """The checkout's commit, None outside one."""
-    folder = os.path.dirname(os.path.abspath(__file__))
+    """The checkout's commit, with "-dirty" where files differ from it; None outside a checkout."""
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if not os.path.exists(os.path.join(folder, ".git")):
+        return None
+    command = ["git", "-C", folder, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        done = subprocess.run(["git", "-C", folder, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
     except FileNotFoundError:
         return None
-    return done.stdout.strip() or None

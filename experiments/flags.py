@@ -36,6 +36,8 @@ _GROUPS: dict[str, type] = {
     "train": TrainConfig,
     **{name: entry.config_class for name, entry in DATASETS.items()},
 }
+# Fields that have no flag of their own: the lengths to prepare are those of the batches.
+_DERIVED = {"prep": ("short_length", "lifelong_length")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Experiment:
         """Lines of a flag file that runs this experiment again."""
         lines = dataclass_flags.assignments("", self.run)
         for prefix, config in self.groups.items():
-            lines += dataclass_flags.assignments(prefix, config)
+            lines += dataclass_flags.assignments(prefix, config, _DERIVED.get(prefix, ()))
         for (kind, name), config in self.components.items():
             lines += dataclass_flags.assignments(prefix_of(kind, name), config)
         return lines
@@ -91,7 +93,7 @@ def define() -> None:
     """Defines every flag."""
     dataclass_flags.define("", RunConfig)
     for prefix, config_class in _GROUPS.items():
-        dataclass_flags.define(prefix, config_class)
+        dataclass_flags.define(prefix, config_class, without=_DERIVED.get(prefix, ()))
     for kind in registry.KINDS:
         for name in registry.components(kind):
             config_class = registry.component(kind, name).Config

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from typing import Any
 
@@ -11,6 +10,7 @@ from data_prep import accounting
 from data_prep.registry import DATASETS
 from data_prep.taobao import generator
 from experiments.flags import Experiment
+from lcn_tf.data import pipeline
 from lcn_tf.training import results
 
 TRUE_PROBABILITY = "true_probability.csv"
@@ -49,7 +49,7 @@ def prepared_data(experiment: Experiment) -> PreparedData:
         input_dir = _generated_logs(groups["generator"])
     data_dir = run.data_dir
     if not data_dir:
-        settings = {"input": os.path.abspath(input_dir), "preparation": dataclasses.asdict(preparation),
+        settings = {"input": _listing(input_dir), "preparation": dataclasses.asdict(preparation),
                     "dataset": dataclasses.asdict(groups[run.dataset])}
         data_dir = os.path.join("data", f"{run.dataset}-{results.config_hash(settings)}")
     if not os.path.exists(os.path.join(data_dir, "schema.json")):
@@ -58,14 +58,18 @@ def prepared_data(experiment: Experiment) -> PreparedData:
                                     "give --input_dir too to prepare it")
         print(f"Preparing {run.dataset} from {input_dir} into {data_dir}", flush=True)
         DATASETS[run.dataset].prepare(input_dir, data_dir, groups[run.dataset], preparation)
-    facts = {}
-    if os.path.exists(os.path.join(data_dir, "preparation.json")):
-        with open(os.path.join(data_dir, "preparation.json"), encoding="utf-8") as file:
-            facts = json.load(file)
-        _check_settings(data_dir, facts, {run.dataset: groups[run.dataset], "prep": preparation})
-        print(accounting.format_table(facts["rows"]), flush=True)
+    facts = pipeline.preparation_facts(data_dir)
+    _check_settings(data_dir, facts, {run.dataset: groups[run.dataset], "prep": preparation})
+    print(accounting.format_table(facts.get("rows", {})), flush=True)
     oracle = os.path.join(input_dir or "", TRUE_PROBABILITY)
     return PreparedData(data_dir, oracle if input_dir and os.path.exists(oracle) else None, facts)
+
+
+def _listing(folder: str) -> list[Any]:
+    """What tells whether a folder's files have changed: its path, and each file's name, size and modification time."""
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name) if os.path.isdir(folder) else []
+    return [os.path.abspath(folder), *([entry.name, entry.stat().st_size, entry.stat().st_mtime_ns]
+                                       for entry in entries if entry.is_file())]
 
 
 def _check_settings(data_dir: str, facts: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import Any
 
 from absl import app, logging
@@ -36,11 +35,22 @@ from lcn_tf.training import compile_model, create_strategy, predict, train
 _EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError, VerificationError)
 
 
-def run(experiment: flags.Experiment) -> dict[str, Any]:
-    """Runs an experiment and returns what it writes to `metrics.json`."""
-    started = time.time()
-    groups, workdir = experiment.groups, artifacts.workdir_of(experiment)
+def run(experiment: flags.Experiment) -> None:
+    """Trains, measures, exports and verifies; a run that is finished already is shown and verified again."""
+    workdir = artifacts.workdir_of(experiment)
     artifacts.open_workdir(workdir, experiment)
+    metrics = artifacts.finished(workdir) or _train_and_export(experiment, workdir)
+    print(summary.format_table(artifacts.name_of(experiment), metrics["metrics"]), flush=True)
+    print(f"Best epoch {metrics['best_epoch']} of {metrics['epochs']}; training {metrics['training_seconds']:.0f} s. "
+          f"Outputs: {workdir}\nSavedModel: {metrics['saved_model']}", flush=True)
+    report = verify_export(metrics["saved_model"])
+    print(f"verified: {report.candidates} candidates of {report.requests} requests scored in a clean process without "
+          f"lcn_tf; largest difference {report.max_difference:.1e}")
+
+
+def _train_and_export(experiment: flags.Experiment, workdir: str) -> dict[str, Any]:
+    """The job itself; returns what it writes to `metrics.json`."""
+    groups = experiment.groups
     strategy = create_strategy(groups["strategy"])
     if groups["train"].deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -51,23 +61,19 @@ def run(experiment: flags.Experiment) -> dict[str, Any]:
         model = build_model(files.schema, groups["data"].lengths, groups["model"], experiment.components,
                             groups["embeddings"], groups["train"].seed)
         compile_model(model, groups["train"])
-    trained = train(model, files, groups["data"], groups["train"], workdir, verbose=1 if sys.stdout.isatty() else 2)
+    gauc_weights = groups["eval"].gauc_weights
+    trained = train(model, files, groups["data"], groups["train"], workdir, gauc_weights,
+                    verbose=1 if sys.stdout.isatty() else 2)
     table = {}
     for split in ("validation", "test"):
         with records.naming_damage(files.paths):
             rows = predict(model, pipeline.read(files, split, groups["data"], groups["train"].batch_size))
-            table[split] = reference_points.measure(
-                files, split, rows, data.true_probability, groups["eval"].gauc_weights)
-    export = export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])
+            table[split] = reference_points.measure(files, split, rows, data.true_probability, gauc_weights)
     metrics = {"metrics": table, "best_epoch": trained.best_epoch, "epochs": len(trained.history),
-               "parameters": model.count_params(), "seconds": time.time() - started}
+               "parameters": model.count_params(),
+               "training_seconds": sum(row["seconds"] for row in trained.history),
+               "saved_model": export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])}
     artifacts.write(workdir, experiment, data, metrics)
-    print(summary.format_table(artifacts.name_of(experiment), table), flush=True)
-    print(f"Best epoch {trained.best_epoch} of {len(trained.history)}; {metrics['seconds']:.0f} s. Outputs: {workdir}")
-    print(f"SavedModel: {export}", flush=True)
-    report = verify_export(export)
-    print(f"verified: {report.candidates} candidates of {report.requests} requests scored in a clean process without "
-          f"lcn_tf; largest difference {report.max_difference:.1e}")
     return metrics
 
 

@@ -73,7 +73,9 @@ def format_table(runs: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _spread(numbers: Sequence[float]) -> str:
+def _spread(numbers: Sequence[float | None]) -> str:
+    if None in numbers:
+        return "undefined"
     deviation = statistics.stdev(numbers) if len(numbers) > 1 else float("nan")
     return f"{statistics.fmean(numbers):.4f} ± {deviation:.4f}"
 

@@ -14,7 +14,7 @@ def format_table(name: str, table: Mapping[str, Mapping[str, Mapping[str, float]
     lines = [header, "-" * len(header)]
     for split, rows in table.items():
         for row, metrics in rows.items():
-            values = "".join(f"{metrics[key]:>13.4f}" for _, key in _COLUMNS)
+            values = "".join(_cell(metrics[key]) for _, key in _COLUMNS)
             lines.append(f"{split:<12}{name if row == 'model' else row:<20}{values}")
         facts = rows["model"]
         lines.append(f"{'':<12}{facts['impressions']:,.0f} impressions, click rate {facts['click_rate']:.4f}, "
@@ -23,6 +23,10 @@ def format_table(name: str, table: Mapping[str, Mapping[str, Mapping[str, float]
             share = attainable_share(facts["auc"], rows["oracle"]["auc"])
             lines.append(f"{'':<12}share of the attainable AUC (AUC - 0.5) / (oracle AUC - 0.5): {share:.3f}")
     return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return f"{'undefined':>13}" if value is None or math.isnan(value) else f"{value:>13.4f}"
 
 
 def attainable_share(auc: float, oracle_auc: float) -> float:

@@ -12,7 +12,7 @@ import dataclasses
 import glob
 import json
 import os
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -73,24 +73,18 @@ class RecordFiles:
         """Finds the files, checks that each is whole, and compares its first record with the schema.
 
         Raises:
-          FileNotFoundError: no schema, or no file of a split.
-          RecordError: a file is truncated or of another schema.
+          FileNotFoundError: no schema, no file of a split, or not all of them.
+          RecordError: a file is truncated or of another schema, or a split has no record.
+          ValueError: `preparation.json` is damaged.
         """
         schema = FeatureSchema.load(data_dir)
         splits = {}
         for split in SPLITS:
-            pattern = os.path.join(data_dir, f"*-{split}.tfrecord-*")
-            splits[split] = tuple(sorted(glob.glob(pattern)))
-            if not splits[split]:
-                raise FileNotFoundError(f"no record files for the split {split!r}: nothing matches {pattern}")
+            splits[split] = _split_files(data_dir, f"{schema.name}-{split}.tfrecord-")
             for path in splits[split]:
                 records.check_length(path)
                 records.check_first_record(schema, path)
-        facts = {}
-        preparation = os.path.join(data_dir, "preparation.json")
-        if os.path.exists(preparation):
-            with open(preparation, encoding="utf-8") as file:
-                facts = json.load(file)["splits"]
+        facts = preparation_facts(data_dir).get("splits", {})
         impressions, largest = ({split: counts[name] for split, counts in facts.items() if name in counts}
                                 for name in ("impressions", "largest_group"))
         return cls(os.fspath(data_dir), schema, splits, impressions, largest)
@@ -107,6 +101,42 @@ class RecordFiles:
         if layout == "grouped" and self.largest_group.get(split, batch_size + 1) > batch_size:
             return None
         return -(-self.impressions[split] // batch_size)
+
+
+def preparation_facts(data_dir: str) -> dict[str, Any]:
+    """What `preparation.json` says; {} where there is none, as with records that were prepared elsewhere.
+
+    Raises:
+      ValueError: it is not a JSON object; the message names the file.
+    """
+    path = os.path.join(data_dir, "preparation.json")
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    try:
+        facts = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from error
+    if not isinstance(facts, dict):
+        raise ValueError(f"{path}: expected a JSON object, got {type(facts).__name__}")
+    return facts
+
+
+def _split_files(data_dir: str, prefix: str) -> tuple[str, ...]:
+    """The files `<prefix>00000-of-0000N` of a split, all N of them and not all empty."""
+    pattern = os.path.join(glob.escape(os.fspath(data_dir)), f"{glob.escape(prefix)}*")
+    paths = sorted(glob.glob(pattern))
+    if not paths:
+        raise FileNotFoundError(f"no record files: nothing in {data_dir} is called {prefix}*")
+    shards = paths[0].rpartition("-of-")[2]
+    expected = [os.path.join(data_dir, f"{prefix}{shard:05d}-of-{shards}") for shard in range(int(shards or 0))]
+    missing = sorted(set(expected) - set(paths))
+    if missing:
+        raise FileNotFoundError(f"{missing[0]} is missing ({len(missing)} of {len(expected)} files of the split)")
+    if not any(os.path.getsize(path) for path in paths):
+        raise records.RecordError(f"{paths[0]}: no record in any of the {len(paths)} files of the split")
+    return tuple(paths)
 
 
 def read(

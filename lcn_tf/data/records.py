@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
-from lcn_tf.schema import FeatureSchema
+from lcn_tf.schema import HISTORIES, FeatureSchema
 
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4  # of a TFRecord: its length and that length's checksum; the data's checksum
 
@@ -61,7 +61,8 @@ def check_first_record(schema: FeatureSchema, path: str) -> None:
     """Compares a file's first record with the schema; an empty file passes.
 
     Raises:
-      RecordError: unreadable, not an Example, a feature missing, of another type, or of an impossible length.
+      RecordError: unreadable, not an Example, a feature missing, of another type, of an impossible length, or with an
+        id beyond its table.
     """
     try:
         serialized = next(iter(tf.data.TFRecordDataset(path).take(1)), None)
@@ -88,6 +89,20 @@ def check_first_record(schema: FeatureSchema, path: str) -> None:
             if found != expected:
                 raise RecordError(
                     f"{path}: feature {name!r} has {found} values in the first record, expected {expected}")
+    for name, rows in _table_rows(schema).items():
+        outside = [value for value in features[name].int64_list.value if not 0 <= value < rows]
+        if outside:
+            raise RecordError(f"{path}: records of another schema: feature {name!r} has the id {outside[0]}, "
+                              f"its table {rows} rows")
+
+
+def _table_rows(schema: FeatureSchema) -> dict[str, int]:
+    """Rows of the table that each id feature of a record reads."""
+    rows = {feature.name: schema.tables[feature.table]
+            for feature in (*schema.user, *schema.item, *schema.candidate, *schema.request)}
+    rows.update({f"{history}_{feature.name}": schema.tables[feature.table]
+                 for history in HISTORIES for feature in (*schema.item, *schema.context)})
+    return rows
 
 
 def check_length(path: str) -> None:

@@ -36,6 +36,16 @@ class EmbeddedHistory:
     _batch: Batch
     _name: str
 
+    @property
+    def num_context_fields(self) -> int:
+        """Number of fields that a context embedding concatenates, all of one width; the time gap is the last."""
+        return len(self._embedder.schema.context_features)
+
+    def event_ids(self) -> tf.Tensor:
+        """What identifies each event: the ids of its item fields and its timestamp, int64 `[B, L, fields + 1]`."""
+        names = (*(feature.name for feature in self._embedder.schema.item), "timestamp")
+        return tf.stack([self._batch[f"{self._name}_{name}"] for name in names], axis=-1)
+
     def select(self, indices: tf.Tensor) -> tf.Tensor:
         """Item and context embeddings of chosen events, looked up by id.
 

@@ -8,8 +8,12 @@ from lcn_tf.layers.lap import LAP
 from lcn_tf.layers.masking import MASKED_SCORE, expand_mask, gather_events, mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.msa import MSA
 from lcn_tf.layers.pair_sampling import sample_negative_pairs, sample_positions
+from lcn_tf.layers.simhash import HashPooling, SimHash
+from lcn_tf.layers.soft_search import SoftSearch
 from lcn_tf.layers.stateless_dropout import StatelessDropout
 from lcn_tf.layers.target_attention import DINAttention
+from lcn_tf.layers.target_mha import TargetMHA
+from lcn_tf.layers.twin_attention import TwinAttention
 
 __all__ = [
     "CSA",
@@ -19,8 +23,13 @@ __all__ = [
     "MSA",
     "DINAttention",
     "FoldedProjections",
+    "HashPooling",
     "ItemHistory",
+    "SimHash",
+    "SoftSearch",
     "StatelessDropout",
+    "TargetMHA",
+    "TwinAttention",
     "contrastive_loss",
     "crp_loss",
     "expand_mask",

@@ -69,7 +69,7 @@ class LAP(HistoryLayer):
                  fsa_layer_norm: bool = False, fsa_dropout: float = 0.0, integration: str = "concat",
                  share_msa_fsa: bool = False, seed: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
-        _check_levels(msa_top_k, fsa_top_k, integration, share_msa_fsa)
+        check_levels(msa_top_k, fsa_top_k, integration, share_msa_fsa)
         self.msa_top_k = msa_top_k
         self.fsa_top_k = fsa_top_k
         self.csa_pool = csa_pool
@@ -219,7 +219,8 @@ class LAP(HistoryLayer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _check_levels(msa_top_k: int | None, fsa_top_k: int | None, integration: str, share_msa_fsa: bool) -> None:
+def check_levels(msa_top_k: int | None, fsa_top_k: int | None, integration: str, share_msa_fsa: bool) -> None:
+    """Raises the ValueErrors of `LAP` that concern its levels."""
     if msa_top_k is None and fsa_top_k is None:
         raise ValueError("msa_top_k and fsa_top_k are both None: a pyramid of CSA alone is SIM's soft search, use the "
                          "long-term model sim (SIM Soft)")

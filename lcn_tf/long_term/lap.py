@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from lcn_tf.embeddings import EmbeddedHistory
 from lcn_tf.layers import LAP
+from lcn_tf.layers.lap import check_levels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,15 @@ class Config:
         default="concat", metadata={"help": "how the levels' interests are combined; last uses FSA's alone"})
     share_msa_fsa: bool = dataclasses.field(
         default=False, metadata={"help": "MSA ranks with FSA's projections (A-18)"})
+
+    def __post_init__(self):
+        try:
+            check_levels(self.msa_top_k, self.fsa_top_k, self.integration, self.share_msa_fsa)
+        except ValueError as error:
+            raise ValueError(f"lap: {error}") from error
+        if self.num_heads < 1 or self.attention_dim < 1 or self.attention_dim % self.num_heads:
+            raise ValueError("lap.attention_dim must be a positive multiple of lap.num_heads, got "
+                             f"{self.attention_dim} and {self.num_heads}")
 
 
 class LAPInterest(tf.keras.layers.Layer):

@@ -26,7 +26,8 @@ class CTRModel(tfrs.Model):
     Args:
       embedder: owns the tables and the schema.
       short_term: "short_target" and "short_source" -> encoder of that history.
-      long_term: model of the lifelong history.
+      long_term: model of the lifelong history. Where it has an `auxiliary_weight` other than 0, the cross-entropy of
+        its `auxiliary_logit(features, candidate, history, candidate_mask, training)` joins the loss as "<name>_gsu".
       tower: network over the concatenated features and interests.
       head: hidden state -> logit.
       objectives: name -> auxiliary loss with a `weight`; absent from `call`.
@@ -53,7 +54,15 @@ class CTRModel(tfrs.Model):
             loss=tf.keras.losses.BinaryCrossentropy(from_logits=True, reduction=tf.keras.losses.Reduction.SUM))
         self.auc = StreamingAUC(name="auc")
         self.losses_seen: dict[str, tf.keras.metrics.Mean] = {
-            name: tf.keras.metrics.Mean(name=name) for name in ("loss", "ctr_loss", *self._objective_terms())}
+            name: tf.keras.metrics.Mean(name=name)
+            for name in ("loss", "ctr_loss", *self._auxiliary_terms(), *self._objective_terms())}
+
+    @property
+    def _auxiliary_weight(self) -> float:
+        return getattr(self.long_term, "auxiliary_weight", 0.0)
+
+    def _auxiliary_terms(self) -> list[str]:
+        return [f"{self.long_term.name}_gsu"] if self._auxiliary_weight else []
 
     def _objective_terms(self) -> list[str]:
         return [f"{name}_{term}" for name, objective in self.objectives.items() for term in objective.terms]
@@ -65,20 +74,25 @@ class CTRModel(tfrs.Model):
 
     def build_weights(self) -> None:
         """Creates every weight, training-only ones included."""
-        self(example_batch(self.embedder.schema, self.embedder.lengths))
+        batch = example_batch(self.embedder.schema, self.embedder.lengths)
+        self(batch, auxiliary=bool(self._auxiliary_weight))
         for objective in self.objectives.values():
             objective.build_weights(self.embedder)
 
-    def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
-        """Logits `[B, C]` of a batch."""
+    def call(self, batch: Batch, training: bool = False, auxiliary: bool = False) -> Any:
+        """Logits `[B, C]` of a batch; with `auxiliary`, a pair with the auxiliary logits of the long-term model."""
         candidate = self.embedder.candidate(batch)  # [B, C, D]
         candidates = tf.shape(candidate)[1]
         user = [tf.repeat(feature[:, tf.newaxis], candidates, axis=1) for feature in self.embedder.user(batch)]
         interests = [encoder(candidate, self.embedder.history(batch, name), training=training)
                      for name, encoder in self.short_term.items()]
-        interests.append(self.long_term(candidate, self.embedder.history(batch, "lifelong_source"), training=training))
-        inputs = tf.concat([*user, candidate, *self.embedder.candidate_side(batch), *interests], -1)
-        return self.head(self.tower(inputs, mask=batch["candidate_mask"], training=training))
+        features = [*user, candidate, *self.embedder.candidate_side(batch), *interests]
+        history, mask = self.embedder.history(batch, "lifelong_source"), batch["candidate_mask"]
+        inputs = tf.concat([*features, self.long_term(candidate, history, training=training)], -1)
+        logit = self.head(self.tower(inputs, mask=mask, training=training))
+        if not auxiliary:
+            return logit
+        return logit, self.long_term.auxiliary_logit(tf.concat(features, -1), candidate, history, mask, training)
 
     def compute_losses(self, batch: Batch, training: bool = True) -> dict[str, tf.Tensor]:
         """This replica's share of every loss term, weights applied; over the replicas they sum to the batch's loss.
@@ -86,13 +100,20 @@ class CTRModel(tfrs.Model):
         "ctr_loss" is the mean binary cross-entropy over the N candidate rows of the global batch (paper, eq. 2).
         """
         mask = tf.cast(batch["candidate_mask"], tf.float32)
-        logit = self(batch, training=training)
-        self.auc.update_state(batch["label"], logit, sample_weight=mask)
-        cross_entropy = self.task(
-            labels=tf.reshape(batch["label"], [-1, 1]), predictions=tf.reshape(logit, [-1, 1]),
-            sample_weight=tf.reshape(mask, [-1]), training=training, compute_metrics=False)
         rows = _sum_over_replicas(tf.reduce_sum(mask))
-        losses = {"ctr_loss": tf.math.divide_no_nan(cross_entropy, rows)}
+
+        def cross_entropy(logit: tf.Tensor) -> tf.Tensor:
+            total = self.task(
+                labels=tf.reshape(batch["label"], [-1, 1]), predictions=tf.reshape(logit, [-1, 1]),
+                sample_weight=tf.reshape(mask, [-1]), training=training, compute_metrics=False)
+            return tf.math.divide_no_nan(total, rows)
+
+        auxiliary = bool(self._auxiliary_weight)
+        logits = self(batch, training=training, auxiliary=auxiliary)
+        logit = logits[0] if auxiliary else logits
+        self.auc.update_state(batch["label"], logit, sample_weight=mask)
+        losses = {"ctr_loss": cross_entropy(logit)}
+        losses.update({name: self._auxiliary_weight * cross_entropy(logits[1]) for name in self._auxiliary_terms()})
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         for index, (name, objective) in enumerate(self.objectives.items()):
             seed = tf.stack([tf.constant(self.seed + index, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])

@@ -25,6 +25,10 @@ class Config:
         default="none", metadata={"help": "normalisation of the tower's input; padded candidates have no part in it"})
     activation: Activation = dataclasses.field(default="relu", metadata={"help": "activation of the hidden layers"})
 
+    def __post_init__(self):
+        if not self.units or any(width < 1 for width in self.units):
+            raise ValueError(f"tower.units must be one or more widths of at least 1, got {self.units}")
+
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
 class MLPTower(tf.keras.layers.Layer):

@@ -11,12 +11,12 @@ class StopOnNonFiniteLoss(tf.keras.callbacks.Callback):
     """Raises FloatingPointError at the first step whose running loss is NaN or infinite, before it is checkpointed."""
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Looks at every value of the logs."""
-        broken = sorted(name for name, value in (logs or {}).items() if not math.isfinite(value))
+        """Looks at every loss of the logs; the AUC is not one, and undefined until both classes have been seen."""
+        broken = sorted(name for name, value in (logs or {}).items() if name != "auc" and not math.isfinite(value))
         if broken:
             step = int(self.model.optimizer.iterations)
             raise FloatingPointError(
-                f"training step {step}: {', '.join(broken)} is no longer finite. The last checkpoint is whole. "
+                f"training step {step}: {', '.join(broken)} is no longer finite; no checkpoint holds such values. "
                 "Likely remedies: a lower train.learning_rate, lap.csa_pool=mean, tower.input_norm=layer")
 
 
@@ -51,6 +51,6 @@ class SaveProgress(tf.keras.callbacks.Callback):
         if step % self.every == 0:
             for variable in self.model.trainable_variables:
                 if not bool(tf.reduce_all(tf.math.is_finite(variable))):
-                    raise FloatingPointError(f"training step {step}: {variable.name} holds values that are not finite. "
-                                             "The last checkpoint is whole")
+                    raise FloatingPointError(f"training step {step}: {variable.name} holds values that are not finite; "
+                                             "no checkpoint does")
             self.manager.save()

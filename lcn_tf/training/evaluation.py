@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from lcn_tf.metrics import report
+from lcn_tf.metrics import report, sigmoid
 from lcn_tf.models import CTRModel
 
 
@@ -32,7 +32,7 @@ class Predictions:
     @property
     def probability(self) -> np.ndarray:
         """Click probabilities, float64."""
-        return 1.0 / (1.0 + np.exp(-self.logit.astype(np.float64)))
+        return sigmoid(self.logit)
 
     def metrics(self, gauc_weights: str = "impressions") -> dict[str, float]:
         """The metrics of SPEC E.1 to E.3 (see `lcn_tf.metrics.report`)."""

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,14 +23,20 @@ def write_text(path: str, text: str) -> None:
 
 
 def write_json(path: str, values: Any) -> None:
-    """Replaces a JSON file in one step; keys are sorted."""
-    write_text(path, json.dumps(values, indent=2, sort_keys=True) + "\n")
+    """Replaces a JSON file in one step; keys are sorted, and what is not a number becomes null."""
+    write_text(path, json.dumps(_without_nan(values), indent=2, sort_keys=True) + "\n")
 
 
 def append_json_line(path: str, values: Mapping[str, Any]) -> None:
     """Adds one line to a JSON-lines file in one write."""
     with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(values, sort_keys=True) + "\n")
+        file.write(json.dumps(_without_nan(values), sort_keys=True) + "\n")
+
+
+def _without_nan(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {name: _without_nan(value) for name, value in values.items()}
+    return None if isinstance(values, float) and math.isnan(values) else values
 
 
 def write_history(path: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -22,6 +22,9 @@ class StrategyConfig:
             raise ValueError(f"strategy.name must be default or mirrored, got {self.name!r}")
         if self.logical_cpus < 1:
             raise ValueError(f"strategy.logical_cpus must be at least 1, got {self.logical_cpus}")
+        if self.logical_cpus > 1 and self.name != "mirrored":
+            raise ValueError(f"strategy.logical_cpus={self.logical_cpus} needs strategy.name=mirrored, "
+                             f"got {self.name!r}")
 
 
 def create_strategy(config: StrategyConfig) -> tf.distribute.Strategy:

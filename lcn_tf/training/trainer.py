@@ -7,6 +7,7 @@ started again continues at the saved step with the batches and draws it would ha
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
 from typing import Literal
@@ -72,6 +73,7 @@ def train(
     data: pipeline.DataConfig,
     config: TrainConfig,
     workdir: str,
+    gauc_weights: str = "impressions",
     verbose: int = 1,
 ) -> TrainingResult:
     """Trains until `epochs` or until validation stops improving, then loads the best epoch's weights.
@@ -83,11 +85,13 @@ def train(
       config: budget, optimiser, seeds.
       workdir: gets `checkpoints/`, `history.csv` and `tensorboard/`; what an earlier run of the same configuration left
         there is continued.
+      gauc_weights: of the validation GAUC, see `EvalConfig`.
       verbose: 0 silent, 1 progress bar, 2 one line an epoch.
 
     Raises:
       FloatingPointError: the loss is no longer finite.
       RecordError: a damaged record file, by name.
+      ValueError: the monitored metric is undefined on the validation split.
     """
     history_path = os.path.join(workdir, "history.csv")
     epoch, step = (tf.Variable(0, dtype=tf.int64, trainable=False, name=name) for name in ("epoch", "step"))
@@ -111,8 +115,8 @@ def train(
                 log = model.fit(dataset, initial_epoch=number - 1, epochs=config.epochs, callbacks=callbacks,
                                 verbose=verbose)
                 row.update({f"train_{name}": values[-1] for name, values in log.history.items()})
-            validation = predict(model, pipeline.read(files, "validation", data, config.batch_size)).metrics()
-        row.update({f"validation_{name}": value for name, value in validation.items()})
+            validation = predict(model, pipeline.read(files, "validation", data, config.batch_size))
+        row.update({f"validation_{name}": value for name, value in validation.metrics(gauc_weights).items()})
         row["seconds"] = time.monotonic() - started
         history.append(row)
         if _best_epoch(history, config) == number:
@@ -127,7 +131,11 @@ def train(
 
 def _best_epoch(history: list[dict[str, float]], config: TrainConfig) -> int:
     sign = 1 if config.monitor == "logloss" else -1
-    return int(min(history, key=lambda row: sign * row[f"validation_{config.monitor}"])["epoch"])
+    known = [row for row in history if math.isfinite(row[f"validation_{config.monitor}"])]
+    if not known:
+        raise ValueError(f"validation {config.monitor} is undefined: all labels of the validation split are equal; "
+                         "choose other validation days, or train.monitor=logloss")
+    return int(min(known, key=lambda row: sign * row[f"validation_{config.monitor}"])["epoch"])
 
 
 def _stalled(history: list[dict[str, float]], config: TrainConfig) -> bool:

@@ -192,3 +192,48 @@ def test_damage_within_a_file_is_named_with_the_record(tmp_path):
     expected = pytest.raises(records.RecordError, match=f"{path.name}: damaged after record 29")
     with expected, records.naming_damage(files.paths):
         list(read(files, "train", FLAT, 29))
+
+
+def test_missing_shard_is_named(tmp_path):
+    synthetic.write_records(tmp_path, shards=3)
+    (tmp_path / "synthetic-test.tfrecord-00001-of-00003").unlink()
+    with pytest.raises(FileNotFoundError, match=r"synthetic-test.tfrecord-00001-of-00003 is missing \(1 of 3 files"):
+        RecordFiles.open(str(tmp_path))
+
+
+def test_split_without_records_is_named(tmp_path):
+    synthetic.write_records(tmp_path)
+    for path in tmp_path.glob("*-test.tfrecord-*"):
+        path.write_bytes(b"")
+    with pytest.raises(records.RecordError, match="synthetic-test.tfrecord-00000-of-00002: no record in any of the 2"):
+        RecordFiles.open(str(tmp_path))
+
+
+def test_ids_beyond_their_table_are_refused(tmp_path):
+    schema = synthetic.make_schema()
+    synthetic.write_records(tmp_path, schema)
+    smaller = dataclasses.replace(schema, tables={**schema.tables, "item": 3})
+    (tmp_path / "schema.json").write_text(smaller.to_json())
+    with pytest.raises(records.RecordError, match=r"another schema: feature '\w*item_id' has the id \d+, its table 3 "):
+        RecordFiles.open(str(tmp_path))
+
+
+def test_damaged_preparation_facts_are_named(tmp_path):
+    synthetic.write_records(tmp_path)
+    (tmp_path / "preparation.json").write_text('{"splits": ')
+    with pytest.raises(ValueError, match="preparation.json: not JSON"):
+        RecordFiles.open(str(tmp_path))
+
+
+def test_records_prepared_elsewhere_need_no_preparation_facts(tmp_path):
+    synthetic.write_records(tmp_path)
+    (tmp_path / "preparation.json").unlink()
+    files = RecordFiles.open(str(tmp_path))
+    assert files.steps("train", "flat", 29) is None
+    assert sum(len(batch["label"]) for batch in read(files, "train", FLAT, 29)) > 100
+
+
+def test_folder_names_are_not_patterns(tmp_path):
+    folder = tmp_path / "data[1]*"
+    synthetic.write_records(folder)
+    assert len(RecordFiles.open(str(folder)).paths) == 6

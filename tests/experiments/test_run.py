@@ -45,7 +45,7 @@ def test_ends_with_metrics_export_and_verification(folder, whole):
                  "saved_model/1/saved_model.pb", "saved_model/1/assets.extra/tf_serving_warmup_requests"):
         assert (folder / "whole" / name).exists(), name
     row = json.loads((folder / "whole" / "results.jsonl").read_text())
-    assert {"config_hash", "seed", "data_fingerprint", "versions", "hardware", "seconds", "metrics"} <= set(row)
+    assert {"config_hash", "seed", "commit", "data_fingerprint", "versions", "hardware", "metrics"} <= set(row)
     oracle = row["metrics"]["test"]["oracle"]["auc"]
     assert row["metrics"]["test"]["base rate"]["auc"] == 0.5 < oracle < 0.9
 
@@ -64,6 +64,15 @@ def test_killed_and_continued_it_ends_with_the_same_metrics(folder, whole):
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (json.loads((folder / name / "metrics.json").read_text()) for name in ("whole", "killed"))
     assert first["metrics"] == second["metrics"]
+
+
+def test_a_finished_run_is_shown_and_verified_again(folder, whole):
+    done = run(folder, *SMALL, "--workdir=whole")
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = whole[whole.index("split "):]
+    assert table.splitlines()[:8] == done.stdout.splitlines()[:8] and "verified" in done.stdout
+    assert not (folder / "whole" / "saved_model" / "2").exists()
+    assert len((folder / "whole" / "results.jsonl").read_text().splitlines()) == 1
 
 
 def test_another_configuration_in_the_same_folder_is_refused(folder, whole):

@@ -45,6 +45,10 @@ def run_lap(layer, candidate, history, context, mask):
     return layer(candidate, history, context, mask)
 
 
+def run_search(layer, candidate, history, context, mask):
+    return layer(candidate, history, mask=mask)[0]
+
+
 def run_din(layer, candidate, history, context, mask):
     return layer(candidate, history, mask=mask)
 
@@ -62,6 +66,11 @@ CASES = [
     Case(layers.LAP, {**SMALL, "integration": "last", "share_msa_fsa": True}, run_lap),
     Case(layers.DINAttention, {"hidden_units": (7, 3)}, run_din),
     Case(layers.DINAttention, {"hidden_units": (), "use_softmax": False}, run_din),
+    Case(layers.HashPooling, {"num_hashes": 5, "hash_bits": 1}, run_din),
+    Case(layers.SoftSearch, {"attention_dim": 6}, run_search),
+    Case(layers.TargetMHA, {"attention_dim": 6, "num_heads": 2}, run_attention),
+    *(Case(layers.TwinAttention, {"attention_dim": 6, "num_heads": 2, "num_context_fields": fields,
+                                  "beta_per_head": fields == 2}, run_attention) for fields in (1, 2)),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 few = settings(max_examples=3)

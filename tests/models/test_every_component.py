@@ -15,6 +15,15 @@ from tests import synthetic
 LENGTHS = {"short_target": 3, "short_source": 5, "lifelong_source": 13}
 SMALL = {
     ("long_term", "lap"): {"msa_top_k": 7, "fsa_top_k": 3, "attention_dim": 4, "num_heads": 2},
+    # Every event is kept where their order decides: the test of their order cannot hold for a choice by recency.
+    ("long_term", "recent_k"): {"top_k": 23, "attention_dim": 4, "num_heads": 2},
+    ("long_term", "random_k"): {"top_k": 3, "attention_dim": 4, "num_heads": 2},
+    ("long_term", "full_attention"): {"attention_dim": 4, "num_heads": 2},
+    # So many bits that no two events tie: a tie goes to the more recent event, which the order of events decides.
+    ("long_term", "eta"): {"top_k": 3, "hash_bits": 997, "attention_dim": 4, "num_heads": 2, "context": True},
+    ("long_term", "sdim"): {"num_hashes": 5, "hash_bits": 2},
+    ("long_term", "sim"): {"top_k": 3, "attention_dim": 4, "num_heads": 2, "aux_units": (7, 5)},
+    ("long_term", "twin"): {"top_k": 3, "attention_dim": 4, "num_heads": 2},
     ("objectives", "crp"): {"num_negatives": 31},
 }
 CHOICES = [(kind, name) for kind in registry.KINDS for name in registry.components(kind)]

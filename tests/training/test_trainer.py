@@ -161,3 +161,32 @@ def test_files_of_a_run_appear_whole(tmp_path):
 def test_config_hash_depends_on_values_not_on_order():
     assert results.config_hash({"a": 1, "b": 2}) == results.config_hash({"b": 2, "a": 1})
     assert results.config_hash({"a": 1, "b": 2}) != results.config_hash({"a": 1, "b": 3})
+
+
+def test_what_is_not_a_number_becomes_null(tmp_path):
+    path = str(tmp_path / "metrics.json")
+    results.write_json(path, {"test": {"auc": float("nan"), "logloss": 0.5}})
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {"test": {"auc": None, "logloss": 0.5}}
+
+
+def groups_of_one_label(label, count, seed=2):
+    groups = synthetic.make_groups(synthetic.make_schema(), count, seed=seed)
+    return [{**group, "label": [label] * len(group["label"])} for group in groups]
+
+
+def test_a_first_batch_without_clicks_is_no_reason_to_stop(tmp_path):
+    schema = synthetic.make_schema()
+    groups = {"train": groups_of_one_label(0, 20), "validation": synthetic.make_groups(schema, 9), "test": 5}
+    synthetic.write_records(tmp_path / "data", schema, groups)
+    files = RecordFiles.open(str(tmp_path / "data"))
+    result, _ = run(files, tmp_path / "work", dataclasses.replace(TRAIN, epochs=1))
+    assert result.best_epoch == 1
+
+
+def test_validation_without_clicks_is_refused_unless_the_logloss_decides(tmp_path):
+    synthetic.write_records(tmp_path / "data", groups={"train": 9, "validation": groups_of_one_label(0, 5), "test": 5})
+    files = RecordFiles.open(str(tmp_path / "data"))
+    with pytest.raises(ValueError, match="validation auc is undefined"):
+        run(files, tmp_path / "auc", dataclasses.replace(TRAIN, epochs=1))
+    result, _ = run(files, tmp_path / "logloss", dataclasses.replace(TRAIN, epochs=1, monitor="logloss"))
+    assert result.best_epoch == 1

@@ -1,0 +1,67 @@
+"""SIM's soft search: a learned bilinear score of every event, trained by a click task of its own.
+
+Shapes: B requests, C candidates, L events, D item width, D_a attention width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from lcn_tf.layers.history_layer import HistoryLayer
+from lcn_tf.layers.masking import expand_mask, mask_scores
+
+
+@tf.keras.utils.register_keras_serializable("lcn_tf")
+class SoftSearch(HistoryLayer):
+    """`r_k = <W_a e_v, W_b e_k>` and `U_r = sum_k r_k e_k` over all events; no bias, scale or softmax.
+
+    Pi et al., CIKM 2020 (SIM), section 3.2 (general search unit, soft search). `W_b` is applied on the candidate's
+    side, so nothing of size `[B, L, D_a]` is built. All arithmetic is in float32.
+
+    Args:
+      attention_dim: D_a.
+
+    Call arguments:
+      candidate: `[B, C, D]`.
+      history: `[B, L, D]`, most recent first.
+      mask: bool `[B, L]` or `[B, C, L]`, True = real.
+
+    Returns:
+      interest: U_r, `[B, C, D]` in the compute dtype; zeros for an empty history.
+      scores: r, float32 `[B, C, L]`; `masking.MASKED_SCORE` at masked positions.
+
+    Raises:
+      ValueError: `attention_dim` below 1, or a mask of the wrong rank.
+    """
+
+    def __init__(self, attention_dim: int = 64, **kwargs: Any):
+        super().__init__(**kwargs)
+        if attention_dim < 1:
+            raise ValueError(f"attention_dim must be at least 1, got {attention_dim}")
+        self.attention_dim = attention_dim
+
+    def build(self, input_shape: Any) -> None:
+        """Creates `candidate_kernel` (W_a) and `event_kernel` (W_b), both `[D, D_a]`, Glorot-uniform."""
+        shape = (int(input_shape[-1]), self.attention_dim)
+        self.candidate_kernel = self.add_weight(name="candidate_kernel", shape=shape, initializer="glorot_uniform")
+        self.event_kernel = self.add_weight(name="event_kernel", shape=shape, initializer="glorot_uniform")
+        super().build(input_shape)
+
+    def call(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores and pools the history; see the class."""
+        history, mask = tf.cast(history, tf.float32), expand_mask(mask)
+        scores = self._scores(candidate, history)
+        interest = tf.matmul(tf.where(mask, scores, 0.0), history)  # [B, C, D]
+        return tf.cast(interest, self.compute_dtype), mask_scores(scores, mask)
+
+    def _scores(self, candidate: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
+        """Unmasked `r`, `[B, C, L]`."""
+        queries = tf.tensordot(tf.cast(candidate, tf.float32), tf.cast(self.candidate_kernel, tf.float32), 1)
+        queries = tf.tensordot(queries, tf.transpose(tf.cast(self.event_kernel, tf.float32)), 1)  # [B, C, D]
+        return tf.matmul(queries, history, transpose_b=True)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "attention_dim": self.attention_dim}

@@ -1,0 +1,102 @@
+"""The second stage that SIM, ETA and the bounds share: keep the best events of a first stage, attend to them.
+
+Shapes: B requests, C candidates, L events, K kept events, H heads, D item width, D_c context width, E event width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k, top_k_mask
+from lcn_tf.layers.target_mha import TargetMHA
+
+if TYPE_CHECKING:
+    from lcn_tf.embeddings import EmbeddedHistory
+
+
+class TopKAttention(tf.keras.layers.Layer):
+    """Target attention over the `top_k` visible events of the highest score, or over all of them.
+
+    A single candidate's kept events are looked up by id. Several candidates of one moment share every event's context,
+    so they attend in place under a mask; candidates of different moments do not.
+
+    Args:
+      top_k: K; None keeps every event.
+      attention_dim, num_heads: see `TargetMHA`.
+      context: whether an event is its item and context embedding (E = D + D_c) or its item embedding alone (E = D).
+
+    Call arguments:
+      candidate: `[B, C, D]`.
+      history: the embedded history.
+      scores: of the first stage, `[B, C, L]` or broadcastable to it; ties go to the more recent event. Not read when
+        `top_k` is None.
+
+    Returns:
+      interest `[B, C, D]`; zeros for an empty history.
+
+    Raises:
+      ValueError: `top_k` below 1, or what `TargetMHA` refuses.
+    """
+
+    def __init__(self, top_k: int | None, attention_dim: int, num_heads: int, context: bool = True, **kwargs: Any):
+        super().__init__(**kwargs)
+        if top_k is not None and top_k < 1:
+            raise ValueError(f"top_k must be at least 1 or None, got {top_k}")
+        self.top_k = top_k
+        self.context = context
+        self.attention = TargetMHA(attention_dim, num_heads, name="attention")
+
+    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor | None = None) -> tf.Tensor:
+        """The candidate's interest; see the class."""
+        if self.top_k is None or scores is None:
+            return self._over_events(candidate, history, lambda events: self.attention(
+                candidate, events=events, mask=history.mask)[0])
+        top_k, wide = self.top_k, tf.broadcast_to(scores, tf.shape(history.mask))
+
+        def selected() -> tf.Tensor:
+            indices, kept = masked_top_k(wide, history.mask, top_k)  # [B, C, K]
+            events = history.select(indices)[..., :self._width(history)]  # [B, C, K, E]
+            return self.attention(candidate, events=events, mask=kept)[0]
+
+        def in_place() -> tf.Tensor:
+            kept = top_k_mask(wide, history.mask, top_k)  # [B, C, L]
+            return self.attention(candidate, events=self._shared_events(history), mask=kept)[0]
+
+        if candidate.shape[1] == 1:
+            return selected()
+        return in_place() if not self.context else tf.cond(history.same_moment(), in_place, selected)
+
+    def final_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
+        """Mean over heads of the softmax over the *whole* history, float32 `[B, C, L]` (SPEC E.5)."""
+        def scores(events: tf.Tensor) -> tf.Tensor:
+            logits = self.attention.attention_logits(candidate, events)  # [B, C, H, L]
+            probabilities = masked_softmax(logits, history.mask[:, :, tf.newaxis, :])
+            return mask_scores(tf.reduce_mean(probabilities, axis=2), history.mask)
+
+        return self._over_events(candidate, history, scores)
+
+    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Masked scores `[B, C, L]` of both stages: `gsu`, the first stage's `scores`, and `final`."""
+        wide = tf.broadcast_to(scores, tf.shape(history.mask))
+        return {"gsu": mask_scores(wide, history.mask), "final": self.final_scores(candidate, history)}
+
+    def _over_events(self, candidate: tf.Tensor, history: EmbeddedHistory, function: Callable[[tf.Tensor], tf.Tensor]
+                     ) -> tf.Tensor:
+        """`function(events)` over the whole history, `[B, L, E]` where the candidates share it, else `[B, C, L, E]`."""
+        def shared() -> tf.Tensor:
+            return function(self._shared_events(history))
+
+        if candidate.shape[1] == 1 or not self.context:
+            return shared()
+        return tf.cond(history.same_moment(), shared, lambda: function(history.events()))
+
+    def _shared_events(self, history: EmbeddedHistory) -> tf.Tensor:
+        if not self.context:
+            return history.items
+        return tf.concat([history.items, history.context()], axis=-1)  # [B, L, E]
+
+    def _width(self, history: EmbeddedHistory) -> int | None:
+        return None if self.context else history.items.shape[-1]

@@ -1,0 +1,102 @@
+"""SIM with soft search: a scored search over all events, then attention over the best (Pi et al., CIKM 2020; SPEC B.1).
+
+Shape letters: B requests, C candidates, L events, D item width, W width of the model's other features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import tensorflow as tf
+
+from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.heads.click import ClickHead
+from lcn_tf.layers.soft_search import SoftSearch
+from lcn_tf.layers.top_k_attention import TopKAttention
+from lcn_tf.towers.mlp import MLPTower
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of SIM Soft; the paper keeps 100 (public) or 200 (industrial) events."""
+
+    top_k: int = dataclasses.field(default=50, metadata={"help": "events the search passes to the attention (K)"})
+    gsu: Literal["bilinear_aux", "inner"] = dataclasses.field(
+        default="bilinear_aux", metadata={"help": "search score: bilinear, trained by a click loss of its own (the "
+                                                  "paper), or the inner product of the item embeddings"})
+    attention_dim: int = dataclasses.field(
+        default=64, metadata={"help": "width of the search's and the attention's projections"})
+    num_heads: int = dataclasses.field(default=1, metadata={"help": "heads of the attention"})
+    aux_weight: float = dataclasses.field(
+        default=1.0, metadata={"help": "weight of the search's click loss (alpha; the model's own has 1)"})
+    aux_units: tuple[int, ...] = dataclasses.field(
+        default=(256, 128), metadata={"help": "hidden layers of the search's click net; the paper: as the tower's"})
+
+    def __post_init__(self):
+        if self.gsu == "bilinear_aux" and self.aux_weight <= 0:
+            raise ValueError("sim.aux_weight must be positive with sim.gsu=bilinear_aux, whose weights nothing else "
+                             f"trains, got {self.aux_weight}")
+
+
+class SIMInterest(tf.keras.layers.Layer):
+    """Attention over the events whose search score is highest.
+
+    The indices of the search carry no gradient. With `gsu="bilinear_aux"` the search learns from a click prediction of
+    its own, which is no part of `call` and hence of an exported model; it reaches the embeddings too (no stop-gradient,
+    as in FuxiCTR). With `gsu="inner"` the search has no weights; it reads the separate search tables where an objective
+    trains them (SPEC A-3).
+
+    Attributes:
+      auxiliary_weight: weight of the loss of `auxiliary_logit`; 0 where there is none.
+    """
+
+    def __init__(self, config: Config, **kwargs):
+        super().__init__(**kwargs)
+        self.attention = TopKAttention(config.top_k, config.attention_dim, config.num_heads, name="attention")
+        self.search: SoftSearch | None = None
+        self.auxiliary_weight = 0.0
+        if config.gsu == "bilinear_aux":
+            self.search = SoftSearch(config.attention_dim, name="search")
+            self.auxiliary_weight = config.aux_weight
+            self.auxiliary_tower = MLPTower(config.aux_units, name="auxiliary_tower")
+            self.auxiliary_head = ClickHead(name="auxiliary_click")
+
+    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+        """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
+        return self.attention(candidate, history, self._scores(candidate, history))
+
+    def auxiliary_logit(self, features: tf.Tensor, candidate: tf.Tensor, history: EmbeddedHistory,
+                        candidate_mask: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Click logit `[B, C]` of the search: a net over all features and `U_r`, the events summed by their scores.
+
+        Args:
+          features: everything else the tower reads, candidates included, `[B, C, W]`.
+          candidate: `[B, C, D]`.
+          history: the lifelong history.
+          candidate_mask: bool `[B, C]`.
+          training: as in `call`.
+
+        Raises:
+          ValueError: this configuration has no such loss.
+        """
+        if self.search is None:
+            raise ValueError("auxiliary_logit needs sim.gsu=bilinear_aux, got inner")
+        pooled, _ = self.search(candidate, history.items, mask=history.mask)  # [B, C, D]
+        hidden = self.auxiliary_tower(tf.concat([features, pooled], -1), mask=candidate_mask, training=training)
+        return self.auxiliary_head(hidden)
+
+    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+        """Scores `[B, C, L]` over the whole history: `gsu`, the search, and `final`, the attention (SPEC E.5)."""
+        return self.attention.stage_scores(candidate, history, self._scores(candidate, history))
+
+    def _scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
+        if self.search is not None:
+            return self.search(candidate, history.items, mask=history.mask)[1]
+        queries, keys = history.search or (candidate, history.items)
+        return tf.matmul(tf.cast(queries, tf.float32), tf.cast(keys, tf.float32), transpose_b=True)  # [B, C, L]
+
+
+def build(config: Config) -> SIMInterest:
+    """The layer of a configuration."""
+    return SIMInterest(config, name="sim")

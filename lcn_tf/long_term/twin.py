@@ -1,0 +1,127 @@
+"""TWIN: search and attention with the same scores (Chang et al., KDD 2023; SPEC B.4).
+
+Shape letters: B requests, C candidates, L events, K kept events, H heads, D item width, E event width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k, top_k_mask
+from lcn_tf.layers.twin_attention import TwinAttention, merged_ranks
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of TWIN; the paper keeps 100 events."""
+
+    top_k: int = dataclasses.field(default=50, metadata={"help": "events the search passes to the attention (K)"})
+    attention_dim: int = dataclasses.field(default=64, metadata={"help": "width of the projections of all heads"})
+    num_heads: int = dataclasses.field(default=4, metadata={"help": "heads of search and attention"})
+    beta_per_head: bool = dataclasses.field(
+        default=False, metadata={"help": "weights of the context fields for each head; printed is one set for all"})
+    top_k_per_head: bool = dataclasses.field(
+        default=False, metadata={"help": "every head attends to its own top_k events (FuxiCTR), no merged list"})
+
+    def __post_init__(self):
+        if self.top_k < 1:
+            raise ValueError(f"twin.top_k must be at least 1, got {self.top_k}")
+
+
+class TwinInterest(tf.keras.layers.Layer):
+    """Attention over the events of the highest attention logits.
+
+    The search has no weights of its own and its indices carry no gradient: the shared projections learn from the kept
+    events. Candidates of one moment share every event's context and attend in place; a request whose candidates are of
+    different moments scores its whole history with each candidate's own context, which takes `[B, C, L, E]`.
+    """
+
+    def __init__(self, config: Config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.attention: TwinAttention | None = None
+
+    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+        """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
+        attention, config = self._attention(history), self.config
+        if candidate.shape[1] == 1:
+            indices, kept = self._search(self._logits(candidate, history), history.mask)
+            return attention(candidate, events=history.select(indices), mask=kept)[0]
+
+        def attend(events: tf.Tensor) -> tf.Tensor:
+            logits = attention.attention_logits(candidate, events)  # [B, C, H, L]
+            if config.top_k_per_head:
+                kept = self._per_head(top_k_mask, logits, history.mask)  # [B, C, H, L]
+            else:
+                kept = top_k_mask(-merged_ranks(logits, history.mask, config.top_k), history.mask, config.top_k)
+            return attention(candidate, events=events, mask=kept, attention_logits=logits)[0]
+
+        return self._over_events(candidate, history, attend)
+
+    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+        """Scores `[B, C, L]` over the whole history (SPEC E.5).
+
+        `gsu` is minus the place in the merged list, `final` the mean over heads of the softmax; the two differ although
+        each head's own search and attention agree entirely, see `head_scores`.
+        """
+        logits = self._logits(candidate, history)
+        merged = merged_ranks(logits, history.mask, tf.shape(logits)[-1])
+        final = tf.reduce_mean(self._probabilities(logits, history), axis=2)
+        return {"gsu": mask_scores(-merged, history.mask), "final": mask_scores(final, history.mask)}
+
+    def head_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+        """Scores of each head, `[B, C, H, L]`: `gsu`, the search's raw alpha; `final`, the attention's softmax."""
+        mask = history.mask[:, :, tf.newaxis]
+        attended = self._attention(history).attention_logits(candidate, history.events())  # as after `select`
+        return {"gsu": mask_scores(self._logits(candidate, history), mask),
+                "final": mask_scores(self._probabilities(attended, history), mask)}
+
+    def _attention(self, history: EmbeddedHistory) -> TwinAttention:
+        """The attention, made when the number of context fields is known."""
+        if self.attention is None:
+            config = self.config
+            self.attention = TwinAttention(config.attention_dim, config.num_heads, history.num_context_fields,
+                                           config.beta_per_head, name="attention")
+        return self.attention
+
+    def _logits(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
+        """Alpha of every event, `[B, C, H, L]`."""
+        attention = self._attention(history)
+        return self._over_events(candidate, history, lambda events: attention.attention_logits(candidate, events))
+
+    def _search(self, logits: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Positions `[B, C, K]` and mask `[B, C, K]`, or `[B, C, H K]` and `[B, C, H, H K]` for events of each head."""
+        top_k = self.config.top_k
+        if not self.config.top_k_per_head:
+            return masked_top_k(-merged_ranks(logits, mask, top_k), mask, top_k)
+        heads = self.config.num_heads
+        found = [masked_top_k(logits[:, :, head], mask, top_k) for head in range(heads)]
+        own = [tf.stack([kept if head == other else tf.zeros_like(kept) for other in range(heads)], axis=2)
+               for head, (_, kept) in enumerate(found)]  # H times [B, C, H, K]
+        return tf.concat([indices for indices, _ in found], -1), tf.concat(own, -1)
+
+    def _per_head(self, function: Callable, logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        heads = range(self.config.num_heads)
+        return tf.stack([function(logits[:, :, head], mask, self.config.top_k) for head in heads], axis=2)
+
+    def _probabilities(self, logits: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
+        return masked_softmax(logits, history.mask[:, :, tf.newaxis])  # [B, C, H, L]
+
+    def _over_events(self, candidate: tf.Tensor, history: EmbeddedHistory, function: Callable[[tf.Tensor], tf.Tensor]
+                     ) -> tf.Tensor:
+        """`function(events)` over the whole history, `[B, L, E]` where the candidates share it, else `[B, C, L, E]`."""
+        def shared() -> tf.Tensor:
+            return function(tf.concat([history.items, history.context()], axis=-1))
+
+        if candidate.shape[1] == 1:
+            return shared()
+        return tf.cond(history.same_moment(), shared, lambda: function(history.events()))
+
+
+def build(config: Config) -> TwinInterest:
+    """The layer of a configuration."""
+    return TwinInterest(config, name="twin")

@@ -1,0 +1,75 @@
+"""What holds for every lifelong model the registry finds, as a layer over embedded histories and in a saved model."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lcn_tf.layers import MASKED_SCORE
+from lcn_tf.models import registry
+from lcn_tf.serving.signatures import build_signatures
+from tests.long_term.histories import LAYOUTS, Requests, built, config, small_model
+from tests.models.test_every_component import SMALL
+
+WITHOUT_STAGES = ("mean_pool", "none", "sdim")  # nothing is ranked there
+every_model = pytest.mark.parametrize("name", registry.components("long_term"))
+
+
+def layer_of(name, requests, **options):
+    return built(registry.component("long_term", name), requests, **{**SMALL.get(("long_term", name), {}), **options})
+
+
+@every_model
+def test_empty_history_gives_zeros_and_finite_gradients(name):
+    requests = Requests()
+    layer, history = layer_of(name, requests), requests.history
+    with tf.GradientTape() as tape:
+        tape.watch([requests.candidate, history.items])
+        interest = layer(requests.candidate, history)
+    empty = ~requests.mask.any(-1)
+    assert empty.any() and not empty.all()
+    assert (interest.numpy()[empty] == 0).all()
+    for gradient in tape.gradient(interest, [requests.candidate, history.items, *layer.trainable_variables]):
+        assert gradient is None or np.isfinite(tf.convert_to_tensor(gradient)).all()
+
+
+@every_model
+@pytest.mark.parametrize("rows, offsets, moments", LAYOUTS)
+def test_stage_scores_cover_the_visible_events(name, rows, offsets, moments):
+    requests = Requests(rows, offsets, moments)
+    layer = layer_of(name, requests)
+    assert hasattr(layer, "stage_scores") == (name not in WITHOUT_STAGES)
+    if name in WITHOUT_STAGES:
+        return
+    stages = layer.stage_scores(requests.candidate, requests.history)
+    assert {"gsu", "final"} <= set(stages)
+    for scores in stages.values():
+        assert scores.dtype == tf.float32 and scores.shape == requests.mask.shape
+        assert (scores.numpy()[~requests.mask] == MASKED_SCORE).all()
+        assert (scores.numpy()[requests.mask] > MASKED_SCORE).all()
+
+
+@every_model
+def test_two_passes_agree_bit_for_bit(name):
+    requests = Requests(offsets=True, moments=True)
+    layer = layer_of(name, requests)
+    function = tf.function(lambda: layer(requests.candidate, requests.history))
+    np.testing.assert_array_equal(function(), function())
+    np.testing.assert_array_equal(requests.run(layer), requests.run(layer))
+
+
+@every_model
+def test_a_saved_model_scores_the_same(name, tmp_path):
+    """Whatever the layer draws or counts travels with its weights."""
+    model = small_model(name, config(name, **SMALL.get(("long_term", name), {})))
+    for variable in model.embedder.variables:
+        variable.assign(variable * 3.0)
+    module = tf.Module()
+    module.model_variables = model.variables
+    tf.saved_model.save(module, str(tmp_path), signatures=build_signatures(model))
+    serve = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    batch = Requests(embedder=model.embedder).batch
+    names = serve.structured_input_signature[1]
+    logit = model(batch).numpy()
+    probability = serve(**{key: batch[key] for key in names})["probability"].numpy()
+    real = batch["candidate_mask"].numpy()
+    np.testing.assert_allclose(probability[real], tf.sigmoid(logit)[real], rtol=1e-5, atol=1e-6)
