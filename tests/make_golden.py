@@ -1,8 +1,9 @@
 """Computes golden numbers again from the oracles: `make golden` (`python -m tests.make_golden`).
 
-The numbers in `tests/golden/*.json` came from outside (see `origin` in each file); the oracles of `tests/references*.py`
-are a second source for those that follow from the fixtures alone. A number that agrees to its 6 decimals is left as it
-is, a number that does not is replaced and named. Change one on purpose only, and say why in the commit.
+The numbers in `tests/golden/*.json` came from outside (see `origin` in each file); the oracles of
+`tests/references*.py` are a second source for those that follow from the fixtures alone. A number that agrees to its 6
+decimals is left as it is, a number that does not is replaced and named. Change one on purpose only, and say why in the
+commit.
 """
 
 import json

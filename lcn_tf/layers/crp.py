@@ -161,7 +161,7 @@ def sample_pairs(term: str, short_target: ItemHistory, short_source: ItemHistory
 
 def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callable[[dict[str, tf.Tensor]], tf.Tensor],
              user_key: tf.Tensor, row_weights: tf.Tensor, seed: tf.Tensor, *, terms: Sequence[str] = CRP_TERMS,
-             temperature: float = 0.1, num_negatives: int = 4096, denominator: str = "negatives",
+             temperature: float = 0.2, num_negatives: int = 4096, denominator: str = "negatives",
              reduce: str = "valid_mean", rows: str = "all", negatives_by: str = "user", mask_same_id: bool = True
              ) -> dict[str, tf.Tensor]:
     """Every requested CRP term of a batch, unweighted.

@@ -43,7 +43,7 @@ def export_model(model: CTRModel, export_dir: str, files: RecordFiles, data: Dat
       Path of the version: `export_dir/<1 + the largest version present>`.
 
     Raises:
-      ValueError: the data set's schema or the lengths are not the model's, or the test split is empty.
+      ValueError: the data set's schema or the lengths are not the model's.
     """
     schema = model.embedder.schema
     if files.schema != schema:

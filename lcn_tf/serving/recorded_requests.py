@@ -53,9 +53,6 @@ def requests_from_records(files: RecordFiles, split: str, data: DataConfig, coun
       split: train, validation or test.
       data: lengths of the histories that training sees; requests keep whatever the records hold.
       count: records to read.
-
-    Raises:
-      ValueError: the split holds no impression.
     """
     schema = files.schema
     serialized = list(tf.data.TFRecordDataset(list(files.splits[split])).take(count).as_numpy_iterator())
@@ -69,8 +66,6 @@ def requests_from_records(files: RecordFiles, split: str, data: DataConfig, coun
                 places[impression] = (len(requests), candidate)
             requests.append(request)
         position.extend(places)
-    if not position:
-        raise ValueError(f"no impression in the split {split!r} of {files.data_dir}: nothing to make requests of")
     return RecordedRequests(
         tensors=named_tensors(schema, requests),
         examples=[encode_request(schema, request) for request in requests],

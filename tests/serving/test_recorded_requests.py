@@ -1,7 +1,6 @@
 """Requests made of records: what a candidate may not see is gone, nothing else is."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from lcn_tf.data.pipeline import RecordFiles
@@ -67,8 +66,3 @@ def test_impressions_and_requests_are_the_same_rows(tmp_path):
 def test_count_is_the_number_of_records(tmp_path):
     _, recorded = recorded_from(tmp_path, 7, count=3)
     assert len(recorded.examples) == 3
-
-
-def test_an_empty_split_is_named(tmp_path):
-    with pytest.raises(ValueError, match="no impression in the split 'test'"):
-        recorded_from(tmp_path, [])
