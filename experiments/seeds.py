@@ -64,7 +64,7 @@ def _claim(workdir: str, arguments: list[str]) -> None:
 def format_table(runs: Sequence[Mapping[str, Any]]) -> str:
     """Mean ± standard deviation over runs of each split's metrics, and of the share of the oracle's AUC where known."""
     lines = [f"{len(runs)} seeds, mean ± standard deviation"]
-    for split in runs[0]:
+    for split in sorted(runs[0], reverse=True):  # validation, test
         values = {name: [run[split]["model"][name] for run in runs] for name in _METRICS}
         if "oracle" in runs[0][split]:
             values["attainable share"] = [

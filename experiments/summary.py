@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+_SPLITS = ("validation", "test")
+_ROWS = ("model", "item popularity", "base rate", "oracle")
 _COLUMNS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"), ("calibration", "calibration_ratio"))
 
 
 def format_table(name: str, table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """Split -> row -> metrics as text; `model` is shown under its name, with its share of the oracle's AUC if known."""
+    """Split -> row -> metrics as text; `model` is shown under its name, with its share of the oracle's AUC if known.
+
+    Splits and rows come in a fixed order, whatever theirs in the table.
+    """
     header = f"{'split':<12}{'':<20}" + "".join(f"{title:>13}" for title, _ in _COLUMNS)
     lines = [header, "-" * len(header)]
-    for split, rows in table.items():
-        for row, metrics in rows.items():
+    for split in filter(table.__contains__, _SPLITS):
+        rows = table[split]
+        for row in filter(rows.__contains__, _ROWS):
+            metrics = rows[row]
             values = "".join(_cell(metrics[key]) for _, key in _COLUMNS)
             lines.append(f"{split:<12}{name if row == 'model' else row:<20}{values}")
         facts = rows["model"]
