@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from data_prep.text_table import align
+
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
@@ -75,7 +77,4 @@ def format_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
         dropped = counts["dropped"]
         lines.append((file, f"{counts['read']:,}", f"{counts['used']:,}", f"{sum(dropped.values()):,}"))
         lines.extend((f"  {reason}", "", "", f"{count:,}") for reason, count in dropped.items())
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join("  ".join(
-        cell.ljust(width) if column == 0 else cell.rjust(width)
-        for column, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip() for line in lines)
+    return "\n".join(align(lines))

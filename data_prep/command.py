@@ -29,7 +29,7 @@ def run(config_class: type, prepare: Callable[[str, str, Any, PreparationConfig]
             prepare(flags.FLAGS.input_dir, flags.FLAGS.output_dir, dataclass_flags.read("", config_class),
                     dataclass_flags.read("", PreparationConfig))
         except (ValueError, OSError) as error:  # InputError is a ValueError, OutputError an OSError
-            sys.exit(f"error: {error}")
+            sys.exit(f"error: {' '.join(str(error).splitlines())}")
         print(report(preparation.read_record(flags.FLAGS.output_dir)))
 
     app.run(main)

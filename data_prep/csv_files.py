@@ -1,25 +1,31 @@
-"""Reads CSV files as strictly typed tables: every refusal names file, line, column and value."""
+"""The CSV files of a data set: the names they go by, their columns, and lines -> typed cells as one expression.
+
+Cells hold no commas and no line ends; quotes around a cell are taken off. That keeps every line a row of its own, so a
+line that cannot be read spoils no other.
+"""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
-import duckdb
+import ibis
 import ibis.expr.types as ir
-from ibis.backends.duckdb import Backend
 
-from data_prep.accounting import number_of_rows
+from data_prep import archives
+from data_prep.engines.engine import LINE
 from data_prep.errors import InputError
 
-# Beyond this a float64 no longer tells neighbouring integers apart.
-_LARGEST_INTEGER = 2**53
+BAD = "bad"  # column: what is wrong with a line, as a position in `CsvFormat.problems`; null for a good line
+TEXT = "bad_line"  # column: the line, where `bad` is not null
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # stands for bytes that are no text
+
+# From here on a float64 no longer tells neighbouring integers apart.
+_INTEGERS_END = 2**53
 _KINDS = {"integer": "an integer", "number": "a number", "text": "a text"}
-_SHOWN_CHARACTERS = 200  # of a line that is refused: an open quote makes the rest of the file one line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,22 +46,98 @@ class CsvColumn:
 
 
 @dataclasses.dataclass(frozen=True)
+class Check:
+    """A condition that typed cells must meet.
+
+    Attributes:
+      column: the one that is named when they do not.
+      wrong: table of typed columns -> whether a row is wrong.
+      expected: text for the message, after "expected".
+    """
+
+    column: str
+    wrong: Callable[[ir.Table], ir.BooleanValue]
+    expected: str
+
+
+@dataclasses.dataclass(frozen=True)
 class CsvFormat:
-    """A file: the names it goes by, and its columns in order."""
+    """A file: the names it goes by, its columns in order, further checks, and whether its first line is a header."""
 
     file_names: tuple[str, ...]
     columns: tuple[CsvColumn, ...]
+    checks: tuple[Check, ...] = ()
+    header: bool = True
+
+    def parse(self, lines: ir.Table) -> ir.Table:
+        """Table with the column `line` -> the typed columns, `bad`, `bad_line`, and the other columns as they are."""
+        count = len(self.columns)
+        # With commas added, every line has enough cells for all engines.
+        split = lines.mutate(cells=(_tidy(lines[LINE]) + "," * (count - 1)).split(","))
+        cells = split.mutate(found=split.cells.length() - (count - 1), **{
+            f"cell_{index}": split.cells[index] for index in range(count)}).drop("cells")
+        typed = cells.mutate(**{f"typed_{index}": _typed(cells[f"cell_{index}"], column.kind)
+                                for index, column in enumerate(self.columns)})
+        problems = [(typed.found != count, count)]
+        problems += [(_is_bad(typed[f"cell_{index}"], typed[f"typed_{index}"], column), index)
+                     for index, column in enumerate(self.columns)]
+        table = typed.mutate(ibis.cases(*problems).cast("int64").name(BAD), **{
+            column.name: typed[f"typed_{index}"].try_cast("int64") if column.kind == "integer"
+            else typed[f"typed_{index}"] for index, column in enumerate(self.columns)})
+        table = table.drop("found", *(f"{kind}_{index}" for kind in ("cell", "typed") for index in range(count)))
+        if self.checks:
+            wrong = [(check.wrong(table), count + 1 + index) for index, check in enumerate(self.checks)]
+            table = table.mutate(ibis.coalesce(table[BAD], ibis.cases(*wrong).cast("int64")).name(BAD))
+        return table.mutate(ibis.ifelse(table[BAD].notnull(), table[LINE], ibis.null("string")).name(TEXT)).drop(LINE)
+
+    def problem(self, bad: int, line: str) -> str:
+        """What is wrong with a line, in words, from its `bad` column."""
+        cells = [cell.strip(' \t"') for cell in line.split(",")]
+        if bad == len(self.columns):
+            return f"expected {len(self.columns)} cells, got {len(cells)}: {_shown(line)}"
+        if bad < len(self.columns):
+            column = self.columns[bad]
+            return f"column {column.name}: expected {_KINDS[column.kind]}, got {_shown(cells[bad])}"
+        check = self.checks[bad - len(self.columns) - 1]
+        index = [column.name for column in self.columns].index(check.column)
+        return f"column {check.column}: expected {check.expected}, got {_shown(cells[index])}"
+
+    def check_header(self, path: str) -> None:
+        """Compares a file's first line with the columns; a file without header passes.
+
+        Raises:
+          InputError: with the expected and the found names.
+        """
+        if not self.header:
+            return
+        first = archives.first_line(path).decode("utf-8-sig", errors="replace")
+        found = [cell.strip() for cell in next(csv.reader([first]), [])]
+        matches = len(found) == len(self.columns) and all(
+            cell.lower() in (column.name, *column.aliases) for cell, column in zip(found, self.columns, strict=True))
+        if not matches:
+            raise InputError(
+                f"{path}, line 1: wrong header: expected {[column.name for column in self.columns]}, got {found}")
+
+    def find(self, directory: str) -> str:
+        """The path of the file in `directory`, plain or packed; its header is checked.
+
+        Raises:
+          InputError: it does not exist under any of its names, is empty, or has another header.
+        """
+        path = find_file(directory, self.file_names)
+        self.check_header(path)
+        return path
 
 
 def find_file(directory: str, file_names: Sequence[str]) -> str:
-    """The path of the first of `file_names` that exists in `directory`.
+    """The path of the first of `file_names` that exists in `directory`, as it is or packed (.gz, .tar.gz).
 
     Raises:
       InputError: none exists, or it is empty or a directory.
     """
     if not os.path.isdir(directory):
         raise InputError(f"input_dir {directory} is not a directory")
-    for name in file_names:
+    for name in (f"{name}{suffix}" for suffix in ("", *archives.SUFFIXES) for name in file_names):
         path = os.path.join(directory, name)
         if os.path.exists(path):
             if not os.path.isfile(path):
@@ -63,113 +145,42 @@ def find_file(directory: str, file_names: Sequence[str]) -> str:
             if not os.path.getsize(path):
                 raise InputError(f"{path}: the file is empty")
             return path
-    raise InputError(f"{os.path.join(directory, file_names[0])}: no such file"
-                     + "".join(f" (nor {name})" for name in file_names[1:]))
+    raise InputError(f"{os.path.join(directory, file_names[0])}: no such file (nor "
+                     f"{', '.join([*file_names[1:], *(file_names[0] + suffix for suffix in archives.SUFFIXES)])})")
 
 
-def check_header(path: str, columns: Sequence[CsvColumn]) -> None:
-    """Compares a file's first line with `columns`.
-
-    Raises:
-      InputError: with the expected and the found names.
-    """
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        found = [cell.strip() for cell in next(csv.reader([file.readline().rstrip("\r\n")]), [])]
-    matches = len(found) == len(columns) and all(
-        cell.lower() in (column.name, *column.aliases) for cell, column in zip(found, columns, strict=True))
-    if not matches:
-        raise InputError(f"{path}, line 1: wrong header: expected {[column.name for column in columns]}, got {found}")
+def _tidy(line: ir.StringValue) -> ir.StringValue:
+    """A line without the spaces and quotes around its cells; most lines have none."""
+    within = line.re_replace(r'[ \t]*"?[ \t]*,[ \t]*"?[ \t]*', ",")
+    tidied = within.re_replace(r'^[ \t]*"?[ \t]*', "").re_replace(r'[ \t]*"?[ \t]*$', "")
+    untidy = line.contains('"') | line.contains(" ") | line.contains("\t")
+    return ibis.ifelse(untidy, tidied, line)
 
 
-def load(connection: Backend, path: str, columns: Sequence[CsvColumn], table_name: str) -> ir.Table:
-    """Reads a file into the table `table_name`.
-
-    Returns:
-      `row` (int64, position among the data rows, from 0, in the order of the file) and the columns, as int64, float64
-      or string.
-
-    Raises:
-      InputError: a wrong header, no rows, a line with another number of cells, or a cell of another kind.
-    """
-    check_header(path, columns)
-    types = ", ".join(f"'{column.name}': '{'VARCHAR' if column.kind == 'text' else 'DOUBLE'}'" for column in columns)
-    selected = ", ".join(
-        f'TRY_CAST("{column.name}" AS BIGINT) AS "{column.name}"' if column.kind == "integer" else f'"{column.name}"'
-        for column in columns)
-    bad = " ".join(f"WHEN {_is_bad(column)} THEN '{column.name}'" for column in columns)
-    query = f"""
-        CREATE TABLE "{table_name}" AS
-        SELECT row_number() OVER () - 1 AS "row", {selected}, CASE {bad} END AS bad_column
-        FROM read_csv({_quoted(glob.escape(path))}, header = false, skip = 1, auto_detect = false, delim = ',',
-                      quote = '"', escape = '"', nullstr = ['', 'NULL'], columns = {{{types}}},
-                      store_rejects = true, rejects_table = '{table_name}_rejects',
-                      rejects_scan = '{table_name}_scans', rejects_limit = 1)"""
-    try:
-        connection.raw_sql(query)
-    except duckdb.InvalidInputException as error:  # not a matter of one line, as line ends that change within the file
-        raise InputError(f"{path}: not a CSV file that can be read: {str(error).splitlines()[0]}") from error
-    _refuse_rejected(connection, path, columns, f"{table_name}_rejects")
-    table = connection.table(table_name)
-    _refuse_bad_cell(path, columns, table)
-    if not number_of_rows(table):
-        raise InputError(f"{path}: the file has a header but no rows")
-    return table.drop("bad_column")
+def _typed(cell: ir.StringValue, kind: str) -> ir.Value:
+    """The cell as float64 or text; null where it is neither, or missing."""
+    if kind == "text":
+        return ibis.ifelse(_is_missing(cell), ibis.null("string"), cell)
+    # Keeps out what only some engines take for a number: 1d, 0x1p3, 1_000, +-1, nan.
+    plain = cell.re_search(r"^[+-]?[0-9.]+([eE][+-]?[0-9]+)?$")
+    return ibis.ifelse(plain, cell.try_cast("float64"), ibis.null("float64"))
 
 
-def _is_bad(column: CsvColumn) -> str:
-    """SQL that is true for a cell which the column refuses."""
-    name = f'"{column.name}"'
-    conditions = [] if column.optional else [f"{name} IS NULL"]
-    if column.kind != "text":
-        conditions.append(f"NOT isfinite({name})")
-    if column.kind == "integer":
-        conditions.append(f"{name} <> trunc({name}) OR abs({name}) > {_LARGEST_INTEGER}")
-    return f"({' OR '.join(conditions)})" if conditions else "false"
+def _is_missing(cell: ir.StringValue) -> ir.BooleanValue:
+    return (cell == "") | (cell == "NULL")
 
 
-def _refuse_rejected(connection: Backend, path: str, columns: Sequence[CsvColumn], rejects: str) -> None:
-    """Raises when the CSV reader itself could not read a line."""
-    query = f'SELECT line, column_name, error_type, csv_line, error_message FROM "{rejects}" ORDER BY line LIMIT 1'
-    rejected = connection.raw_sql(query).fetchone()
-    if rejected is None:
-        return
-    line, name, kind, text, message = rejected
-    text = (text or "").strip("\r\n")
-    cells = next(csv.reader([text]), [])
-    if kind == "CAST":
-        index = [column.name for column in columns].index(name)
-        value = cells[index] if index < len(cells) else text
-        raise InputError(f"{path}, line {line}, column {name}: expected {_KINDS[columns[index].kind]}, got {value!r}")
-    if kind in ("MISSING COLUMNS", "TOO MANY COLUMNS"):
-        raise InputError(f"{path}, line {line}: expected {len(columns)} cells, got {len(cells)}: {_shown(text)}")
-    raise InputError(f"{path}, line {line}: {message}: {_shown(text)}")
+def _is_bad(cell: ir.StringValue, typed: ir.Value, column: CsvColumn) -> ir.BooleanValue:
+    """Whether the column refuses the cell; never null."""
+    if column.kind == "text":
+        good = ~typed.contains(REPLACEMENT)
+    elif column.kind == "number":
+        good = typed.abs() < float("inf")
+    else:
+        good = (typed.abs() < _INTEGERS_END) & (typed.try_cast("int64").cast("float64") == typed)
+    good = ibis.coalesce(good, False)
+    return ~(good | _is_missing(cell)) if column.optional else ~good
 
 
-def _refuse_bad_cell(path: str, columns: Sequence[CsvColumn], table: ir.Table) -> None:
-    """Raises when a cell was read but is missing, not finite or not an integer."""
-    bad = table.filter(table.bad_column.notnull()).order_by("row").limit(1).to_pyarrow().to_pylist()
-    if not bad:
-        return
-    index = [column.name for column in columns].index(bad[0]["bad_column"])
-    line, cells = find_row(path, bad[0]["row"])
-    raise InputError(f"{path}, line {line}, column {columns[index].name}: "
-                     f"expected {_KINDS[columns[index].kind]}, got {cells[index]!r}")
-
-
-def find_row(path: str, row: int) -> tuple[int, list[str]]:
-    """The line number (from 1) and the cells of a data row (from 0)."""
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
-        reader = csv.reader(file)
-        next(reader)
-        for position, cells in enumerate(cells for cells in reader if cells):
-            if position == row:
-                return reader.line_num, cells
-    raise InputError(f"{path}: the file has no data row {row}; it changed while it was read")
-
-
-def _shown(text: str) -> str:
-    return repr(text) if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]!r} ..."
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _shown(text: str, most: int = 200) -> str:
+    return repr(text) if len(text) <= most else f"{text[:most]!r} ..."

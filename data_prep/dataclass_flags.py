@@ -54,7 +54,7 @@ class _FieldSerializer(flags.ArgumentSerializer):
     """The inverse of `_FieldParser`."""
 
     def serialize(self, value: Any) -> str:
-        return _text(value)
+        return text_of(value)
 
 
 def define(prefix: str, config_class: type, flag_values: flags.FlagValues = flags.FLAGS,
@@ -101,14 +101,15 @@ def read(prefix: str, config_class: type[Config], flag_values: flags.FlagValues 
 
 def assignments(prefix: str, config: Any, without: Collection[str] = ()) -> list[str]:
     """The lines of a flag file that give `config` back: `--{prefix}.{field}=value`, None as `none`."""
-    return [f"--{_flag_name(prefix, field.name)}={_text(getattr(config, field.name))}"
+    return [f"--{_flag_name(prefix, field.name)}={text_of(getattr(config, field.name))}"
             for field in dataclasses.fields(config) if field.name not in without]
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value as a flag file has it."""
     if value is None:
         return _NONE_TEXT
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return ",".join(str(part) for part in value)
     return str(value)
 

@@ -1,40 +1,111 @@
-"""An output directory that appears only when it is whole."""
+"""An output directory that appears only when it is whole, and whose making can be continued after a kill."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-from data_prep.errors import OutputError
+from data_prep.errors import InputError, OutputError
+
+_WORK = "work"
+
+
+class PartialFolder:
+    """The folder beside the output directory in which it is made.
+
+    Attributes:
+      records: what will be the output directory.
+      work: everything else; deleted at the end.
+    """
+
+    def __init__(self, folder: str):
+        self.records = os.path.join(folder, "records")
+        self.work = os.path.join(folder, _WORK)
+
+    def new(self, name: str) -> str:
+        """An empty folder in `work`; what an earlier attempt left there is deleted."""
+        path = os.path.join(self.work, name)
+        shutil.rmtree(path, ignore_errors=True)
+        os.makedirs(path)
+        return path
+
+    def once(self, name: str, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """What `make` returned when it was first called for this output directory; JSON."""
+        path = os.path.join(self.work, f"{name}.json")
+        if not os.path.exists(path):
+            write_json(path, make())
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+
+
+def write_json(path: str, value: Mapping[str, Any]) -> None:
+    """Writes a JSON file that is whole or absent."""
+    partial = f"{path}.partial-{os.getpid()}"
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2)
+    os.replace(partial, path)
 
 
 @contextlib.contextmanager
-def new_folder(output_dir: str) -> Iterator[str]:
-    """A temporary folder beside `output_dir` that takes its name when the block ends well, and is deleted otherwise.
+def new_folder(output_dir: str, request: Mapping[str, Any]) -> Iterator[PartialFolder]:
+    """A folder that takes the name `output_dir` when the block ends well.
+
+    It lies beside `output_dir`, as `.{name}.partial`. A block that fails or is killed leaves its work there, and the
+    next attempt with the same request finds it; another request starts anew. Input that is refused leaves nothing.
+
+    Args:
+      output_dir: new or empty directory.
+      request: JSON of everything that what is made depends on.
 
     Raises:
-      OutputError: `output_dir` holds something already, or its parent cannot be written to.
+      OutputError: `output_dir` holds something already, its parent cannot be written to, or another process is at work.
     """
-    target = os.path.abspath(output_dir)
+    target = os.path.realpath(output_dir)
     if os.path.exists(target) and not (os.path.isdir(target) and not os.listdir(target)):
         raise OutputError(f"output_dir {output_dir} exists already: choose another directory or delete it first")
+    if os.path.ismount(target):
+        raise OutputError(f"output_dir {output_dir} is a whole file system: choose a directory in it")
+    folder = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.partial")
     try:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        folder = tempfile.mkdtemp(prefix=f".{os.path.basename(target)}.partial-", dir=os.path.dirname(target))
+        os.makedirs(folder, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise OutputError(f"output_dir {output_dir} cannot be written: {error}") from error
     try:
-        yield folder
-        os.chmod(folder, 0o777 & ~_umask())
-        os.replace(folder, target)
-    finally:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(f"output_dir {output_dir} is being made by another process") from error
+        partial = PartialFolder(folder)
+        try:
+            _continue_or_start(partial, request)
+            yield partial
+            os.replace(partial.records, target)
+        except InputError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        except OSError as error:
+            reason = error if isinstance(error, OutputError) else f"output_dir {output_dir} cannot be written: {error}"
+            raise OutputError(f"{reason} (what is done so far is kept in {folder}: the same command goes on from "
+                              "there)") from error
         shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
 
 
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
+def _continue_or_start(partial: PartialFolder, request: Mapping[str, Any]) -> None:
+    path = os.path.join(partial.work, "request.json")
+    wanted = json.loads(json.dumps(request))
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            if json.load(file) == wanted and os.path.isdir(partial.records):
+                return
+    for folder in (partial.work, partial.records):
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+    write_json(path, wanted)

@@ -1,7 +1,7 @@
-"""The preparation as ibis expressions over the canonical tables: splits, snapshots, ids, and the order of the rows.
+"""The preparation as ibis expressions over the canonical tables: splits, snapshots, ids, and parts of the work.
 
 Nothing here names an engine. The last step, cutting each group's histories out of the ordered events, is arithmetic on
-positions and happens in `data_prep.histories`, so no table of events times impressions ever exists.
+positions and happens in `data_prep.writer`, part by part, so no table of events times impressions ever exists.
 """
 
 from __future__ import annotations
@@ -14,60 +14,49 @@ import ibis.expr.types as ir
 from data_prep import vocabulary
 from data_prep.config import PreparationConfig
 from data_prep.description import DAY_SECONDS, SPLITS, DatasetDescription, Source
+from data_prep.engines.engine import BUCKET
 
 
 def snapshot_impressions(
         impressions: ir.Table, description: DatasetDescription, preparation: PreparationConfig) -> ir.Table:
-    """Adds `split`, `moment` and `cutoff` to the impressions.
+    """Adds `split` (position in `SPLITS`), `moment` and `cutoff` to the impressions.
 
-    Impressions of one user and `moment` form a group: their own second, or the start of their day. The group may see
-    events with a timestamp below `cutoff`, which is `moment` less the gap.
+    Impressions of one user, split and `moment` form a group: their own second, the start of their day, or 0 where a
+    group is the user. An impression may see events with a timestamp below `cutoff`: its own second, or the start of
+    its day, less the gap.
     """
     timestamp = impressions.timestamp
-    branches = [((timestamp >= description.splits[split][0]) & (timestamp < description.splits[split][1]), split)
-                for split in SPLITS]
-    moment = timestamp
-    if preparation.snapshot == "day":
-        moment = timestamp - (timestamp + description.utc_offset) % DAY_SECONDS
-    table = impressions.mutate(split=ibis.cases(*branches), moment=moment.cast("int64"))
-    return table.mutate(cutoff=table.moment - preparation.history_gap_seconds)
+    branches = [((timestamp >= description.splits[split][0]) & (timestamp < description.splits[split][1]), number)
+                for number, split in enumerate(SPLITS)]
+    day = timestamp - (timestamp + description.utc_offset) % DAY_SECONDS
+    moment = {"request": timestamp, "day": day, "user": ibis.literal(0)}[preparation.snapshot]
+    snapshot = day if preparation.snapshot == "day" else timestamp
+    return impressions.mutate(split=ibis.cases(*branches).cast("int64"), moment=moment.cast("int64"),
+                              cutoff=snapshot - preparation.history_gap_seconds)
 
 
 def encode_impressions(
-        source: Source, preparation: PreparationConfig, vocabularies: Mapping[str, ir.Table]) -> ir.Table:
-    """The impressions with ids, their users' ids, and their snapshots."""
+        source: Source, preparation: PreparationConfig, vocabularies: Mapping[str, ir.Table], buckets: int) -> ir.Table:
+    """The impressions with ids, their users' ids, their snapshots and their buckets."""
     description = source.description
     table = snapshot_impressions(source.impressions, description, preparation)
     table = vocabulary.encode(table, description.impression_features, vocabularies)
     users = vocabulary.encode(source.users, description.user, vocabularies)
-    return table.inner_join(users, "user")
+    return _with_bucket(table.inner_join(users, "user"), buckets)
 
 
-def encode_events(source: Source, vocabularies: Mapping[str, ir.Table]) -> ir.Table:
-    """The events with ids."""
-    return vocabulary.encode(source.events, source.description.event_features, vocabularies)
+def encode_events(source: Source, vocabularies: Mapping[str, ir.Table], buckets: int) -> ir.Table:
+    """The events with ids, `is_target` in place of `domain`, and their buckets."""
+    table = vocabulary.encode(source.events, source.description.event_features, vocabularies)
+    return _with_bucket(table.mutate(is_target=table.domain == "target").drop("domain"), buckets)
 
 
-def split_counts(impressions: ir.Table) -> ir.Table:
-    """Groups, impressions, clicks, users and the impressions of the largest group of each split."""
-    groups = impressions.group_by("split", "user", "moment").agg(
-        shown=impressions.count(), clicked=impressions.label.sum())
-    return groups.group_by("split").agg(
-        groups=groups.count(), impressions=groups.shown.sum(), clicks=groups.clicked.sum(), users=groups.user.nunique(),
-        largest_group=groups.shown.max())
+def split_counts(impressions: ir.Table, description: DatasetDescription) -> ir.Table:
+    """`split` and `impressions` of each split that has any."""
+    table = snapshot_impressions(impressions, description, PreparationConfig())
+    return table.group_by("split").agg(impressions=table.count())
 
 
-def shard_impressions(impressions: ir.Table, shard: int, shards: int) -> ir.Table:
-    """The impressions of one shard's users: user by user, group by group, in the order of their file."""
-    return _shard(impressions, shard, shards).order_by("user", "moment", "impression_id")
-
-
-def shard_events(events: ir.Table, domain: str, shard: int, shards: int) -> ir.Table:
-    """One domain's events of one shard's users: user by user, most recent first, later rows of a second first."""
-    table = _shard(events, shard, shards)
-    table = table.filter(table.domain == domain).drop("domain")
-    return table.order_by(table.user.asc(), table.timestamp.desc(), table.row.desc())
-
-
-def _shard(table: ir.Table, shard: int, shards: int) -> ir.Table:
-    return table.filter((table.user % shards + shards) % shards == shard)
+def _with_bucket(table: ir.Table, buckets: int) -> ir.Table:
+    """A user's rows are in one bucket."""
+    return table.mutate(((table.user % buckets + buckets) % buckets).cast("int64").name(BUCKET))

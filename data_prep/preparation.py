@@ -1,4 +1,9 @@
-"""Runs a preparation from a data set's canonical tables to a whole directory of records."""
+"""Runs a preparation from a data set's canonical tables to a whole directory of records.
+
+Two stages. The engine reads the files, counts vocabularies, and writes encoded impressions and events in buckets of
+users; then each bucket becomes one shard of every split. A preparation that was killed goes on with the buckets that
+are missing, or reads the files again where the first stage had not ended.
+"""
 
 from __future__ import annotations
 
@@ -6,92 +11,122 @@ import dataclasses
 import json
 import math
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ibis.backends.duckdb import Backend
-
-from data_prep import accounting, engine, pipeline, vocabulary
-from data_prep.config import PreparationConfig
+from data_prep import accounting, engines, log_reader, pipeline, vocabulary
+from data_prep.config import PreparationConfig, lasting_settings
 from data_prep.description import SPLITS, DatasetDescription, Source
+from data_prep.engines import Engine
 from data_prep.errors import InputError
-from data_prep.output_folder import new_folder
-from data_prep.writer import ShardWriter
+from data_prep.log_reader import LogReader
+from data_prep.output_folder import PartialFolder, new_folder, write_json
+from data_prep.rejects import Rejects
+from data_prep.writer import BucketWriter, read_summary, write_metadata
+from lcn_tf import __version__
+from lcn_tf.schema import FIRST_ID, FeatureSchema
 
-# Settings that change how the work is done and not what comes out.
-_WITHOUT_EFFECT = ("memory_limit",)
+_ROWS_PER_SHARD = 1_000_000  # some 200 MB of memory while a shard is written
+_LEAST_SHARDS = 4  # files that training reads in turn
 
 
 def prepare_dataset(
         output_dir: str, preparation: PreparationConfig, dataset_config: Any, input_files: Sequence[str],
-        read: Callable[[Backend], Source]) -> None:
+        read: Callable[[LogReader], Source]) -> None:
     """Writes a prepared data set.
 
     Args:
       output_dir: new or empty directory; it appears when everything is written.
       preparation: shared settings.
       dataset_config: the data set's own settings, a dataclass.
-      input_files: paths whose fingerprints are stored.
-      read: makes the canonical tables on the given engine.
+      input_files: the files that `read` reads.
+      read: makes the canonical tables.
 
     Raises:
-      InputError: the files do not make a data set.
-      OutputError: `output_dir` exists with contents or cannot be written.
+      InputError: the files do not make a data set, or change while they are read.
+      OutputError: `output_dir` exists with contents or cannot be written; memory or disk do not suffice.
     """
-    with new_folder(output_dir) as folder:
-        scratch = os.path.join(folder, "scratch")
-        os.makedirs(scratch)
-        with engine.connect(scratch, preparation.memory_limit) as connection:
-            record = _write_records(connection, read(connection), folder, preparation)
-        shutil.rmtree(scratch)
-        settings = {**dataclasses.asdict(dataset_config), **dataclasses.asdict(preparation)}
-        inputs = {os.path.basename(path): accounting.file_fingerprint(path) for path in input_files}
-        lasting = {name: value for name, value in settings.items() if name not in _WITHOUT_EFFECT}
-        record |= {"settings": settings, "inputs": inputs, "fingerprint": accounting.fingerprint(
-            {"settings": lasting, "inputs": inputs, "schema": record["schema_fingerprint"]})}
-        with open(os.path.join(folder, "preparation.json"), "w", encoding="utf-8") as file:
-            json.dump(record, file, indent=2)
+    states = log_reader.file_states(input_files)
+    lasting = lasting_settings(dataset_config, preparation)
+    with new_folder(output_dir, {"settings": lasting, "inputs": states, "version": __version__}) as partial:
+        with engines.connect(preparation, partial.new("scratch")) as engine:
+            def encode() -> dict[str, Any]:
+                rejects = Rejects(f"{os.path.abspath(output_dir)}.rejects.csv", preparation.max_reject_share)
+                logs = LogReader(engine, rejects, partial.new("unpacked"))
+                try:
+                    facts = _encode(engine, logs, read(logs), partial, preparation)
+                finally:
+                    log_reader.check_unchanged(states)  # first: it may be why something else failed
+                rejects.move_to(partial.records)
+                return facts
+
+            facts = partial.once("encoded", encode)
+            schema = FeatureSchema.from_json(json.dumps(facts["schema"]))
+            summaries = _write_buckets(engine, schema, partial, preparation, facts["buckets"])
+        write_metadata(partial.records, schema, summaries, facts["about"])
+        splits = {split: _split_entry([summary[split] for summary in summaries], facts["days"][split])
+                  for split in SPLITS}
+        write_json(os.path.join(partial.records, "preparation.json"), {
+            "dataset": schema.name, "schema_fingerprint": schema.fingerprint, "rows": facts["rows"], "splits": splits,
+            **facts["facts"], "settings": {**dataclasses.asdict(dataset_config), **dataclasses.asdict(preparation)},
+            "inputs": facts["inputs"], "fingerprint": accounting.fingerprint(
+                {"settings": lasting, "inputs": facts["inputs"], "schema": schema.fingerprint})})
 
 
-def _write_records(
-        connection: Backend, source: Source, folder: str, preparation: PreparationConfig) -> dict[str, Any]:
-    """Writes vocabularies, shards and metadata; returns the data set's part of `preparation.json`."""
+def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFolder,
+            preparation: PreparationConfig) -> dict[str, Any]:
+    """Writes vocabularies and the encoded tables, in buckets; returns what the second stage needs to know."""
     description = source.description
-    vocabularies = {name: connection.create_table(
-        f"vocabulary_{name}", vocabulary.vocabulary(source, name, preparation.min_count))
-        for name in description.vocabulary_names}
-    table_rows = vocabulary.write(vocabularies, os.path.join(folder, "vocabularies"))
-    schema = description.schema(table_rows, preparation)
-    impressions = connection.create_table(
-        "encoded_impressions", pipeline.encode_impressions(source, preparation, vocabularies))
-    events = connection.create_table("encoded_events", pipeline.encode_events(source, vocabularies))
-    splits = _splits(impressions, description)
-    writer = ShardWriter(folder, schema, preparation.shards, preparation.exclude_recent)
-    for shard in range(preparation.shards):
-        writer.write(
-            shard, pipeline.shard_impressions(impressions, shard, preparation.shards).to_pyarrow(),
-            {domain: pipeline.shard_events(events, domain, shard, preparation.shards).to_pyarrow()
-             for domain in ("target", "source")})
-    writer.finish(description.about)
-    return {"dataset": description.name, "schema_fingerprint": schema.fingerprint,
-            "rows": {counts.file: counts.to_json() for counts in source.rows}, "splits": splits, **source.facts}
+    _check_splits(source)
+    vocabularies = {name: engine.store(f"vocabulary_{name}", vocabulary.vocabulary(source, name, preparation))
+                    for name in description.vocabulary_names}
+    if preparation.vocabulary == "hashed":
+        rows = dict.fromkeys(vocabularies, FIRST_ID + preparation.hash_bins)
+    else:
+        rows = vocabulary.write(vocabularies, os.path.join(partial.records, "vocabularies"))
+    buckets = preparation.shards or max(
+        _LEAST_SHARDS, -(-sum(counts.used for counts in source.rows) // _ROWS_PER_SHARD))
+    for name, table in (("impressions", pipeline.encode_impressions(source, preparation, vocabularies, buckets)),
+                        ("events", pipeline.encode_events(source, vocabularies, buckets))):
+        engine.partition(table, partial.new(name))
+    return {"schema": json.loads(description.schema(rows, preparation).to_json()), "buckets": buckets,
+            "rows": {counts.file: counts.to_json() for counts in source.rows},
+            "facts": {"utc_offset": description.utc_offset, **source.facts},
+            "inputs": logs.fingerprints, "about": description.about,
+            "days": {split: _days(description, split) for split in SPLITS}}
 
 
-def _splits(impressions, description: DatasetDescription) -> dict[str, dict[str, Any]]:
-    counts = {entry["split"]: entry for entry in pipeline.split_counts(impressions).to_pyarrow().to_pylist()}
-    splits = {}
+def _write_buckets(engine: Engine, schema: FeatureSchema, partial: PartialFolder, preparation: PreparationConfig,
+                   buckets: int) -> list[dict[str, dict[str, int]]]:
+    """Writes the buckets that are not written yet; returns the summaries of all."""
+    os.makedirs(os.path.join(partial.work, "summaries"), exist_ok=True)
+    writer = BucketWriter(partial.records, partial.work, schema, buckets, preparation.exclude_recent,
+                          preparation.max_candidates if preparation.snapshot == "user" else None)
+    missing = [bucket for bucket in range(buckets) if not os.path.exists(writer.summary_path(bucket))]
+    # A process takes seconds to start.
+    workers = preparation.workers or (os.cpu_count() or 1 if buckets > _LEAST_SHARDS else 1)
+    engine.for_each(writer, missing, workers)
+    return [read_summary(writer.summary_path(bucket)) for bucket in range(buckets)]
+
+
+def _check_splits(source: Source) -> None:
+    """Every split needs an impression."""
+    found = {SPLITS[entry["split"]]: entry["impressions"] for entry in pipeline.split_counts(
+        source.impressions, source.description).to_pyarrow().to_pylist()}
     for split in SPLITS:
-        first, last = _days(description, split)
-        if split not in counts:
-            shown = {name: int(entry["impressions"]) for name, entry in counts.items()}
-            raise InputError(f"the {split} split ({first} to {last}) has no impression; impressions per split: {shown}")
-        names = ("groups", "impressions", "clicks", "users", "largest_group")
-        entry = {name: int(counts[split][name]) for name in names}
-        rate = entry["clicks"] / entry["impressions"]
-        splits[split] = {**entry, "first_day": first, "last_day": last, "click_rate": rate, "entropy": _entropy(rate)}
-    return splits
+        if split not in found:
+            first, last = _days(source.description, split)
+            raise InputError(f"the {split} split ({first} to {last}) has no impression; impressions per split: {found}")
+
+
+def _split_entry(summaries: Sequence[Mapping[str, int]], days: Sequence[str]) -> dict[str, Any]:
+    """The entry of a split in `preparation.json`."""
+    entry = {name: sum(summary[name] for summary in summaries)
+             for name in ("groups", "impressions", "clicks", "users", "bytes")}
+    rate = entry["clicks"] / entry["impressions"]
+    return {**entry, "largest_group": max(summary["largest_group"] for summary in summaries),
+            "first_day": days[0], "last_day": days[1], "click_rate": rate, "entropy": _entropy(rate)}
 
 
 def _days(description: DatasetDescription, split: str) -> tuple[str, str]:

@@ -7,8 +7,25 @@ from collections.abc import Callable
 from typing import Any
 
 from data_prep.config import PreparationConfig
+from data_prep.industrial.config import IndustrialConfig
+from data_prep.industrial.generator_config import GeneratorConfig as IndustrialGeneratorConfig
 from data_prep.movielens.config import MovieLensConfig
 from data_prep.taobao.config import TaobaoConfig
+from data_prep.taobao.generator_config import GeneratorConfig as TaobaoGeneratorConfig
+from data_prep.userbehavior.config import UserBehaviorConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Generator:
+    """Makes logs of a data set's format, for where there are no real ones.
+
+    Attributes:
+      config_class: its settings, a frozen dataclass with defaults and help texts.
+      generate: `generate(output_dir, config)`; writes `true_probability.csv` beside the logs.
+    """
+
+    config_class: type
+    generate: Callable[[str, Any], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,10 +35,12 @@ class DatasetEntry:
     Attributes:
       config_class: its settings, a frozen dataclass with defaults and help texts.
       prepare: `prepare(input_dir, output_dir, config, preparation)`.
+      generator: of its logs, where there is one.
     """
 
     config_class: type
     prepare: Callable[[str, str, Any, PreparationConfig], None]
+    generator: Generator | None = None
 
 
 def _prepare_taobao(input_dir: str, output_dir: str, config: TaobaoConfig, preparation: PreparationConfig) -> None:
@@ -37,8 +56,37 @@ def _prepare_movielens(
     prepare(input_dir, output_dir, config, preparation)
 
 
+def _prepare_userbehavior(
+        input_dir: str, output_dir: str, config: UserBehaviorConfig, preparation: PreparationConfig) -> None:
+    from data_prep.userbehavior.prepare import prepare
+
+    prepare(input_dir, output_dir, config, preparation)
+
+
+def _prepare_industrial(
+        input_dir: str, output_dir: str, config: IndustrialConfig, preparation: PreparationConfig) -> None:
+    from data_prep.industrial.prepare import prepare
+
+    prepare(input_dir, output_dir, config, preparation)
+
+
+def _generate_taobao(output_dir: str, config: TaobaoGeneratorConfig) -> None:
+    from data_prep.taobao.generator import generate
+
+    generate(output_dir, config)
+
+
+def _generate_industrial(output_dir: str, config: IndustrialGeneratorConfig) -> None:
+    from data_prep.industrial.generator import generate
+
+    generate(output_dir, config)
+
+
 # The engine is imported only when something is prepared: training from prepared records does without it.
 DATASETS: dict[str, DatasetEntry] = {
-    "taobao": DatasetEntry(TaobaoConfig, _prepare_taobao),
+    "taobao": DatasetEntry(TaobaoConfig, _prepare_taobao, Generator(TaobaoGeneratorConfig, _generate_taobao)),
     "movielens": DatasetEntry(MovieLensConfig, _prepare_movielens),
+    "userbehavior": DatasetEntry(UserBehaviorConfig, _prepare_userbehavior),
+    "industrial": DatasetEntry(
+        IndustrialConfig, _prepare_industrial, Generator(IndustrialGeneratorConfig, _generate_industrial)),
 }

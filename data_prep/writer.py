@@ -1,121 +1,217 @@
-"""Ordered tables -> TFRecord shards with the metadata of TFDS."""
+"""Encoded tables -> TFRecord shards, one bucket of users at a time."""
 
 from __future__ import annotations
 
+import dataclasses
+import glob
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from data_prep import tfrecord
 from data_prep.description import SPLITS
+from data_prep.errors import OutputError
 from data_prep.examples import Column, ExampleEncoder, Slices
 from data_prep.histories import UserSequences
-from lcn_tf.schema import HISTORIES, FeatureSchema
+from data_prep.output_folder import write_json
+from lcn_tf.schema import FeatureSchema
 
-DOMAINS = {"short_target": "target", "short_source": "source", "lifelong_source": "source"}
+_IMPRESSION_KEYS = ("user", "split", "moment", "cutoff", "timestamp", "impression_id", "label")
+_EVENT_KEYS = ("user", "timestamp", "row", "is_target")
+_IS_TARGET = {"short_target": True, "short_source": False, "lifelong_source": False}
 
 
-class ShardWriter:
-    """Writes the records of a data set shard by shard and remembers what TFDS wants to know about them.
+@dataclasses.dataclass(frozen=True)
+class BucketWriter:
+    """Writes the shards of a bucket, then a summary that says they are whole; picklable.
 
-    Args:
-      directory: where the shards go.
+    Attributes:
+      records: folder of the shards, `{schema.name}-{split}.tfrecord-0000i-of-0000N` for bucket i.
+      work: folder of `impressions/bucket=i/*.parquet`, `events/bucket=i/*.parquet` and `summaries/`.
       schema: of the records.
-      shards: files per split.
+      buckets: their number, that of the shards of a split.
       exclude_recent: `lifelong_source` begins after `short_source`.
+      max_candidates: impressions of a record at most, or None.
     """
 
-    def __init__(self, directory: str, schema: FeatureSchema, shards: int, exclude_recent: bool):
-        self._directory, self._schema, self._shards = directory, schema, shards
-        skipped = schema.lengths["short_source"] if exclude_recent else 0
-        self._skips = {"short_target": 0, "short_source": 0, "lifelong_source": skipped}
-        self._lengths: dict[str, list[int]] = {split: [] for split in SPLITS}
-        self._bytes = dict.fromkeys(SPLITS, 0)
+    records: str
+    work: str
+    schema: FeatureSchema
+    buckets: int
+    exclude_recent: bool
+    max_candidates: int | None
 
-    def write(self, shard: int, impressions: pa.Table, events: Mapping[str, pa.Table]) -> None:
-        """Writes one shard of every split.
+    def summary_path(self, bucket: int) -> str:
+        """The file that says a bucket is written."""
+        return os.path.join(self.work, "summaries", f"{bucket}.json")
 
-        Args:
-          shard: its number.
-          impressions: of `pipeline.shard_impressions`.
-          events: domain -> `pipeline.shard_events`.
+    def __call__(self, bucket: int) -> None:
+        """Writes a bucket; its files appear when they are whole.
+
+        Raises:
+          OutputError: they cannot be written.
         """
-        import tensorflow as tf
+        try:
+            write_json(self.summary_path(bucket), self._write(bucket))
+        except OSError as error:
+            raise OutputError(f"shard {bucket} cannot be written: {error}") from error
 
-        groups = _group_bounds(impressions)
-        encoder = ExampleEncoder(self._features(groups, impressions, events))
-        splits = np.asarray(impressions["split"].to_pylist(), dtype=object)[groups[:-1]]
-        order = _scattered(_integers(impressions, "user")[groups[:-1]], _integers(impressions, "moment")[groups[:-1]])
-        for split in SPLITS:
-            records = order[splits[order] == split]
-            path = os.path.join(
-                self._directory, f"{self._schema.name}-{split}.tfrecord-{shard:05d}-of-{self._shards:05d}")
-            with tf.io.TFRecordWriter(path) as file:
-                for record in records.tolist():
-                    serialized = encoder.serialize(record)
-                    self._bytes[split] += len(serialized)
-                    file.write(serialized)
-            self._lengths[split].append(len(records))
+    def _write(self, bucket: int) -> dict[str, dict[str, int]]:
+        """Writes the shards and returns what is in them."""
+        user, acted = ([feature.name for feature in features] for features in (
+            self.schema.user, (*self.schema.item, *self.schema.context)))
+        impressions = _read(os.path.join(self.work, "impressions"), bucket,
+                            (*_IMPRESSION_KEYS, *user, *self.schema.candidate_names))
+        groups = _Groups(impressions, self.max_candidates)
+        events = _read(os.path.join(self.work, "events"), bucket, (*_EVENT_KEYS, *acted))
+        encoder = ExampleEncoder(self._features(groups, events))
+        sizes, clicks = np.diff(groups.bounds), groups.total(groups.column("label"))
+        summary = {}
+        for number, split in enumerate(SPLITS):
+            chosen = groups.order[groups.first("split")[groups.order] == number]
+            path = f"{self.schema.name}-{split}.tfrecord-{bucket:05d}-of-{self.buckets:05d}"
+            partial = os.path.join(self.work, f"{path}.{os.getpid()}")
+            written = tfrecord.write(partial, map(encoder.serialize, chosen.tolist()))
+            os.replace(partial, os.path.join(self.records, path))
+            summary[split] = {
+                "groups": len(chosen), "impressions": int(sizes[chosen].sum()),
+                "largest_group": int(sizes[chosen].max(initial=0)), "clicks": int(clicks[chosen].sum()),
+                "users": len(np.unique(groups.first("user")[chosen])), "bytes": written}
+        return summary
 
-    def finish(self, about: Mapping[str, str]) -> None:
-        """Writes `features.json`, `dataset_info.json` and `schema.json`, once all shards are written."""
-        import tensorflow_datasets as tfds
-
-        template = tfds.core.ShardedFileTemplate(
-            dataset_name=self._schema.name, data_dir=self._directory, filetype_suffix="tfrecord")
-        one, many = tfds.features.Scalar(np.int64), tfds.features.Tensor(shape=(None,), dtype=np.int64)
-        features = {name: one if name in self._schema.user_names else many for name in self._schema.record_names}
-        tfds.folder_dataset.write_metadata(
-            data_dir=self._directory, features=features, filename_template=template, check_data=False,
-            split_infos=[tfds.core.SplitInfo(
-                name=split, shard_lengths=self._lengths[split], num_bytes=self._bytes[split],
-                filename_template=template) for split in SPLITS], **about)
-        with open(os.path.join(self._directory, "schema.json"), "w", encoding="utf-8") as file:
-            file.write(self._schema.to_json())
-
-    def _features(
-            self, groups: np.ndarray, impressions: pa.Table, events: Mapping[str, pa.Table]) -> dict[str, Slices]:
-        """Name -> slices of every record of a shard, in the order of `schema.record_names`."""
-        schema, group_range = self._schema, np.arange(len(groups))
-        users = _integers(impressions, "user")[groups[:-1]]
-        cutoffs = _integers(impressions, "cutoff")[groups[:-1]]
-        features = {}
-        for name in schema.user_names:
-            values = users if name == "user_key" else _integers(impressions, name)[groups[:-1]]
-            features[name] = Column(values).slices(group_range[:-1], group_range[1:])
-        zeros = np.zeros(impressions.num_rows, np.int64)
-        for name in schema.impression_names:
-            values = _integers(impressions, name) if name in impressions.column_names else zeros
-            features[name] = Column(values).slices(groups[:-1], groups[1:])
-        columns, sequences = {}, {}
-        for domain, table in events.items():
-            sequences[domain] = UserSequences(_integers(table, "user"), _integers(table, "timestamp"))
-            columns[domain] = {name: Column(_integers(table, name)) for name in table.column_names
-                               if name not in ("user", "row")}
-        for history in HISTORIES:
-            domain = DOMAINS[history]
-            starts, stops = sequences[domain].slices(users, cutoffs, self._skips[history], schema.lengths[history])
+    def _features(self, groups: _Groups, events: Mapping[str, np.ndarray]) -> dict[str, Slices]:
+        """Name -> slices of every record, in the order of `schema.record_names`."""
+        schema, one_each = self.schema, np.arange(len(groups.bounds))
+        features, offsets, histories = {}, {}, {}
+        sequences = {is_target: _DomainEvents(events, is_target) for is_target in (True, False)}
+        for history, is_target in _IS_TARGET.items():
+            skipped = schema.lengths["short_source"] if self.exclude_recent and history == "lifelong_source" else 0
+            domain = sequences[is_target]
+            starts, stops = domain.slices(
+                groups.column("user"), groups.column("cutoff"), skipped, schema.lengths[history])
+            # What is stored goes from the newest event that any candidate sees to the oldest.
+            firsts = groups.least(starts)
+            lasts = np.maximum(groups.most(np.where(starts < stops, stops, 0)), firsts)
+            sizes = np.diff(groups.bounds)
+            offsets[f"{history}_offset"] = np.minimum(starts, np.repeat(lasts, sizes)) - np.repeat(firsts, sizes)
             for name in schema.history_names(history):
-                features[name] = columns[domain][name.removeprefix(f"{history}_")].slices(starts, stops)
-        return features
+                histories[name] = domain.column(name.removeprefix(f"{history}_")).slices(firsts, lasts)
+        for name in schema.user_names:
+            values = groups.first("user" if name == "user_key" else name)
+            features[name] = Column(values).slices(one_each[:-1], one_each[1:])
+        for name in schema.impression_names:
+            values = offsets[name] if name in offsets else groups.column(name)
+            features[name] = Column(values).slices(groups.bounds[:-1], groups.bounds[1:])
+        return {name: {**features, **histories}[name] for name in schema.record_names}
 
 
-def _integers(table: pa.Table, name: str) -> np.ndarray:
-    return table[name].to_numpy().astype(np.int64, copy=False)
+class _Groups:
+    """The impressions of a bucket, ordered, and where each record begins.
+
+    Args:
+      impressions: columns, `[N]` each.
+      max_candidates: impressions of a record at most, or None.
+
+    Attributes:
+      bounds: `[G + 1]` int64, positions of the records' first impressions, and N.
+      order: `[G]` int64, in which records are written: fixed, with a user's records apart, so that a shuffle buffer
+        sees many users at once.
+    """
+
+    def __init__(self, impressions: Mapping[str, np.ndarray], max_candidates: int | None):
+        keys = ("user", "split", "moment", "timestamp", "impression_id")
+        rows = np.lexsort([impressions[name] for name in reversed(keys)])
+        self._columns = {name: values[rows] for name, values in impressions.items()}
+        user, split, moment = (self.column(name) for name in keys[:3])
+        changes = (user[1:] != user[:-1]) | (split[1:] != split[:-1]) | (moment[1:] != moment[:-1])
+        bounds = np.flatnonzero(np.concatenate([[True], changes, [True]])) if len(user) else np.zeros(1, np.int64)
+        if max_candidates:
+            parts = -(-np.diff(bounds) // max_candidates)
+            within = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
+            bounds = np.append(np.repeat(bounds[:-1], parts) + within * max_candidates, bounds[-1:])
+        self.bounds = bounds
+        users, times = self.first("user"), self.first("timestamp")
+        self.order = np.lexsort((times, users, _mixed(_mixed(users.view(np.uint64)) ^ times.view(np.uint64))))
+
+    def column(self, name: str) -> np.ndarray:
+        """`[N]` values of the ordered impressions."""
+        return self._columns[name]
+
+    def first(self, name: str) -> np.ndarray:
+        """`[G]` values of the records' first impressions."""
+        return self._columns[name][self.bounds[:-1]]
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """`[N]` -> `[G]`, the sum over each record."""
+        return np.add.reduceat(values, self.bounds[:-1]) if len(values) else values
+
+    def least(self, values: np.ndarray) -> np.ndarray:
+        """`[N]` -> `[G]`, the smallest of each record."""
+        return np.minimum.reduceat(values, self.bounds[:-1]) if len(values) else values
+
+    def most(self, values: np.ndarray) -> np.ndarray:
+        """`[N]` -> `[G]`, the largest of each record."""
+        return np.maximum.reduceat(values, self.bounds[:-1]) if len(values) else values
 
 
-def _group_bounds(impressions: pa.Table) -> np.ndarray:
-    """`[G + 1]` int64: where each run of equal (user, moment) begins, and the number of rows."""
-    users, moments = _integers(impressions, "user"), _integers(impressions, "moment")
-    changes = np.flatnonzero((users[1:] != users[:-1]) | (moments[1:] != moments[:-1])) + 1
-    ends = [impressions.num_rows] if impressions.num_rows else []
-    return np.concatenate([np.zeros(1, np.int64), changes, np.array(ends, np.int64)])
+class _DomainEvents:
+    """One domain's events of a bucket: user by user, most recent first, later rows of a second first."""
+
+    def __init__(self, events: Mapping[str, np.ndarray], is_target: bool):
+        rows = np.flatnonzero(events["is_target"] == is_target)
+        order = rows[np.lexsort((-events["row"][rows], -events["timestamp"][rows], events["user"][rows]))]
+        self._events, self._order, self._columns = events, order, {}
+        self.slices = UserSequences(events["user"][order], events["timestamp"][order]).slices
+
+    def column(self, name: str) -> Column:
+        """The encoded values of a column; encoded once."""
+        if name not in self._columns:
+            self._columns[name] = Column(self._events[name][self._order])
+        return self._columns[name]
 
 
-def _scattered(users: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """A fixed order of the groups that keeps a user's groups apart: a shuffle buffer then sees many users at once."""
-    return np.lexsort((moments, users, _mixed(_mixed(users.view(np.uint64)) ^ moments.view(np.uint64))))
+def write_metadata(folder: str, schema: FeatureSchema, summaries: list[dict[str, dict[str, int]]],
+                   about: Mapping[str, str]) -> None:
+    """Writes `features.json`, `dataset_info.json` and `schema.json`, once all shards are written."""
+    import tensorflow_datasets as tfds
+
+    template = tfds.core.ShardedFileTemplate(dataset_name=schema.name, data_dir=folder, filetype_suffix="tfrecord")
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder, features=record_features(schema), filename_template=template, check_data=False,
+        split_infos=[tfds.core.SplitInfo(
+            name=split, shard_lengths=[summary[split]["groups"] for summary in summaries],
+            num_bytes=sum(summary[split]["bytes"] for summary in summaries), filename_template=template)
+            for split in SPLITS], **about)
+    with open(os.path.join(folder, "schema.json"), "w", encoding="utf-8") as file:
+        file.write(schema.to_json())
+
+
+def record_features(schema: FeatureSchema) -> dict[str, Any]:
+    """The features of a record as TFDS describes them: a number for the user's, a list for all others."""
+    import tensorflow_datasets as tfds
+
+    one, many = tfds.features.Scalar(np.int64), tfds.features.Tensor(shape=(None,), dtype=np.int64)
+    return {name: one if name in schema.user_names else many for name in schema.record_names}
+
+
+def read_summary(path: str) -> dict[str, dict[str, int]]:
+    """What a bucket's summary says: split -> counts."""
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def _read(folder: str, bucket: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Columns of one bucket of a partitioned table, int64 or bool; a bucket without rows has no file."""
+    paths = sorted(glob.glob(os.path.join(glob.escape(folder), f"bucket={bucket}", "*.parquet")))
+    if not paths:
+        return {name: np.zeros(0, np.int64) for name in names}
+    table = pa.concat_tables([pq.ParquetFile(path).read(list(names)) for path in paths])
+    return {name: table[name].to_numpy() for name in names}
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import subprocess
 from typing import Any
 
 import tensorflow as tf
 
-import lcn_tf
+from experiments import environment
 from experiments.flags import Experiment
 from experiments.inputs import PreparedData
 from lcn_tf.training import results
@@ -90,24 +88,9 @@ def write(workdir: str, experiment: Experiment, data: PreparedData, metrics: dic
         "config_hash": results.config_hash(settings),
         "config": settings,
         "seed": experiment.groups["train"].seed,
-        "commit": _commit(),
         "data_fingerprint": data.facts.get("fingerprint"),
-        "versions": {"lcn_tf": lcn_tf.__version__, "tensorflow": tf.__version__, "python": platform.python_version()},
-        "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(),
-                     "gpus": len(tf.config.list_physical_devices("GPU"))},
+        **environment.describe(),
         **metrics,
     }
     results.append_json_line(os.path.join(workdir, "results.jsonl"), row)
     results.write_json(os.path.join(workdir, "metrics.json"), metrics)
-
-
-def _commit() -> str | None:
-    """The checkout's commit, with "-dirty" where files differ from it; None outside a checkout."""
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    if not os.path.exists(os.path.join(folder, ".git")):
-        return None
-    command = ["git", "-C", folder, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
-    except FileNotFoundError:
-        return None

@@ -16,7 +16,6 @@ from absl import flags
 from data_prep import dataclass_flags
 from data_prep.config import PreparationConfig
 from data_prep.registry import DATASETS
-from data_prep.taobao.generator_config import GeneratorConfig
 from lcn_tf.data.pipeline import DataConfig
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import registry
@@ -29,12 +28,12 @@ _GROUPS: dict[str, type] = {
     "data": DataConfig,
     "embeddings": EmbeddingConfig,
     "eval": EvalConfig,
-    "generator": GeneratorConfig,
     "model": registry.ModelConfig,
     "prep": PreparationConfig,
     "strategy": StrategyConfig,
     "train": TrainConfig,
     **{name: entry.config_class for name, entry in DATASETS.items()},
+    **{f"{name}_generator": entry.generator.config_class for name, entry in DATASETS.items() if entry.generator},
 }
 # Fields that have no flag of their own: the lengths to prepare are those of the batches.
 _DERIVED = {"prep": ("short_length", "lifelong_length")}
@@ -46,7 +45,8 @@ class RunConfig:
 
     dataset: str = dataclasses.field(default="taobao", metadata={"help": f"one of: {', '.join(DATASETS)}"})
     input_dir: str | None = dataclasses.field(
-        default=None, metadata={"help": "raw files of the data set; without it, Taobao logs are generated"})
+        default=None, metadata={"help": "raw files of the data set; without it, logs are generated (only for "
+                                        + ", ".join(name for name, entry in DATASETS.items() if entry.generator) + ")"})
     data_dir: str | None = dataclasses.field(
         default=None, metadata={"help": "prepared data, made from input_dir if missing; default: a folder in data/"})
     workdir: str | None = dataclasses.field(
@@ -55,8 +55,13 @@ class RunConfig:
     def __post_init__(self):
         if self.dataset not in DATASETS:
             raise ValueError(f"dataset={self.dataset!r} is not known; known: {', '.join(DATASETS)}")
-        if self.dataset != "taobao" and not (self.input_dir or self.data_dir):
+        if self.generated and not DATASETS[self.dataset].generator:
             raise ValueError(f"dataset={self.dataset} needs --input_dir (raw files) or --data_dir (prepared)")
+
+    @property
+    def generated(self) -> bool:
+        """Whether the logs are to be generated."""
+        return not (self.input_dir or self.data_dir)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,8 +133,7 @@ def parse(argv: list[str]) -> list[str]:
     argv = [argv[0], *(_resolve(argument) for argument in _joined(argv[1:]))]
     _parse_afresh(argv)
     run = dataclass_flags.read("", RunConfig)
-    generated = run.dataset == "taobao" and not (run.input_dir or run.data_dir)
-    preset = find_config(os.path.join("data", f"{'generated' if generated else run.dataset}.cfg"))
+    preset = find_config(os.path.join("data", f"{run.dataset}{'_generated' if run.generated else ''}.cfg"))
     return _parse_afresh([argv[0], f"--flagfile={preset}", *argv[1:]])
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from typing import Any
 
-from data_prep import accounting
+from data_prep import accounting, dataclass_flags
+from data_prep.config import WITHOUT_EFFECT, lasting_settings
 from data_prep.registry import DATASETS
-from data_prep.taobao import generator
 from experiments.flags import Experiment
-from lcn_tf.data import pipeline
+from lcn_tf.data import record_files
 from lcn_tf.training import results
 
 TRUE_PROBABILITY = "true_probability.csv"
 # Settings that a run may ask for otherwise than its records were prepared: they hold as much, or nothing else.
-_MAY_DIFFER = ("short_length", "lifelong_length", "shards", "memory_limit")
+_MAY_DIFFER = ("short_length", "lifelong_length", "shards", *WITHOUT_EFFECT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +46,12 @@ def prepared_data(experiment: Experiment) -> PreparedData:
     lengths = {"short_length": groups["data"].short_length, "lifelong_length": groups["data"].lifelong_length}
     preparation = dataclasses.replace(groups["prep"], **lengths)
     input_dir = run.input_dir
-    if not (input_dir or run.data_dir):
-        input_dir = _generated_logs(groups["generator"])
+    if run.generated:
+        input_dir = _generated_logs(run.dataset, groups[f"{run.dataset}_generator"])
     data_dir = run.data_dir
     if not data_dir:
-        settings = {"input": _listing(input_dir), "preparation": dataclasses.asdict(preparation),
-                    "dataset": dataclasses.asdict(groups[run.dataset])}
+        settings = {"input": _listing(input_dir), "dataset": dataclasses.asdict(groups[run.dataset]),
+                    "preparation": lasting_settings(preparation)}
         data_dir = os.path.join("data", f"{run.dataset}-{results.config_hash(settings)}")
     if not os.path.exists(os.path.join(data_dir, "schema.json")):
         if not input_dir:
@@ -58,7 +59,7 @@ def prepared_data(experiment: Experiment) -> PreparedData:
                                     "give --input_dir too to prepare it")
         print(f"Preparing {run.dataset} from {input_dir} into {data_dir}", flush=True)
         DATASETS[run.dataset].prepare(input_dir, data_dir, groups[run.dataset], preparation)
-    facts = pipeline.preparation_facts(data_dir)
+    facts = record_files.preparation_facts(data_dir)
     _check_settings(data_dir, facts, {run.dataset: groups[run.dataset], "prep": preparation})
     print(accounting.format_table(facts.get("rows", {})), flush=True)
     oracle = os.path.join(input_dir or "", TRUE_PROBABILITY)
@@ -78,18 +79,19 @@ def _check_settings(data_dir: str, facts: dict[str, Any], asked: dict[str, Any])
     if prepared is None:
         return
     pairs = [(prefix, name, value) for prefix, config in asked.items()
-             for name, value in dataclasses.asdict(config).items() if name not in _MAY_DIFFER]
+             for name, value in json.loads(json.dumps(dataclasses.asdict(config))).items() if name not in _MAY_DIFFER]
     if any(name not in prepared for _, name, _ in pairs):
         raise ValueError(f"{data_dir} holds {facts.get('dataset')!r}, not what --dataset={next(iter(asked))} prepares")
-    other = [f"--{prefix}.{name}={prepared[name]}" for prefix, name, value in pairs if prepared[name] != value]
+    other = [f"--{prefix}.{name}={dataclass_flags.text_of(prepared[name])}"
+             for prefix, name, value in pairs if prepared[name] != value]
     if other:
         raise ValueError(f"{data_dir} was prepared with other settings: give {' '.join(other)}, or another --data_dir")
 
 
-def _generated_logs(config: generator.GeneratorConfig) -> str:
+def _generated_logs(dataset: str, config: Any) -> str:
     """The folder of the logs of a generator configuration, generated if missing."""
-    folder = os.path.join("data", f"generated-{results.config_hash(dataclasses.asdict(config))}")
+    folder = os.path.join("data", f"{dataset}_generated-{results.config_hash(dataclasses.asdict(config))}")
     if not os.path.exists(os.path.join(folder, TRUE_PROBABILITY)):
-        print(f"Generating Taobao-format logs of {config.num_users:,} users in {folder}", flush=True)
-        generator.generate(folder, config)
+        print(f"Generating logs of {dataset} in {folder}", flush=True)
+        DATASETS[dataset].generator.generate(folder, config)
     return folder

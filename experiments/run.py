@@ -3,8 +3,8 @@
     python -m experiments.run --flagfile=lcn_200_50.cfg [--dataset=... --input_dir=...] [--workdir=...]
 
     --flagfile   a file of flags: a path, or a name in experiments/configs
-    --dataset    taobao (default) or movielens
-    --input_dir  its raw files; without it, Taobao-format logs are generated
+    --dataset    taobao (default), industrial, movielens ...
+    --input_dir  its raw files; without it, logs are generated (taobao, industrial)
     --data_dir   prepared records, made from --input_dir if missing (default: a folder in data/)
     --workdir    outputs (default: a folder in runs/); the same command continues a killed run
 

@@ -77,15 +77,14 @@ def crp_vector(vector):
     cosines = [[cosine(row, column) for _, column in vector["pos_pairs"]] for row, _ in vector["pos_pairs"]]
 
     def loss(valid=(True, True), negative_valid=(True, True), **options):
-        return references.contrastive_loss(
-            positives, valid, [1, 1], negatives, negative_valid, vector["tau"], **options)
+        return references.contrastive_loss(positives, valid, negatives, negative_valid, vector["tau"], **options)
 
     return {"pos_cos": positives, "neg_cos": negatives,
             "loss_printed": loss(), "loss_inclusive": loss(denominator="infonce"),
             "loss_row2_invalid_mean_over_valid": loss((True, False)),
             "loss_row2_invalid_div_by_B": loss((True, False), reduce="batch_mean"),
             "loss_printed_neg2_masked_as_same_id": loss(negative_valid=(True, False)),
-            "loss_inbatch_anchored": references.inbatch_loss(cosines, [True] * 2, np.ones((2, 2), bool), [1, 1],
+            "loss_inbatch_anchored": references.inbatch_loss(cosines, [True] * 2, np.ones((2, 2), bool),
                                                              vector["tau"])}
 
 

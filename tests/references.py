@@ -186,33 +186,30 @@ def log_sum_exp(values):
     return largest + math.log(sum(math.exp(value - largest) for value in values))
 
 
-def contrastive_loss(positives, positive_valid, row_weights, negatives, negative_valid, temperature,
-                     denominator="negatives", reduce="valid_mean"):
+def contrastive_loss(positives, positive_valid, negatives, negative_valid, temperature, denominator="negatives",
+                     reduce="valid_mean"):
     """Eqs 3 to 5 of LCN (`negatives`) or with the row's own positive in the denominator (`infonce`)."""
     others = [value / temperature for value, valid in zip(negatives, negative_valid, strict=True) if valid]
-    total, weight = 0.0, 0.0
-    for value, valid, row_weight in zip(positives, positive_valid, row_weights, strict=True):
-        if valid or reduce == "batch_mean":
-            weight += row_weight
+    total, rows = 0.0, 0
+    for value, valid in zip(positives, positive_valid, strict=True):
+        rows += bool(valid or reduce == "batch_mean")
         if valid and others:
             own = value / temperature
             terms = others if denominator == "negatives" else [own, *others]
-            total += row_weight * (log_sum_exp(terms) - own)
-    return total / weight if weight else 0.0
+            total += log_sum_exp(terms) - own
+    return total / rows if rows else 0.0
 
 
-def inbatch_loss(cosines, positive_valid, negative_valid, row_weights, temperature, reduce="valid_mean"):
-    """SimCLR-like loss: row i's first item against every row's second item, each column once per candidate."""
-    total, weight = 0.0, 0.0
+def inbatch_loss(cosines, positive_valid, negative_valid, temperature, reduce="valid_mean"):
+    """SimCLR-like loss: row i's first item against every row's second item."""
+    total, rows = 0.0, 0
     for i, valid in enumerate(positive_valid):
-        if valid or reduce == "batch_mean":
-            weight += row_weights[i]
-        others = [cosines[i][j] / temperature for j in range(len(cosines)) if j != i and negative_valid[i][j]
-                  for _ in range(row_weights[j])]
+        rows += bool(valid or reduce == "batch_mean")
+        others = [cosines[i][j] / temperature for j in range(len(cosines)) if j != i and negative_valid[i][j]]
         if valid and others:
             own = cosines[i][i] / temperature
-            total += row_weights[i] * (log_sum_exp([own, *others]) - own)
-    return total / weight if weight else 0.0
+            total += log_sum_exp([own, *others]) - own
+    return total / rows if rows else 0.0
 
 
 def directional_derivative(function, point, direction, step=1e-6):

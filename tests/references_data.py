@@ -7,6 +7,7 @@ not matter here.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 from collections import Counter
@@ -18,7 +19,8 @@ PROFILE = ("cms_segid", "cms_group_id", "final_gender_code", "age_level", "pvalu
 PRICES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
 
 
-def taobao_tables(input_dir, day_starts, target_category_below=2000, row_set="target", behaviours="all"):
+def taobao_tables(input_dir, day_starts, target_category_below=2000, row_set="target",
+                  behaviors=("pv", "cart", "fav", "buy")):
     """Impressions, events and users of the four files, as lists of dicts of texts and ints.
 
     Args:
@@ -46,9 +48,8 @@ def taobao_tables(input_dir, day_starts, target_category_below=2000, row_set="ta
     events = []
     for number, row in enumerate(_rows(input_dir, "behavior_log.csv")):
         behaviour = "pv" if row["btag"] == "ipv" else row["btag"]
-        known = ("pv",) if behaviours == "clicks_only" else ("pv", "cart", "fav", "buy")
         moment = int(row["time_stamp"])
-        if int(row["user"]) in users and 0 < moment < day_starts[-1] and behaviour in known:
+        if int(row["user"]) in users and 0 < moment < day_starts[-1] and behaviour in behaviors:
             domain = "target" if int(row["cate"]) < target_category_below else "source"
             events.append({"user": int(row["user"]), "timestamp": moment, "row": number, "domain": domain,
                            "cate": row["cate"], "brand": _integer(row["brand"]), "btag": behaviour})
@@ -56,12 +57,17 @@ def taobao_tables(input_dir, day_starts, target_category_below=2000, row_set="ta
 
 
 def reference_records(impressions, events, users, roles, train_end, *, snapshot="request", gap=0, utc_offset=0,
-                      short_length=24, lifelong_length=500, exclude_recent=False, min_count=1, deduplicate=False):
+                      short_length=24, lifelong_length=500, exclude_recent=False, min_count=1, deduplicate=False,
+                      test_start=None, max_candidates=64, hash_bins=None):
     """Every record, as `{(user, moment): {feature: [raw values]}}`.
+
+    A key of snapshot `user` is (user, first timestamp, number of the user's record).
 
     Args:
       roles: role -> column names (`user`, `item`, `candidate`, `request`, `context`).
       train_end: the second after the training days.
+      test_start: first second of the test days; needed for snapshot `user`.
+      hash_bins: gives hashed ids in place of raw values.
     """
     if deduplicate:
         firsts = {}
@@ -83,36 +89,56 @@ def reference_records(impressions, events, users, roles, train_end, *, snapshot=
                 counts[name][event[name]] += 1
 
     def known(name, value):
+        if hash_bins:
+            return hashed_id(value, hash_bins)
         return value if counts[name][value] >= min_count else OOV
 
+    by_user = {}
+    for event in sorted(events, key=lambda event: (event["timestamp"], event["row"]), reverse=True):
+        by_user.setdefault((event["user"], event["domain"]), []).append(event)
     groups = {}
-    for impression in sorted(impressions, key=lambda impression: impression["impression_id"]):
-        moment = impression["timestamp"]
+    for impression in sorted(impressions, key=lambda shown: (shown["timestamp"], shown["impression_id"])):
+        user, moment = impression["user"], impression["timestamp"]
         if snapshot == "day":
             moment = (moment + utc_offset) // DAY * DAY - utc_offset
-        groups.setdefault((impression["user"], moment), []).append(impression)
+        cutoff = moment - gap
+        key = user, moment
+        if snapshot == "user":
+            split = (moment >= train_end) + (moment >= test_start)
+            key = next((key for key, group in groups.items() if key[0] == user and key[3] == split
+                        and len(group) < max_candidates), (user, moment, len(groups), split))
+        groups.setdefault(key, []).append((impression, cutoff))
     records = {}
-    for (user, moment), group in groups.items():
+    for (user, moment, *number), group in groups.items():
         record = {"user_key": [user]}
         record |= {name: [known(name, users[user][name])] for name in roles["user"]}
-        record |= {name: [known(name, impression[name]) for impression in group] for name in shown}
-        record |= {name: [impression[name] for impression in group] for name in ("label", "timestamp", "impression_id")}
-        visible = [event for event in events if event["user"] == user and event["timestamp"] < moment - gap]
-        visible.sort(key=lambda event: (event["timestamp"], event["row"]), reverse=True)
-        target = [event for event in visible if event["domain"] == "target"]
-        source = [event for event in visible if event["domain"] == "source"]
-        older = source[short_length:] if exclude_recent else source
-        for history, chosen in (("short_target", target[:short_length]), ("short_source", source[:short_length]),
-                                ("lifelong_source", older[:lifelong_length])):
-            record[f"{history}_offset"] = [0] * len(group)
-            record[f"{history}_timestamp"] = [event["timestamp"] for event in chosen]
-            record |= {f"{history}_{name}": [known(name, event[name]) for event in chosen] for name in acted}
-        records[user, moment] = record
+        record |= {name: [known(name, impression[name]) for impression, _ in group] for name in shown}
+        for name in ("label", "timestamp", "impression_id"):
+            record[name] = [impression[name] for impression, _ in group]
+        for history, domain, skipped, length in (
+                ("short_target", "target", 0, short_length), ("short_source", "source", 0, short_length),
+                ("lifelong_source", "source", short_length if exclude_recent else 0, lifelong_length)):
+            all_events = by_user.get((user, domain), [])
+            windows = []
+            for _, cutoff in group:
+                visible = [place for place, event in enumerate(all_events) if event["timestamp"] < cutoff]
+                windows.append(visible[skipped:skipped + length])
+            seen = sorted(set().union(*windows))
+            stored = all_events[seen[0]:seen[-1] + 1] if seen else []
+            record[f"{history}_offset"] = [window[0] - seen[0] if window else len(stored) for window in windows]
+            record[f"{history}_timestamp"] = [event["timestamp"] for event in stored]
+            record |= {f"{history}_{name}": [known(name, event[name]) for event in stored] for name in acted}
+        records[(user, moment, *number[:1])] = record
     return records
 
 
+def hashed_id(value, bins):
+    """The id of a raw value with hashed vocabularies."""
+    return 2 + int(hashlib.md5(value.encode()).hexdigest()[:13], 16) % bins
+
+
 def read_records(data_dir, split):
-    """The records of a prepared split in the order of their files, ids turned back into raw values."""
+    """The records of a prepared split in the order of their files, ids turned back into raw values unless hashed."""
     import tensorflow as tf
 
     from lcn_tf.schema import FIRST_ID, HISTORIES, FeatureSchema
@@ -125,7 +151,11 @@ def read_records(data_dir, split):
         tables |= {f"{history}_{feature.name}": feature.table for feature in (*schema.item, *schema.context)}
     values = {}
     for table in set(tables.values()):
-        with open(os.path.join(data_dir, "vocabularies", f"{table}.txt"), encoding="utf-8") as file:
+        path = os.path.join(data_dir, "vocabularies", f"{table}.txt")
+        if not os.path.exists(path):  # hashed
+            values[table] = range(schema.tables[table])
+            continue
+        with open(path, encoding="utf-8") as file:
             values[table] = ["PADDING", OOV, *file.read().splitlines()]
         if len(values[table]) != schema.tables[table] or FIRST_ID != 2:
             raise ValueError(f"vocabulary {table} has {len(values[table])} rows, schema {schema.tables[table]}")

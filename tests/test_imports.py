@@ -17,7 +17,7 @@ LAYERS = (
     ("training", "serving"),
     ("models",),
     ("long_term", "short_term", "objectives", "towers", "heads"),
-    ("data", "layers", "embeddings", "metrics"),
+    ("data", "layers", "embeddings", "metrics", "optimizers"),
     ("schema",),
 )
 # Components do not know each other: what two of them need lives in `layers`.
@@ -153,7 +153,7 @@ def test_what_is_imported_is_required(path):
     config.read(ROOT / "setup.cfg")
     required = distributions_of(config["options"]["install_requires"])
     extras = config["options.extras_require"]
-    optional = required | distributions_of(extras["serving"]) | {"pyspark"}
+    optional = required | distributions_of(extras["serving"]) | {"pyspark", "py4j"}  # the latter comes with the former
     text = path.read_text(encoding="utf-8")
     at_once = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)]
     for source, allowed in ((ast.unparse(ast.Module(at_once, [])), required), (text, optional)):

@@ -9,7 +9,8 @@ import pytest
 import lcn_tf
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "WORKSPACE.md", "CHANGELOG.md")}
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8")
+         for name in ("README.md", "WORKSPACE.md", "CHANGELOG.md", "data_prep/README.md")}
 
 
 def test_the_example_runs(tmp_path):

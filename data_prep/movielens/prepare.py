@@ -24,4 +24,4 @@ def prepare(input_dir: str, output_dir: str, config: MovieLensConfig, preparatio
     ratings, movies = reader.find_files(input_dir)
     prepare_dataset(
         output_dir, preparation, config, [ratings, movies],
-        lambda connection: reader.read(connection, ratings, movies, config, preparation.deduplicate))
+        lambda logs: reader.read(logs, ratings, movies, config, preparation.deduplicate))

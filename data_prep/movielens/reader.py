@@ -12,22 +12,24 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
-from ibis.backends.duckdb import Backend
 
-from data_prep import csv_files
-from data_prep.accounting import REASON, RowCounts, count_rows, number_of_rows, used_rows
-from data_prep.csv_files import CsvColumn, CsvFormat
+from data_prep.accounting import REASON, RowCounts, number_of_rows, used_rows
+from data_prep.csv_files import REPLACEMENT, Check, CsvColumn, CsvFormat
 from data_prep.description import DAY_SECONDS, Source
 from data_prep.errors import InputError
+from data_prep.log_reader import LogReader
 from data_prep.movielens.config import DEVELOPMENT_SHARE, TRAIN_SHARE, MovieLensConfig, day_start, describe
 
 RATINGS = CsvFormat(("ratings.csv",), (
     CsvColumn("userid", "integer"), CsvColumn("movieid", "integer"), CsvColumn("rating", "number"),
-    CsvColumn("timestamp", "integer")))
+    CsvColumn("timestamp", "integer")), (
+    Check("rating", lambda table: ~table.rating.between(0.5, 5.0), "0.5 to 5 stars"),
+    Check("timestamp", lambda table: table.timestamp >= YEAR_2100, "seconds before the year 2100")))
 MOVIES = CsvFormat(("movies.csv",), (
     CsvColumn("movieid", "integer"), CsvColumn("title", "text"), CsvColumn("genres", "text")))
 
 ONLY_TARGET_GENRE = "(none)"
+YEAR_2100 = 4_102_444_800  # milliseconds lie beyond it
 
 
 def find_files(input_dir: str) -> tuple[str, str]:
@@ -36,14 +38,16 @@ def find_files(input_dir: str) -> tuple[str, str]:
     Raises:
       InputError: a file is missing, empty or has another header.
     """
-    ratings, movies = (csv_files.find_file(input_dir, file.file_names) for file in (RATINGS, MOVIES))
-    csv_files.check_header(ratings, RATINGS.columns)
-    csv_files.check_header(movies, MOVIES.columns)
-    return ratings, movies
+    return RATINGS.find(input_dir), MOVIES.find(input_dir)
 
 
-def read_movies(path: str, target_genre: str) -> pa.Table:
+def read_movies(path: str, name: str, target_genre: str) -> pa.Table:
     """Movies with their domain and genre.
+
+    Args:
+      path: plain UTF-8 text.
+      name: of the file in messages.
+      target_genre: makes a movie one of the target domain.
 
     Returns:
       `movieid` (int64, unique), `is_target` (bool) and `genre`, the first genre other than the target's: `(none)` for a
@@ -61,23 +65,23 @@ def read_movies(path: str, target_genre: str) -> pa.Table:
             for cells in reader:
                 if not cells:
                     continue
-                where = f"{path}, line {reader.line_num}"
+                where = f"{name}, line {reader.line_num}"
                 if len(cells) != len(MOVIES.columns):
                     raise InputError(f"{where}: expected {len(MOVIES.columns)} cells, got {len(cells)}: {cells!r}")
                 if not cells[0].strip().isdecimal():
                     raise InputError(f"{where}, column movieid: expected an integer, got {cells[0]!r}")
                 if int(cells[0]) in movies:
                     raise InputError(f"{where}, column movieid: expected each movie once, got {cells[0]!r} again")
-                genres = [genre.strip() for genre in cells[2].split("|")]
+                if REPLACEMENT in cells[2]:
+                    raise InputError(f"{where}, column genres: expected UTF-8 text, got {cells[2]!r}")
+                genres = [genre.strip() for genre in cells[2].split("|") if genre.strip()]
                 known.update(genres)
                 others = [genre for genre in genres if genre != target_genre]
                 movies[int(cells[0])] = target_genre in genres, (others or [ONLY_TARGET_GENRE])[0]
         except csv.Error as error:
-            raise InputError(f"{path}, line {reader.line_num}: {error}") from error
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: not UTF-8 after line {reader.line_num}: {error}") from error
+            raise InputError(f"{name}, line {reader.line_num}: {error}") from error
     if target_genre not in known:
-        raise InputError(f"{path}: no movie of the target domain: target_genre {target_genre!r}, known genres: "
+        raise InputError(f"{name}: no movie of the target domain: target_genre {target_genre!r}, known genres: "
                          f"{sorted(known)}")
     return pa.table({"movieid": pa.array(movies, pa.int64()),
                      "is_target": pa.array([is_target for is_target, _ in movies.values()], pa.bool_()),
@@ -85,22 +89,21 @@ def read_movies(path: str, target_genre: str) -> pa.Table:
 
 
 def read(
-        connection: Backend, ratings_path: str, movies_path: str, config: MovieLensConfig, deduplicate: bool) -> Source:
+        logs: LogReader, ratings_path: str, movies_path: str, config: MovieLensConfig, deduplicate: bool) -> Source:
     """The canonical tables: an event is a rating, an impression a rating of a target movie.
 
     Raises:
-      InputError: a file that cannot be read, a rating that is not 0.5 to 5 stars, no rating of a target movie, or split
-        dates that leave no day.
+      InputError: a file that cannot be read, no rating of a target movie, or split dates that leave no day.
     """
-    movies = connection.create_table("movies", ibis.memtable(read_movies(movies_path, config.target_genre.strip())))
-    raw = csv_files.load(connection, ratings_path, RATINGS.columns, "raw_ratings")
-    _check_stars(raw, ratings_path)
-    accounted = connection.create_table("accounted_ratings", _ratings(raw, movies, deduplicate))
+    movies = logs.store("movies", ibis.memtable(
+        read_movies(logs.plain(movies_path), movies_path, config.target_genre.strip())))
+    raw = logs.load(ratings_path, RATINGS, "raw_ratings")
+    accounted = logs.store("accounted_ratings", _ratings(raw, movies, deduplicate))
     ratings = used_rows(accounted)
     targets = ratings.filter(ratings.is_target)
     if not number_of_rows(targets):
         raise InputError(f"{ratings_path}: no rating of a target-domain movie (genre {config.target_genre!r}); "
-                         f"rows: {count_rows('ratings.csv', accounted).to_json()}")
+                         f"rows: {logs.count(ratings_path, accounted).to_json()}")
     impressions = targets.select(
         "user", "timestamp", "movie_id", "genre", impression_id="row",
         label=(targets.stars >= config.label_threshold).cast("int64"))
@@ -112,15 +115,8 @@ def read(
         impressions=impressions,
         events=events,
         users=impressions.select("user", user_id="user").distinct(),
-        rows=(count_rows("ratings.csv", accounted), _movie_counts(movies, ratings)),
+        rows=(logs.count(ratings_path, accounted), logs.counts(movies_path, _movie_counts(movies, ratings))),
         facts={"target_ratings": number_of_rows(targets)})
-
-
-def _check_stars(ratings: ir.Table, path: str) -> None:
-    wrong = ratings.filter(~ratings.rating.between(0.5, 5.0)).order_by("row").limit(1).to_pyarrow().to_pylist()
-    if wrong:
-        line, cells = csv_files.find_row(path, wrong[0]["row"])
-        raise InputError(f"{path}, line {line}, column rating: expected 0.5 to 5 stars, got {cells[2]!r}")
 
 
 def _ratings(raw: ir.Table, movies: ir.Table, deduplicate: bool) -> ir.Table:
@@ -142,7 +138,7 @@ def _ratings(raw: ir.Table, movies: ir.Table, deduplicate: bool) -> ir.Table:
 def _movie_counts(movies: ir.Table, ratings: ir.Table) -> RowCounts:
     used = number_of_rows(movies.semi_join(ratings, movies.movieid == ratings.movie_id))
     unused = number_of_rows(movies) - used
-    return RowCounts("movies.csv", used, {"movie of no used rating": unused} if unused else {})
+    return RowCounts("", used, {"movie of no used rating": unused} if unused else {})
 
 
 def _splits(impressions: ir.Table, config: MovieLensConfig) -> dict[str, tuple[int, int]]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from data_prep.config import option
 from data_prep.description import DAY_SECONDS, DatasetDescription
+from data_prep.taobao.behaviors import BEHAVIORS, check_behaviors
 from lcn_tf.schema import Feature
 
 # The files' days are cut in China's time: the first second is 2017-05-06 00:00:00 there (DATA.md, raw_sample).
@@ -26,6 +27,7 @@ ABOUT = {
     "description": "Impressions and clicks of Taobao display ads with the behaviour log of their users, as request "
                    "groups: ads of the target domain as candidates, behaviours of both domains as histories.",
     "homepage": "https://tianchi.aliyun.com/dataset/56",
+    "citation": "Tianchi. 2018. Ad Display/Click Data on Taobao.com. https://tianchi.aliyun.com/dataset/56",
     "license": "CC BY-NC 4.0 per Alibaba's listing",
 }
 
@@ -45,8 +47,7 @@ class TaobaoConfig:
         7, "days used from first_day on: the last is test, the one before it validation, the others train")
     row_set: Literal["target", "all"] = option(
         "target", "impressions of target-domain ads only, or of all ads (SPEC A-30)")
-    behaviours: Literal["all", "clicks_only"] = option(
-        "all", "events of every behaviour type, or page views (pv) only (SPEC A-35)")
+    behaviors: tuple[str, ...] = option(BEHAVIORS, "types of events that count, of pv, cart, fav and buy (SPEC A-35)")
 
     def __post_init__(self):
         try:
@@ -55,9 +56,9 @@ class TaobaoConfig:
             raise ValueError(f"first_day must be a date like 2017-05-06, got {self.first_day!r}") from None
         if self.num_days < 3:
             raise ValueError(f"num_days must be at least 3 (train, validation, test), got {self.num_days}")
-        for name, known in (("row_set", ("target", "all")), ("behaviours", ("all", "clicks_only"))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+        if self.row_set not in ("target", "all"):
+            raise ValueError(f"row_set must be target or all, got {self.row_set!r}")
+        check_behaviors(self.behaviors)
 
     def day_start(self, day: int) -> int:
         """First second (UTC) of a day, counted from `first_day`."""

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from data_prep.log_text import LINE_ENDS, cells, csv_rows, probability_cells, timestamp_cells
 from data_prep.taobao import planted_process as process
 from data_prep.taobao.generator_config import GeneratorConfig
-from data_prep.taobao.log_text import LINE_ENDS, cells, csv_rows, decimal_cells
 
 __all__ = ["FILES", "TRUE_PROBABILITY_FILE", "GeneratorConfig", "generate"]
 
@@ -71,8 +71,7 @@ def _user_profile(config: GeneratorConfig, users: np.ndarray, rng: np.random.Gen
 
 def _behavior_log(world: process.World, first_user: int, events: process.Events) -> list[np.ndarray]:
     users = cells(np.arange(first_user, first_user + int(events.user.max(initial=0)) + 1))
-    times = decimal_cells(events.timestamp, 3).view("S2").reshape(-1, 6)[:, 1:]  # ten of the twelve digits
-    return [users[events.user], np.ascontiguousarray(times).view("S10")[:, 0], cells(process.BTAGS)[events.btag],
+    return [users[events.user], timestamp_cells(events.timestamp), cells(process.BTAGS)[events.btag],
             cells(world.cate)[events.key], cells(world.brand)[events.key]]
 
 
@@ -135,9 +134,7 @@ def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig) -> Non
     for start in range(0, len(rows), 1_000_000):
         part = rows[start:start + 1_000_000]
         write("raw_sample.csv", "ab", _raw_sample(part))
-        # Eight decimals; a probability that rounds to zero or one stays between them, so that its logit is finite.
-        digits = decimal_cells(np.clip(np.rint(part["probability"] * 1e8), 1, 1e8 - 1), 2)
-        probability = np.char.add(b"0.", digits)
-        write(TRUE_PROBABILITY_FILE, "ab", [cells(np.arange(start, start + len(part))), probability])
+        ids = cells(np.arange(start, start + len(part)))
+        write(TRUE_PROBABILITY_FILE, "ab", [ids, probability_cells(part["probability"])])
     for name in (*FILES, TRUE_PROBABILITY_FILE):
         os.replace(os.path.join(output_dir, f"{name}.partial"), os.path.join(output_dir, name))

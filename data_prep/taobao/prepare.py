@@ -26,4 +26,4 @@ def prepare(input_dir: str, output_dir: str, config: TaobaoConfig, preparation: 
     files = reader.find_files(input_dir)
     prepare_dataset(
         output_dir, preparation, config, list(dataclasses.asdict(files).values()),
-        lambda connection: reader.read(connection, files, config, preparation.deduplicate))
+        lambda logs: reader.read(logs, files, config, preparation.deduplicate))

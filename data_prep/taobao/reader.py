@@ -10,13 +10,13 @@ import dataclasses
 
 import ibis
 import ibis.expr.types as ir
-from ibis.backends.duckdb import Backend
 
-from data_prep import csv_files
-from data_prep.accounting import REASON, RowCounts, count_rows, number_of_rows, used_rows
-from data_prep.csv_files import CsvColumn, CsvFormat
+from data_prep.accounting import REASON, RowCounts, number_of_rows, used_rows
+from data_prep.csv_files import Check, CsvColumn, CsvFormat
 from data_prep.description import Source
 from data_prep.errors import InputError
+from data_prep.log_reader import LogReader
+from data_prep.taobao.behaviors import BEHAVIORS
 from data_prep.taobao.config import PRICE_BOUNDARIES, PROFILE_FIELDS, TaobaoConfig, describe
 
 # A missing brand or profile cell is a value of its own: 29 % of the ads and half of the pvalue levels lack one.
@@ -25,7 +25,9 @@ MISSING = -1
 RAW_SAMPLE = CsvFormat(("raw_sample.csv",), (
     CsvColumn("user", "integer", ("nick", "userid")), CsvColumn("time_stamp", "integer"),
     CsvColumn("adgroup_id", "integer"), CsvColumn("pid", "text"), CsvColumn("nonclk", "integer", ("noclk",)),
-    CsvColumn("clk", "integer")))
+    CsvColumn("clk", "integer")), (
+    Check("clk", lambda table: ~table.clk.isin([0, 1]) | (table.clk + table.nonclk != 1),
+          "0 with nonclk 1 or 1 with nonclk 0"),))
 AD_FEATURE = CsvFormat(("ad_feature.csv",), (
     CsvColumn("adgroup_id", "integer"), CsvColumn("cate_id", "integer", ("cate",)), CsvColumn("campaign_id", "integer"),
     CsvColumn("customer", "integer"), CsvColumn("brand", "integer", optional=True), CsvColumn("price", "number")))
@@ -38,8 +40,6 @@ BEHAVIOR_LOG = CsvFormat(("behavior_log.csv", "raw_behavior_log.csv"), (
 
 FORMATS = {"raw_sample": RAW_SAMPLE, "ad_feature": AD_FEATURE, "user_profile": USER_PROFILE,
            "behavior_log": BEHAVIOR_LOG}
-BEHAVIOURS = ("pv", "cart", "fav", "buy")
-
 
 @dataclasses.dataclass(frozen=True)
 class TaobaoFiles:
@@ -57,31 +57,26 @@ def find_files(input_dir: str) -> TaobaoFiles:
     Raises:
       InputError: a file is missing, empty or has another header.
     """
-    paths = {name: csv_files.find_file(input_dir, file.file_names) for name, file in FORMATS.items()}
-    for name, path in paths.items():
-        csv_files.check_header(path, FORMATS[name].columns)
-    return TaobaoFiles(**paths)
+    return TaobaoFiles(**{name: file.find(input_dir) for name, file in FORMATS.items()})
 
 
-def load_tables(connection: Backend, files: TaobaoFiles) -> dict[str, ir.Table]:
-    """Reads the four files; see `csv_files.load` for the columns and the errors."""
-    return {name: csv_files.load(connection, getattr(files, name), file.columns, name)
-            for name, file in FORMATS.items()}
+def load_tables(logs: LogReader, files: TaobaoFiles) -> dict[str, ir.Table]:
+    """Reads the four files; see `LogReader.load` for the columns and the errors."""
+    return {name: logs.load(getattr(files, name), file, name) for name, file in FORMATS.items()}
 
 
-def read(connection: Backend, files: TaobaoFiles, config: TaobaoConfig, deduplicate: bool) -> Source:
+def read(logs: LogReader, files: TaobaoFiles, config: TaobaoConfig, deduplicate: bool) -> Source:
     """The canonical tables of the Taobao log.
 
     Raises:
-      InputError: a file that cannot be read, a click that is neither 0 nor 1, or no impression to use.
+      InputError: a file that cannot be read, or no impression to use.
     """
-    raw = load_tables(connection, files)
-    _check_clicks(raw["raw_sample"], files.raw_sample)
+    raw = load_tables(logs, files)
     ads, ads_repeated = _first_rows(raw["ad_feature"], "adgroup_id")
     profiles, profiles_repeated = _first_rows(raw["user_profile"], "userid")
 
-    shown = connection.create_table("shown", _impressions(raw["raw_sample"], ads, config))
-    shown_counts = count_rows("raw_sample.csv", shown)
+    shown = logs.store("shown", _impressions(raw["raw_sample"], ads, config))
+    shown_counts = logs.count(files.raw_sample, shown)
     if not shown_counts.used:
         raise InputError(
             f"{files.raw_sample}: no {'target-domain ' if config.row_set == 'target' else ''}impression in the "
@@ -91,40 +86,28 @@ def read(connection: Backend, files: TaobaoFiles, config: TaobaoConfig, deduplic
     shown_users = impressions.select("user").distinct()
 
     acted = _events(raw["behavior_log"], shown_users, config)
-    identical = used_rows(acted).group_by("user", "timestamp", "btag", "cate", "brand").agg(row=lambda t: t.row.min())
     if deduplicate:
-        firsts = identical.select(first_row="row")
+        identical = used_rows(acted).group_by("user", "timestamp", "btag", "cate", "brand")
+        firsts = identical.agg(first_row=lambda table: table.row.min()).select("first_row")
         joined = acted.left_join(firsts, acted.row == firsts.first_row)
         repeated = joined[REASON].isnull() & joined.first_row.isnull()
-        acted = joined.mutate(repeated.ifelse("repeats an earlier row", joined[REASON]).name(REASON)).drop("first_row")
-    acted = connection.create_table("acted", acted)
-    event_counts = count_rows("behavior_log.csv", acted)
-    events = used_rows(acted)
-    duplicates = 0 if deduplicate else event_counts.used - number_of_rows(identical)
+        acted = logs.store("acted", joined.mutate(
+            repeated.ifelse("repeats an earlier row", joined[REASON]).name(REASON)).drop("first_row"))
 
     used_ads = impressions.select("adgroup_id").distinct()
     known_users = shown_users.inner_join(profiles, shown_users.user == profiles.userid)
     return Source(
         description=describe(config),
         impressions=impressions,
-        events=events,
+        events=used_rows(acted),
         users=_users(shown_users, profiles),
         rows=(shown_counts,
-              _table_counts("ad_feature.csv", raw["ad_feature"], used_ads, ads_repeated, "ad of no used impression"),
-              _table_counts("user_profile.csv", raw["user_profile"], known_users, profiles_repeated,
-                            "user of no used impression"),
-              event_counts),
-        facts={"duplicate_events_kept": duplicates,
-               "users_without_profile": number_of_rows(shown_users) - number_of_rows(known_users)})
-
-
-def _check_clicks(raw_sample: ir.Table, path: str) -> None:
-    wrong = raw_sample.filter(~raw_sample.clk.isin([0, 1]) | (raw_sample.clk + raw_sample.nonclk != 1))
-    rows = wrong.order_by("row").limit(1).to_pyarrow().to_pylist()
-    if rows:
-        line, _ = csv_files.find_row(path, rows[0]["row"])
-        raise InputError(f"{path}, line {line}, column clk: expected 0 with nonclk 1 or 1 with nonclk 0, "
-                         f"got clk {rows[0]['clk']} and nonclk {rows[0]['nonclk']}")
+              logs.counts(files.ad_feature, _table_counts(
+                  raw["ad_feature"], used_ads, ads_repeated, "ad of no used impression")),
+              logs.counts(files.user_profile, _table_counts(
+                  raw["user_profile"], known_users, profiles_repeated, "user of no used impression")),
+              logs.count(files.behavior_log, acted)),
+        facts={"users_without_profile": number_of_rows(shown_users) - number_of_rows(known_users)})
 
 
 def _first_rows(table: ir.Table, key: str) -> tuple[ir.Table, int]:
@@ -156,12 +139,11 @@ def _events(behavior_log: ir.Table, shown_users: ir.Table, config: TaobaoConfig)
     table = behavior_log.left_join(users, behavior_log.user == users.shown_user)
     btag = table.btag.strip()
     table = table.mutate(btag=(btag == "ipv").ifelse("pv", btag))
-    selected = BEHAVIOURS if config.behaviours == "all" else ("pv",)
     reason = ibis.cases(
         (table.time_stamp <= 0, "timestamp not positive"),
         (table.time_stamp >= config.day_start(config.num_days), "after the selected days"),
-        (~table.btag.isin(BEHAVIOURS), "unknown behaviour"),
-        (~table.btag.isin(selected), "behaviour not selected"),
+        (~table.btag.isin(BEHAVIORS), "unknown behaviour"),
+        (~table.btag.isin(config.behaviors), "behaviour not selected"),
         (table.shown_user.isnull(), "user without used impression"))
     domain = (table.cate < config.target_category_below).ifelse("target", "source")
     return table.select("row", "user", "btag", "cate", timestamp="time_stamp", brand=_brand(table), domain=domain,
@@ -179,8 +161,8 @@ def _brand(table: ir.Table) -> ir.Value:
     return ibis.coalesce(table.brand, MISSING).cast("int64")
 
 
-def _table_counts(file: str, table: ir.Table, used: ir.Table, repeated: int, reason: str) -> RowCounts:
+def _table_counts(table: ir.Table, used: ir.Table, repeated: int, reason: str) -> RowCounts:
     """Accounts for a side table with one row per key, of which `used` are needed."""
     read_rows, used_count = number_of_rows(table), number_of_rows(used)
     dropped = {reason: read_rows - repeated - used_count, "repeats an earlier key": repeated}
-    return RowCounts(file, used_count, {why: count for why, count in dropped.items() if count})
+    return RowCounts("", used_count, {why: count for why, count in dropped.items() if count})

@@ -105,14 +105,14 @@ def _table_rows(schema: FeatureSchema) -> dict[str, int]:
     return rows
 
 
-def check_length(path: str) -> None:
-    """Follows the lengths of a file's records to its end without reading the records.
+def count_records(path: str) -> int:
+    """Number of records of a file; follows their lengths without reading them.
 
     Raises:
       RecordError: the file ends within a record.
     """
     size = os.path.getsize(path)
-    position = records = 0
+    position = count = 0
     with open(path, "rb") as file:
         while position < size:
             file.seek(position)
@@ -120,8 +120,9 @@ def check_length(path: str) -> None:
             length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER_BYTES else 0
             position += _HEADER_BYTES + length + _FOOTER_BYTES
             if position > size:
-                raise RecordError(f"{path}: truncated: its {size} bytes end within the record after record {records}")
-            records += 1
+                raise RecordError(f"{path}: truncated: its {size} bytes end within the record after record {count}")
+            count += 1
+    return count
 
 
 @contextlib.contextmanager

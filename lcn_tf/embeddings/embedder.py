@@ -6,7 +6,7 @@ Shape letters: B requests, C candidates, L events, K selected events, D item wid
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -83,6 +83,20 @@ class EmbeddedHistory:
         """Scalar bool: all candidates of each request have the timestamp of its first one."""
         timestamp = self._batch["timestamp"]
         return tf.reduce_all(tf.equal(timestamp, timestamp[:, :1]) | ~self._batch["candidate_mask"])
+
+    def by_moment(self, shared: Callable[[], tf.Tensor], separate: Callable[[], tf.Tensor]) -> tf.Tensor:
+        """`shared()`, which reads `context`, where all candidates of each request are of one moment, else `separate()`.
+
+        A table that only one branch of `tf.cond` looks up gets a gradient of zeros for each of its rows from the other
+        branch; hence `shared` looks items up as well, but of no event.
+        """
+        def shared_with_items() -> tf.Tensor:
+            no_ids = {feature.name: self._batch[f"{self._name}_{feature.name}"][:, :0]
+                      for feature in self._embedder.schema.item}
+            result = shared()
+            return result + tf.cast(tf.reduce_sum(self._embedder.items(no_ids)), result.dtype)
+
+        return tf.cond(self.same_moment(), shared_with_items, separate)
 
     def events(self) -> tf.Tensor:
         """Item and context embeddings of every event for every candidate, `[B, C, L, D + D_c]` (large)."""

@@ -7,7 +7,7 @@ from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.lap import LAP
 from lcn_tf.layers.masking import MASKED_SCORE, expand_mask, gather_events, mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.msa import MSA
-from lcn_tf.layers.pair_sampling import sample_negative_pairs, sample_positions
+from lcn_tf.layers.pair_sampling import event_windows, sample_events, sample_negative_pairs
 from lcn_tf.layers.simhash import HashPooling, SimHash
 from lcn_tf.layers.soft_search import SoftSearch
 from lcn_tf.layers.stateless_dropout import StatelessDropout
@@ -32,12 +32,13 @@ __all__ = [
     "TwinAttention",
     "contrastive_loss",
     "crp_loss",
+    "event_windows",
     "expand_mask",
     "gather_events",
     "inbatch_loss",
     "mask_scores",
     "masked_softmax",
     "masked_top_k",
+    "sample_events",
     "sample_negative_pairs",
-    "sample_positions",
 ]

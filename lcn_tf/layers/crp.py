@@ -2,9 +2,11 @@
 
 The arithmetic is apart from Keras; `lcn_tf/objectives/crp.py` wraps it. LCN paper (Hou et al., KDD 2024), section 4.2,
 eqs 3 to 5. Printed denominators hold only the negatives, which are pairs of *other* users' items shared by the batch,
-so the loss may be negative; it lies in `log M +- 2 / temperature`.
+so the loss may be negative; it lies in `log M +- 2 / temperature`. A row of the paper is one candidate, which has pairs
+of its own: a batch of requests and the batch of its single candidates have the same loss.
 
-Shapes: B rows (request groups), S events of a short history, M negative pairs, D item width.
+Shapes: B requests, C candidates, S events of a short history, P = B C candidates with their padding, N counted
+candidates, M negative pairs, D item width.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ import tensorflow as tf
 
 from lcn_tf.layers.masking import MASKED_SCORE
 from lcn_tf.layers.pair_sampling import (
-    draw_positions,
+    EventWindows,
+    draw_events,
+    event_windows,
+    first_of_each_group,
     fold_seed,
+    sample_events,
     sample_negative_pairs,
-    sample_positions,
-    unique_group_weights,
 )
 
 CRP_TERMS = ("pt", "ps", "pc")
@@ -34,18 +38,27 @@ Ids = Mapping[str, tf.Tensor]
 
 
 class ItemHistory(NamedTuple):
-    """Items of a short history: `ids`, int64 `[B, S]` by item field, and `mask`, bool `[B, S]`."""
+    """Items of a short history, most recent first.
+
+    Attributes:
+      ids: int64 `[B, S]` by item field.
+      mask: bool `[B, S]`, True = real.
+      offset: int `[B, C]`, the newest events that each candidate may not see; None hides nothing.
+      length: events that a candidate sees from its offset on; None for all.
+    """
 
     ids: Ids
     mask: tf.Tensor
+    offset: tf.Tensor | None = None
+    length: int | None = None
 
 
 class PairSample(NamedTuple):
     """Sampled items of one CRP term.
 
     Attributes:
-      first, second: ids of the positives, `[B]` by field.
-      valid: bool `[B]`, rows that have a positive pair.
+      first, second: ids of the positives, `[N]` by field.
+      valid: bool `[N]`, candidates that have a positive pair.
       negative_first, negative_second: ids of the negatives, `[M]` by field.
       negative_valid: bool `[M]`.
     """
@@ -63,15 +76,14 @@ def cosine(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(_normalise(first) * _normalise(second), axis=-1)
 
 
-def contrastive_loss(positive_cosines: tf.Tensor, positive_valid: tf.Tensor, row_weights: tf.Tensor,
-                     negative_cosines: tf.Tensor, negative_valid: tf.Tensor, temperature: float,
-                     denominator: str = "negatives", reduce: str = "valid_mean") -> tf.Tensor:
+def contrastive_loss(positive_cosines: tf.Tensor, positive_valid: tf.Tensor, negative_cosines: tf.Tensor,
+                     negative_valid: tf.Tensor, temperature: float, denominator: str = "negatives",
+                     reduce: str = "valid_mean") -> tf.Tensor:
     """Eq 3 (and 4, 5) with negatives shared by the batch.
 
     Args:
-      positive_cosines: float `[B]`.
-      positive_valid: bool `[B]`, rows that have a positive pair.
-      row_weights: `[B]`, how many rows of the paper (candidates) each row stands for.
+      positive_cosines: float `[N]`.
+      positive_valid: bool `[N]`, rows that have a positive pair.
       negative_cosines: float `[M]`.
       negative_valid: bool `[M]`; the others are left out of the sum.
       temperature: tau, above 0.
@@ -87,25 +99,24 @@ def contrastive_loss(positive_cosines: tf.Tensor, positive_valid: tf.Tensor, row
     _check(denominator=denominator, reduce=reduce, temperature=temperature)
     if denominator == "inbatch":
         raise ValueError("denominator='inbatch' has no sampled negatives: use inbatch_loss")
-    positives = tf.cast(positive_cosines, tf.float32) / temperature  # [B]
+    positives = tf.cast(positive_cosines, tf.float32) / temperature  # [N]
     negatives = tf.cast(negative_cosines, tf.float32) / temperature  # [M]
     log_sum = tf.reduce_logsumexp(tf.where(negative_valid, negatives, MASKED_SCORE))
     losses = log_sum - positives
     if denominator == "infonce":
         losses = tf.nn.softplus(losses)
     losses = tf.where(positive_valid & tf.reduce_any(negative_valid), losses, 0.0)
-    return _reduce_rows(losses, positive_valid, row_weights, reduce)
+    return _reduce_rows(losses, positive_valid, reduce)
 
 
-def inbatch_loss(cosines: tf.Tensor, positive_valid: tf.Tensor, negative_valid: tf.Tensor, row_weights: tf.Tensor,
-                 temperature: float, reduce: str = "valid_mean") -> tf.Tensor:
+def inbatch_loss(cosines: tf.Tensor, positive_valid: tf.Tensor, negative_valid: tf.Tensor, temperature: float,
+                 reduce: str = "valid_mean") -> tf.Tensor:
     """SimCLR-like variant (Chen et al., ICML 2020): row i's first item against every row's second item.
 
     Args:
-      cosines: float `[B, B]`, row i's first item with column j's second item; the positives are on the diagonal.
-      positive_valid: bool `[B]`.
-      negative_valid: bool `[B, B]`, which columns are negatives of which row; the diagonal is ignored.
-      row_weights: `[B]`; a column that stands for w candidates counts w times in the denominator.
+      cosines: float `[N, N]`, row i's first item with column j's second item; the positives are on the diagonal.
+      positive_valid: bool `[N]`.
+      negative_valid: bool `[N, N]`, which columns are negatives of which row; the diagonal is ignored.
       temperature: tau, above 0.
       reduce: `valid_mean` or `batch_mean`.
 
@@ -118,41 +129,45 @@ def inbatch_loss(cosines: tf.Tensor, positive_valid: tf.Tensor, negative_valid: 
     _check(reduce=reduce, temperature=temperature)
     logits = tf.cast(cosines, tf.float32) / temperature
     positives = tf.linalg.diag_part(logits)
-    weights = tf.cast(row_weights, tf.float32)
-    negative_valid = tf.linalg.set_diag(negative_valid, tf.zeros_like(positive_valid)) & (weights > 0)
-    counted = logits + tf.math.log(tf.maximum(weights, 1.0))
-    log_sum = tf.reduce_logsumexp(tf.where(negative_valid, counted, MASKED_SCORE), axis=-1)  # [B]
+    negative_valid = tf.linalg.set_diag(negative_valid, tf.zeros_like(positive_valid))
+    log_sum = tf.reduce_logsumexp(tf.where(negative_valid, logits, MASKED_SCORE), axis=-1)  # [N]
     losses = tf.nn.softplus(log_sum - positives)
     losses = tf.where(positive_valid & tf.reduce_any(negative_valid, axis=-1), losses, 0.0)
-    return _reduce_rows(losses, positive_valid, row_weights, reduce)
+    return _reduce_rows(losses, positive_valid, reduce)
 
 
 def sample_pairs(term: str, short_target: ItemHistory, short_source: ItemHistory, group_key: tf.Tensor,
-                 row_weights: tf.Tensor, num_negatives: int, mask_same_id: bool, seed: tf.Tensor) -> PairSample:
+                 counted: tf.Tensor, num_negatives: int, mask_same_id: bool, seed: tf.Tensor) -> PairSample:
     """Positives and negatives of one term: `pt` within the target history, `ps` within the source, `pc` across.
 
-    The draws of a term depend on `seed` and the term alone, never on which other terms are in use. Arguments as in
-    `crp_loss`; `group_key` decides which rows may form a negative pair, and rows of weight 0 are left out.
+    The draws of a term depend on `seed` and the term alone, never on which other terms are in use.
+
+    Args:
+      term: of `CRP_TERMS`.
+      short_target, short_source: as in `crp_loss`.
+      group_key: `[B, C]`, which candidates may form a negative pair: those of different keys.
+      counted: bool `[B, C]`, the N candidates that take part.
+      num_negatives: M.
+      mask_same_id: as in `crp_loss`.
+      seed: int32 or int64 `[2]`.
     """
     seed = fold_seed(seed, CRP_TERMS.index(term))
     history_a = short_source if term == "ps" else short_target
     history_b = short_target if term == "pt" else short_source
-    rows = tf.range(tf.shape(row_weights)[0])
+    seen_a, seen_b = (_windows(history, counted) for history in (history_a, history_b))
+    counted = tf.reshape(counted, [-1])  # [P]
+    own = tf.cast(tf.where(counted)[:, 0], tf.int32)  # [N]
     if term == "pc":
-        place_a, valid_a = sample_positions(history_a.mask, fold_seed(seed, 0), 1)
-        place_b, valid_b = sample_positions(history_b.mask, fold_seed(seed, 1), 1)
-        places, valid = (place_a[:, 0], place_b[:, 0]), valid_a & valid_b
+        (event_a,), valid_a = sample_events(seen_a, own, fold_seed(seed, 0), 1)
+        (event_b,), valid_b = sample_events(seen_b, own, fold_seed(seed, 1), 1)
+        valid = valid_a & valid_b
     else:
-        pairs, valid = sample_positions(history_a.mask, fold_seed(seed, 0), 2)
-        places = (pairs[:, 0], pairs[:, 1])
-    first = _items(history_a.ids, rows, places[0])
-    second = _items(history_b.ids, rows, places[1])
-    row_a, row_b, negative_valid = sample_negative_pairs(
-        row_weights, tf.reduce_any(history_a.mask, axis=-1), tf.reduce_any(history_b.mask, axis=-1), group_key,
-        num_negatives, fold_seed(seed, 2))
-    negative_first = _items(history_a.ids, row_a, draw_positions(history_a.mask, row_a, fold_seed(seed, 3)))
-    negative_second = _items(history_b.ids, row_b, draw_positions(history_b.mask, row_b, fold_seed(seed, 4)))
-    valid &= row_weights > 0
+        (event_a, event_b), valid = sample_events(seen_a, own, fold_seed(seed, 0), 2)
+    first, second = _items(history_a, event_a), _items(history_b, event_b)
+    a, b, negative_valid = sample_negative_pairs(
+        counted, seen_a.count > 0, seen_b.count > 0, tf.reshape(group_key, [-1]), num_negatives, fold_seed(seed, 2))
+    negative_first = _items(history_a, draw_events(seen_a, a, fold_seed(seed, 3)))
+    negative_second = _items(history_b, draw_events(seen_b, b, fold_seed(seed, 4)))
     if mask_same_id:
         valid &= ~_same_items(first, second)
         negative_valid &= ~_same_items(negative_first, negative_second)
@@ -160,25 +175,25 @@ def sample_pairs(term: str, short_target: ItemHistory, short_source: ItemHistory
 
 
 def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callable[[dict[str, tf.Tensor]], tf.Tensor],
-             user_key: tf.Tensor, row_weights: tf.Tensor, seed: tf.Tensor, *, terms: Sequence[str] = CRP_TERMS,
+             user_key: tf.Tensor, candidate_mask: tf.Tensor, seed: tf.Tensor, *, terms: Sequence[str] = CRP_TERMS,
              temperature: float = 0.2, num_negatives: int = 4096, denominator: str = "negatives",
              reduce: str = "valid_mean", rows: str = "all", negatives_by: str = "user", mask_same_id: bool = True
              ) -> dict[str, tf.Tensor]:
     """Every requested CRP term of a batch, unweighted.
 
     Args:
-      short_target, short_source: the two short histories of the rows.
-      embed: item ids by field, `[P]` each, to embeddings `[P, D]`; called once, on the sampled items only.
-      user_key: `[B]`, rows with equal keys belong to one user.
-      row_weights: int `[B]`, the row's candidates (for `rows="positive"` its clicked candidates); 0 leaves it out.
-      seed: int32 or int64 `[2]`; the same seed and batch give the same loss.
+      short_target, short_source: the two short histories of the requests.
+      embed: item ids by field, `[K]` each, to embeddings `[K, D]`; called once, on the sampled items only.
+      user_key: `[B]`, requests with equal keys belong to one user.
+      candidate_mask: bool `[B, C]`, the candidates that count (for `rows="positive"` the clicked ones).
+      seed: int32 or int64 `[2]`; the same seed and candidates give the same loss.
       terms: subset of `CRP_TERMS`.
       temperature: tau.
       num_negatives: M negative pairs of each term; unused with `inbatch`.
       denominator: `negatives` (printed), `infonce` or `inbatch`.
       reduce: `valid_mean` or `batch_mean`.
-      rows: `all` and `positive` take `row_weights` as they are; `unique_user` counts each user once.
-      negatives_by: negatives join different users (`user`) or merely different rows (`row`).
+      rows: `all` and `positive` take `candidate_mask` as it is; `unique_user` the first such candidate of each user.
+      negatives_by: negatives join different users (`user`) or merely different candidates (`row`).
       mask_same_id: skip positives and negatives whose two items have equal ids in all fields.
 
     Returns:
@@ -194,26 +209,29 @@ def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callab
         raise ValueError(f"num_negatives must be at least 1, got {num_negatives}")
     if not terms:
         return {}
+    shape = tf.shape(candidate_mask)
+    group_key = tf.broadcast_to(user_key[:, tf.newaxis], shape)
     if rows == "unique_user":
-        row_weights = unique_group_weights(row_weights, user_key)
-    group_key = user_key if negatives_by == "user" else tf.range(tf.shape(user_key)[0])
-    samples = {term: sample_pairs(term, short_target, short_source, group_key, row_weights, num_negatives, mask_same_id,
-                                  seed) for term in terms}
+        first = first_of_each_group(tf.reshape(candidate_mask, [-1]), tf.reshape(group_key, [-1]))
+        candidate_mask = tf.reshape(first, shape)
+    if negatives_by == "row":
+        group_key = tf.reshape(tf.range(tf.size(candidate_mask)), shape)
+    samples = {term: sample_pairs(term, short_target, short_source, group_key, candidate_mask, num_negatives,
+                                  mask_same_id, seed) for term in terms}
     inbatch = denominator == "inbatch"
     parts = [part for sample in samples.values()
              for part in (sample.first, sample.second, *(() if inbatch else sample[3:5]))]
     vectors = iter(_embed_together(embed, parts))
     losses = {}
     for term, sample in samples.items():
-        first, second = next(vectors), next(vectors)  # [B, D]
+        first, second = next(vectors), next(vectors)  # [N, D]
         if inbatch:
-            valid = _inbatch_negatives(sample, group_key, mask_same_id)
-            cosines = tf.matmul(_normalise(first), _normalise(second), transpose_b=True)  # [B, B]
-            losses[term] = inbatch_loss(cosines, sample.valid, valid, row_weights, temperature, reduce)
+            valid = _inbatch_negatives(sample, tf.boolean_mask(group_key, candidate_mask), mask_same_id)
+            cosines = tf.matmul(_normalise(first), _normalise(second), transpose_b=True)  # [N, N]
+            losses[term] = inbatch_loss(cosines, sample.valid, valid, temperature, reduce)
         else:
-            losses[term] = contrastive_loss(cosine(first, second), sample.valid, row_weights,
-                                            cosine(next(vectors), next(vectors)), sample.negative_valid, temperature,
-                                            denominator, reduce)
+            losses[term] = contrastive_loss(cosine(first, second), sample.valid, cosine(next(vectors), next(vectors)),
+                                            sample.negative_valid, temperature, denominator, reduce)
     return losses
 
 
@@ -233,17 +251,21 @@ def _normalise(vectors: tf.Tensor) -> tf.Tensor:
     return vectors * tf.math.rsqrt(tf.reduce_sum(tf.square(vectors), axis=-1, keepdims=True) + _EPSILON)
 
 
-def _reduce_rows(losses: tf.Tensor, valid: tf.Tensor, row_weights: tf.Tensor, reduce: str) -> tf.Tensor:
-    """Weighted mean of the losses (0 where not valid) over the valid rows or over all of them."""
-    weights = tf.cast(row_weights, tf.float32)
-    counted = tf.where(valid, weights, 0.0)
-    total = tf.reduce_sum(counted if reduce == "valid_mean" else weights)
-    return tf.math.divide_no_nan(tf.reduce_sum(losses * counted), total)
+def _reduce_rows(losses: tf.Tensor, valid: tf.Tensor, reduce: str) -> tf.Tensor:
+    """Mean of the losses (0 where not valid) over the valid rows or over all of them."""
+    rows = valid if reduce == "valid_mean" else tf.ones_like(valid)
+    return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.reduce_sum(tf.cast(rows, tf.float32)))
 
 
-def _items(ids: Ids, rows: tf.Tensor, positions: tf.Tensor) -> dict[str, tf.Tensor]:
-    places = tf.stack([rows, positions], axis=-1)
-    return {field: tf.gather_nd(values, places) for field, values in ids.items()}
+def _windows(history: ItemHistory, candidates: tf.Tensor) -> EventWindows:
+    """What each of `[B, C]` candidates sees of a history."""
+    offset = tf.zeros(tf.shape(candidates), tf.int32) if history.offset is None else history.offset
+    return event_windows(history.mask, offset, history.length)
+
+
+def _items(history: ItemHistory, events: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Ids `[K]` of the events at some places of the flattened history, `[K]`."""
+    return {field: tf.gather(tf.reshape(values, [-1]), events) for field, values in history.ids.items()}
 
 
 def _same_items(first: Ids, second: Ids) -> tf.Tensor:

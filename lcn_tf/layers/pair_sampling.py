@@ -1,13 +1,35 @@
-"""Item pairs for CRP: positions within a row and pairs of rows of different users, drawn statelessly.
+"""Item pairs for CRP: events a candidate may see and pairs of candidates of different users, drawn statelessly.
 
-Shapes: B rows (request groups), S events of a short history, M negative pairs.
+Candidates are numbered through the batch, request after request. A draw belongs to a candidate, not to a request, and
+is a rank among what the candidate sees, not a position. A batch of request groups and the batch of its single
+candidates in the same order therefore draw, with one seed, the very same events.
+
+Shapes: B requests, C candidates of a request, S events of a short history, P = B C candidates with their padding,
+N counted candidates, M negative pairs, E unmasked events of the batch.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 _MAX_DRAW = tf.int32.max
+
+
+class EventWindows(NamedTuple):
+    """What each candidate may see of a history: a range of the batch's unmasked events in the order of their places.
+
+    Attributes:
+      places: int32 `[E + 1]`, where the unmasked events are in the flattened history `[B S]`; the last is no event and
+        only there to be read where there is none.
+      first: int32 `[P]`, number of the first event that the candidate sees.
+      count: int32 `[P]`, how many it sees.
+    """
+
+    places: tf.Tensor
+    first: tf.Tensor
+    count: tf.Tensor
 
 
 def fold_seed(seed: tf.Tensor, index: int) -> tf.Tensor:
@@ -15,111 +37,115 @@ def fold_seed(seed: tf.Tensor, index: int) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(tf.convert_to_tensor(seed), index)
 
 
-def valid_positions(mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Positions of the unmasked events, first in the order of the history.
+def event_windows(mask: tf.Tensor, offset: tf.Tensor, length: int | None = None) -> EventWindows:
+    """The unmasked events at positions `offset ... offset + length - 1` of each candidate's history.
 
     Args:
       mask: bool `[B, S]`.
-
-    Returns:
-      order: int32 `[B, S]`, a permutation of each row's positions with the unmasked ones in front.
-      counts: int32 `[B]`, how many are unmasked.
+      offset: int `[B, C]`, at least 0.
+      length: None for all events from `offset` on.
     """
-    order = tf.argsort(tf.cast(~mask, tf.int32), axis=-1, stable=True)
-    return order, tf.reduce_sum(tf.cast(mask, tf.int32), axis=-1)
+    size = tf.shape(mask, offset.dtype)[1]
+    real = tf.reshape(mask, [-1])  # [B S]
+    places = tf.cast(tf.where(real)[:, 0], tf.int32)  # [E]
+    before = tf.concat([[0], tf.cumsum(tf.cast(real, tf.int32))], axis=0)  # [B S + 1], unmasked events before a place
+    begin = size * tf.range(tf.shape(mask, offset.dtype)[0])[:, tf.newaxis]  # [B, 1]
+    first = tf.gather(before, begin + tf.minimum(offset, size))  # [B, C]
+    end = tf.gather(before, begin + (size if length is None else tf.minimum(offset + length, size)))
+    return EventWindows(tf.concat([places, [0]], axis=0), tf.reshape(first, [-1]), tf.reshape(end - first, [-1]))
 
 
-def draw_positions(mask: tf.Tensor, rows: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """One uniform unmasked position of each given row.
+def draw_events(windows: EventWindows, candidates: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """One uniform visible event of each given candidate.
 
     Args:
-      mask: bool `[B, S]`.
-      rows: int32 `[M]`, indices into B; a row may be repeated.
+      windows: what candidates see.
+      candidates: int32 `[M]`, indices into P; one may be repeated.
       seed: int32 or int64 `[2]`.
 
     Returns:
-      int32 `[M]`; 0 or a masked position for a row without an unmasked one.
+      int32 `[M]`, places in the flattened history `[B S]`; meaningless for a candidate that sees no event.
     """
-    order, counts = valid_positions(mask)
-    draws = tf.random.stateless_uniform(tf.shape(rows), seed, 0, _MAX_DRAW, tf.int32)
-    ranks = draws % tf.maximum(tf.gather(counts, rows), 1)
-    return tf.gather_nd(order, tf.stack([rows, ranks], axis=-1))
+    draws = tf.random.stateless_uniform(tf.shape(candidates), seed, 0, _MAX_DRAW, tf.int32)
+    return _places(windows, candidates, draws % tf.maximum(tf.gather(windows.count, candidates), 1))
 
 
-def sample_positions(mask: tf.Tensor, seed: tf.Tensor, num: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """`num` distinct unmasked positions of every row, uniform over ordered tuples.
+def sample_events(windows: EventWindows, candidates: tf.Tensor, seed: tf.Tensor, num: int
+                  ) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """`num` distinct visible events of each given candidate, uniform over ordered tuples.
 
-    The law is that of a Gumbel top-`num` under the mask; here the ranks among the unmasked positions are drawn, so that
-    the draw does not depend on S (padding changes nothing) and needs B instead of B S random numbers.
+    The law is that of a Gumbel top-`num` under the mask; here ranks are drawn, so that the draw does not depend on S
+    (padding changes nothing) and needs N instead of N S random numbers.
 
     Args:
-      mask: bool `[B, S]`.
+      windows: what candidates see.
+      candidates: int32 `[N]`, indices into P.
       seed: int32 or int64 `[2]`.
       num: 1 or 2.
 
     Returns:
-      positions: int32 `[B, num]`; meaningless where not valid.
-      valid: bool `[B]`, True where at least `num` positions are unmasked.
+      events: `num` tensors int32 `[N]`, places in the flattened history `[B S]`; meaningless where not valid.
+      valid: bool `[N]`, True where at least `num` events are visible.
 
     Raises:
       ValueError: `num` is neither 1 nor 2.
     """
     if num not in (1, 2):
         raise ValueError(f"num must be 1 or 2, got {num}")
-    order, counts = valid_positions(mask)
-    draws = tf.random.stateless_uniform([tf.shape(mask)[0], 2], seed, 0, _MAX_DRAW, tf.int32)
-    first = draws[:, 0] % tf.maximum(counts, 1)  # [B]
+    counts = tf.gather(windows.count, candidates)
+    draws = tf.random.stateless_uniform([tf.shape(candidates)[0], 2], seed, 0, _MAX_DRAW, tf.int32)
+    first = draws[:, 0] % tf.maximum(counts, 1)  # [N]
     ranks = [first]
     if num == 2:
         second = draws[:, 1] % tf.maximum(counts - 1, 1)
-        ranks.append(tf.minimum(second + tf.cast(second >= first, tf.int32), tf.shape(mask)[1] - 1))
-    return tf.gather(order, tf.stack(ranks, axis=-1), batch_dims=1), counts >= num
+        ranks.append(second + tf.cast(second >= first, tf.int32))
+    return [_places(windows, candidates, rank) for rank in ranks], counts >= num
 
 
-def sample_negative_pairs(row_weights: tf.Tensor, valid_a: tf.Tensor, valid_b: tf.Tensor, group_key: tf.Tensor,
+def sample_negative_pairs(counted: tf.Tensor, valid_a: tf.Tensor, valid_b: tf.Tensor, group_key: tf.Tensor,
                           num_negatives: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Pairs of rows of different groups (users), drawn over candidate slots.
+    """Pairs of candidates of different groups (users).
 
-    A row with w candidates has w consecutive slots, N in all. Slot i is uniform over the slots of rows valid for a; its
-    partner is slot `(i + r) mod N` with r uniform in 1 ... N - 1. A batch of request groups and the batch of its single
-    candidates in the same order therefore draw, with one seed, the very same pairs.
+    a is uniform over the counted candidates valid for a; if it is the i-th counted one, b is counted candidate
+    `(i + r) mod N` with r uniform in 1 ... N - 1.
 
     Args:
-      row_weights: int `[B]`, candidates of each row; 0 leaves the row out.
-      valid_a, valid_b: bool `[B]`, whether the row has an item for the first, the second place of a pair.
-      group_key: `[B]`; a pair needs two different keys.
+      counted: bool `[P]`, the N candidates to draw from.
+      valid_a, valid_b: bool `[P]`, whether the candidate has an item for the first, the second place of a pair.
+      group_key: `[P]`; a pair needs two different keys.
       num_negatives: M.
       seed: int32 or int64 `[2]`.
 
     Returns:
-      row_a, row_b: int32 `[M]`, always within B.
-      valid: bool `[M]`, False where the keys are equal, row b has no item, or nothing could be drawn.
+      a, b: int32 `[M]`, always within P.
+      valid: bool `[M]`, False where the keys are equal, b has no item, or nothing could be drawn.
     """
-    weights = tf.cast(row_weights, tf.int32)
-    ends = tf.cumsum(weights)  # [B]
-    weights_a = tf.where(valid_a, weights, 0)
-    ends_a = tf.cumsum(weights_a)
-    slots, slots_a = ends[-1], ends_a[-1]
+    numbers = tf.cumsum(tf.cast(counted, tf.int32))  # [P], the i-th counted candidate is the first with number i + 1
+    numbers_a = tf.cumsum(tf.cast(counted & valid_a, tf.int32))
+    total, total_a = numbers[-1], numbers_a[-1]
     draws = tf.random.stateless_uniform([2, num_negatives], seed, 0, _MAX_DRAW, tf.int32)
-    slot_a = draws[0] % tf.maximum(slots_a, 1)  # among the slots of rows valid for a
-    row_a = _row_of_slot(ends_a, slot_a)
-    slot = tf.gather(ends - weights, row_a) + slot_a - tf.gather(ends_a - weights_a, row_a)
-    partner = (slot + 1 + draws[1] % tf.maximum(slots - 1, 1)) % tf.maximum(slots, 1)
-    row_b = _row_of_slot(ends, partner)
-    different = tf.not_equal(tf.gather(group_key, row_a), tf.gather(group_key, row_b))
-    return row_a, row_b, different & tf.gather(valid_b, row_b) & (slots_a > 0)
+    a = _numbered(numbers_a, draws[0] % tf.maximum(total_a, 1))
+    partner = (tf.gather(numbers, a) + draws[1] % tf.maximum(total - 1, 1)) % tf.maximum(total, 1)
+    b = _numbered(numbers, partner)
+    different = tf.not_equal(tf.gather(group_key, a), tf.gather(group_key, b))
+    return a, b, different & tf.gather(valid_b, b) & (total_a > 0)
 
 
-def unique_group_weights(row_weights: tf.Tensor, group_key: tf.Tensor) -> tf.Tensor:
-    """Weight 1 for the first row of each group that has a positive weight, 0 for every other row; int32 `[B]`."""
-    rows = tf.shape(group_key)[0]
-    position = tf.where(row_weights > 0, tf.range(rows), rows)  # [B]
+def first_of_each_group(counted: tf.Tensor, group_key: tf.Tensor) -> tf.Tensor:
+    """The first counted candidate of each group, bool `[P]`; arguments as in `sample_negative_pairs`."""
+    size = tf.shape(group_key)[0]
+    place = tf.where(counted, tf.range(size), size)  # [P]
     _, groups = tf.unique(group_key)
-    first = tf.math.unsorted_segment_min(position, groups, rows)  # [B], by group
-    return tf.cast((tf.gather(first, groups) == tf.range(rows)) & (row_weights > 0), tf.int32)
+    first = tf.math.unsorted_segment_min(place, groups, size)  # [P], by group
+    return counted & tf.equal(tf.gather(first, groups), tf.range(size))
 
 
-def _row_of_slot(ends: tf.Tensor, slots: tf.Tensor) -> tf.Tensor:
-    """Row whose slots hold the given slot; `ends` is the cumulative sum of the rows' slots."""
-    rows = tf.searchsorted(ends, slots, side="right")
-    return tf.minimum(rows, tf.shape(ends)[0] - 1)
+def _places(windows: EventWindows, candidates: tf.Tensor, ranks: tf.Tensor) -> tf.Tensor:
+    """Places of the events of some ranks within the candidates' windows."""
+    numbers = tf.gather(windows.first, candidates) + ranks
+    return tf.gather(windows.places, tf.minimum(numbers, tf.shape(windows.places)[0] - 1))
+
+
+def _numbered(numbers: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """The candidates whose running number first exceeds `index`, always within P."""
+    return tf.minimum(tf.searchsorted(numbers, index, side="right"), tf.shape(numbers)[0] - 1)

@@ -67,7 +67,7 @@ class TopKAttention(tf.keras.layers.Layer):
 
         if candidate.shape[1] == 1:
             return selected()
-        return in_place() if not self.context else tf.cond(history.same_moment(), in_place, selected)
+        return in_place() if not self.context else history.by_moment(in_place, selected)
 
     def final_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
         """Mean over heads of the softmax over the *whole* history, float32 `[B, C, L]` (SPEC E.5)."""
@@ -91,7 +91,7 @@ class TopKAttention(tf.keras.layers.Layer):
 
         if candidate.shape[1] == 1 or not self.context:
             return shared()
-        return tf.cond(history.same_moment(), shared, lambda: function(history.events()))
+        return history.by_moment(shared, lambda: function(history.events()))
 
     def _shared_events(self, history: EmbeddedHistory) -> tf.Tensor:
         if not self.context:

@@ -73,7 +73,7 @@ class LAPInterest(tf.keras.layers.Layer):
 
         if candidate.shape[1] == 1:
             return selected()
-        return tf.cond(history.same_moment(), in_place, selected)
+        return history.by_moment(in_place, selected)
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` of each level over the whole history (SPEC E.5)."""

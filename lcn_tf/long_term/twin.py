@@ -119,7 +119,7 @@ class TwinInterest(tf.keras.layers.Layer):
 
         if candidate.shape[1] == 1:
             return shared()
-        return tf.cond(history.same_moment(), shared, lambda: function(history.events()))
+        return history.by_moment(shared, lambda: function(history.events()))
 
 
 def build(config: Config) -> TwinInterest:

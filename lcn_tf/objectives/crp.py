@@ -80,8 +80,8 @@ class CRPObjective(tf.keras.layers.Layer):
     def batch_names(self, schema: FeatureSchema) -> tuple[str, ...]:
         """Names of the batch tensors that a call reads."""
         items = tuple(f"{history}_{feature.name}" for history in _HISTORIES for feature in schema.item)
-        masks = tuple(f"{history}_mask" for history in _HISTORIES)
-        return ("user_key", "label", "candidate_mask", *items, *masks)
+        windows = tuple(f"{history}_{part}" for history in _HISTORIES for part in ("mask", "offset"))
+        return ("user_key", "label", "candidate_mask", *items, *windows)
 
     def build_weights(self, embedder: FeatureEmbedder) -> None:
         """Creates the projection where there is one."""
@@ -95,7 +95,7 @@ class CRPObjective(tf.keras.layers.Layer):
         """Losses of a batch.
 
         Args:
-          batch: the tensors of `batch_names`; a request group weighs its number of candidates (A-7).
+          batch: the tensors of `batch_names`; every candidate has pairs of its own, of events it may see (A-7).
           embedder: the model's.
           seed: int64 `[2]`; the same seed gives the same pairs.
 
@@ -104,16 +104,16 @@ class CRPObjective(tf.keras.layers.Layer):
         """
         short_target, short_source = (
             ItemHistory({feature.name: batch[f"{history}_{feature.name}"] for feature in embedder.schema.item},
-                        batch[f"{history}_mask"]) for history in _HISTORIES)
-        counted = tf.cast(batch["candidate_mask"], tf.float32)
+                        batch[f"{history}_mask"], batch[f"{history}_offset"], embedder.lengths[history])
+            for history in _HISTORIES)
+        counted = batch["candidate_mask"]
         if self.config.rows == "positive":
-            counted *= batch["label"]
+            counted &= batch["label"] > 0
         config = self.config
         losses = crp_loss(
-            short_target, short_source, self._embed(embedder), batch["user_key"],
-            tf.cast(tf.reduce_sum(counted, 1), tf.int32), seed, terms=config.terms, temperature=config.temperature,
-            num_negatives=config.num_negatives, denominator=config.denominator, reduce=config.reduce, rows=config.rows,
-            negatives_by=config.negatives_by, mask_same_id=config.mask_same_id)
+            short_target, short_source, self._embed(embedder), batch["user_key"], counted, seed, terms=config.terms,
+            temperature=config.temperature, num_negatives=config.num_negatives, denominator=config.denominator,
+            reduce=config.reduce, rows=config.rows, negatives_by=config.negatives_by, mask_same_id=config.mask_same_id)
         weights = dict(zip(CRP_TERMS, config.term_weights, strict=True))
         return {term: weights[term] * loss for term, loss in losses.items()}
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from lcn_tf.data import pipeline, records
 from lcn_tf.models import CTRModel
+from lcn_tf.optimizers import create_optimizer
 from lcn_tf.training import results
 from lcn_tf.training.callbacks import SaveProgress, StopAfterEpoch, StopOnNonFiniteLoss
 from lcn_tf.training.evaluation import predict
@@ -31,8 +32,14 @@ class TrainConfig:
         default=1, metadata={"help": "stop after this many epochs without a better validation metric"})
     monitor: Literal["auc", "logloss"] = dataclasses.field(
         default="auc", metadata={"help": "validation metric that chooses the epoch"})
-    optimizer: Literal["adam", "adagrad"] = dataclasses.field(default="adam", metadata={"help": "optimiser"})
+    optimizer: Literal["adam", "row_sparse_adam", "adagrad"] = dataclasses.field(
+        default="adam", metadata={"help": "optimiser; row_sparse_adam: Adam that updates only the table rows of the "
+                                          "batch, so that a step's cost does not depend on the tables' size"})
     learning_rate: float = dataclasses.field(default=1e-3, metadata={"help": "learning rate"})
+    table_optimizer: Literal["same", "adam", "row_sparse_adam", "adagrad"] = dataclasses.field(
+        default="same", metadata={"help": "optimiser of the embedding tables; same: the others'"})
+    table_learning_rate: float = dataclasses.field(
+        default=0.0, metadata={"help": "learning rate of the embedding tables; 0: the others'"})
     seed: int = dataclasses.field(default=1, metadata={"help": "of initialisation, data order and sampling"})
     deterministic: bool = dataclasses.field(
         default=False, metadata={"help": "the same seed gives the same metrics to the last digit; costs some speed"})
@@ -44,6 +51,8 @@ class TrainConfig:
                 raise ValueError(f"train.{name} must be at least 1, got {getattr(self, name)}")
         if self.learning_rate <= 0:
             raise ValueError(f"train.learning_rate must be positive, got {self.learning_rate}")
+        if self.table_learning_rate < 0:
+            raise ValueError(f"train.table_learning_rate must not be negative, got {self.table_learning_rate}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +70,10 @@ class TrainingResult:
 
 def compile_model(model: CTRModel, config: TrainConfig) -> None:
     """Creates the weights, the optimiser and its slots; call it inside the strategy's scope."""
-    optimizers = {"adam": tf.keras.optimizers.Adam, "adagrad": tf.keras.optimizers.Adagrad}
     model.build_weights()
-    model.compile(optimizer=optimizers[config.optimizer](learning_rate=config.learning_rate))
-    model.optimizer.build(model.trainable_variables)
+    model.compile(optimizer=create_optimizer(
+        model.trainable_variables, model.embedder.trainable_variables, config.optimizer, config.learning_rate,
+        config.table_optimizer, config.table_learning_rate))
 
 
 def train(

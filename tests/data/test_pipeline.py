@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.data import records
+from lcn_tf.data import pipeline, records
 from lcn_tf.data.pipeline import DataConfig, RecordFiles, read
 from lcn_tf.embeddings.embedder import visible_events
 from lcn_tf.schema import HISTORIES
@@ -126,60 +126,72 @@ def test_shuffling_crosses_files(prepared):
     assert alternations > 10 and order != sorted(order)
 
 
+def plain_cut(sizes, batch_size, divide):
+    """Per batch, the records in it and how many impressions of the first one came before, in plain Python."""
+    impressions = [record for record, size in enumerate(sizes) for _ in range(size)]
+    batches = collections.defaultdict(list)
+    for place, record in enumerate(impressions):
+        if divide or place + 1 == len(impressions) or impressions[place + 1] != record:
+            batches[place // batch_size].append((place, record))
+    return [(sorted({record for _, record in members}), members[0][0] - impressions.index(members[0][1]))
+            for members in batches.values()]
+
+
+@pytest.mark.parametrize("divide", [False, True], ids=["whole", "divided"])
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 13, 1000])
+def test_records_are_cut_by_counting_impressions(divide, batch_size, monkeypatch):
+    monkeypatch.setattr(pipeline, "_CHUNK", 7)
+    sizes = np.random.default_rng(batch_size).integers(1, 9, 53).tolist()
+    examples = [tf.train.Example(features=tf.train.Features(feature={
+        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[0] * size)),
+        "record": tf.train.Feature(int64_list=tf.train.Int64List(value=[record])),
+    })).SerializeToString() for record, size in enumerate(sizes)]
+    cut = pipeline._cut_by_impressions(tf.data.Dataset.from_tensor_slices(examples), batch_size, divide)
+    found = []
+    for serialized, first in cut.as_numpy_iterator():
+        features = [tf.train.Example.FromString(example).features.feature for example in serialized]
+        found.append(([feature["record"].int64_list.value[0] for feature in features], int(first)))
+    expected = plain_cut(sizes, batch_size, divide)
+    assert [batch for batch, _ in found] == [batch for batch, _ in expected]
+    if divide:
+        assert found == expected
+
+
+def test_requests_without_candidates_change_no_batch(tmp_path):
+    schema = synthetic.make_schema()
+    groups = synthetic.make_groups(schema, 29, offsets=True)
+    empty = {**groups[0], **{name: [] for name in schema.impression_names}}
+    mixed = [group for full in groups for group in (empty, full, empty)]
+    found = []
+    for name, written in (("full", groups), ("mixed", mixed)):
+        synthetic.write_records(tmp_path / name, schema, dict.fromkeys(("train", "validation", "test"), written), 1)
+        files = RecordFiles.open(str(tmp_path / name))
+        found.append([batch["impression_id"].numpy().tolist() for batch in read(files, "train", FLAT, 7)])
+    assert found[0] == found[1]
+
+
+def test_windows_are_never_wider_than_what_is_stored(prepared):
+    files, _ = prepared
+    config = dataclasses.replace(GROUPED, short_length=5, lifelong_length=17)
+    for batch in read(files, "train", config, 29):
+        for history, length in config.lengths.items():
+            for name in files.schema.history_names(history):
+                assert length <= batch[name].shape[1] <= files.schema.lengths[history]
+
+
+def test_a_few_files_are_read_at_a_time(tmp_path):
+    groups = synthetic.write_records(tmp_path, groups={"train": 120, "validation": 1, "test": 1}, shards=40)["train"]
+    shard = {group["impression_id"][0]: index % 40 for index, group in enumerate(groups)}  # dealt out in turn
+    files = RecordFiles.open(str(tmp_path))
+    order = [shard[int(i)] for batch in read(files, "train", GROUPED, 29) for i in batch["impression_id"].numpy()[:, 0]]
+    assert order[:48] == [*range(16)] * 3  # the first 16 files are read to their ends before others are opened
+    assert sorted(order) == sorted(shard.values())
+
+
 def test_too_long_a_history_is_refused(prepared):
     files, _ = prepared
     with pytest.raises(ValueError, match=r"lifelong_source: 24 events asked for.* at most 23"):
         read(files, "train", dataclasses.replace(FLAT, lifelong_length=24), 29)
-
-
-def test_missing_split_is_named(tmp_path):
-    synthetic.write_records(tmp_path, groups={"train": 3})
-    with pytest.raises(FileNotFoundError, match="validation"):
-        RecordFiles.open(str(tmp_path))
-
-
-def test_folder_without_schema_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="schema.json"):
-        RecordFiles.open(str(tmp_path))
-
-
-def test_records_of_another_schema_are_refused(tmp_path):
-    synthetic.write_records(tmp_path)
-    other = synthetic.make_schema(time_gap=False)
-    renamed = dataclasses.replace(other, request=(dataclasses.replace(other.request[0], name="tab"),))
-    (tmp_path / "schema.json").write_text(renamed.to_json())
-    with pytest.raises(records.RecordError, match=r"synthetic-train.*another schema.*\['tab'\]"):
-        RecordFiles.open(str(tmp_path))
-
-
-def test_feature_of_another_type_is_refused(tmp_path):
-    schema = synthetic.make_schema()
-    groups = synthetic.write_records(tmp_path, schema)
-    example = tf.train.Example.FromString(records.encode(schema, groups["train"][0]))
-    example.features.feature["price"].float_list.value[:] = [0.5]
-    path = tmp_path / "synthetic-train.tfrecord-00000-of-00002"
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        writer.write(example.SerializeToString())
-    with pytest.raises(records.RecordError, match=f"{path.name}: feature 'price' is a float_list"):
-        RecordFiles.open(str(tmp_path))
-
-
-def test_wrong_number_of_values_is_refused(tmp_path):
-    schema = synthetic.make_schema()
-    groups = synthetic.write_records(tmp_path, schema)
-    broken = {**groups["test"][0], "slot": [1] * 9}
-    with tf.io.TFRecordWriter(str(tmp_path / "synthetic-test.tfrecord-00001-of-00002")) as writer:
-        writer.write(records.encode(schema, broken))
-    with pytest.raises(records.RecordError, match="'slot' has 9 values"):
-        RecordFiles.open(str(tmp_path))
-
-
-def test_truncated_file_is_named_with_the_record(tmp_path):
-    synthetic.write_records(tmp_path)
-    path = tmp_path / "synthetic-test.tfrecord-00001-of-00002"
-    path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(records.RecordError, match=f"{path.name}: truncated: .* after record 7"):
-        RecordFiles.open(str(tmp_path))
 
 
 def test_damage_within_a_file_is_named_with_the_record(tmp_path):
@@ -194,46 +206,9 @@ def test_damage_within_a_file_is_named_with_the_record(tmp_path):
         list(read(files, "train", FLAT, 29))
 
 
-def test_missing_shard_is_named(tmp_path):
-    synthetic.write_records(tmp_path, shards=3)
-    (tmp_path / "synthetic-test.tfrecord-00001-of-00003").unlink()
-    with pytest.raises(FileNotFoundError, match=r"synthetic-test.tfrecord-00001-of-00003 is missing \(1 of 3 files"):
-        RecordFiles.open(str(tmp_path))
-
-
-def test_split_without_records_is_named(tmp_path):
-    synthetic.write_records(tmp_path)
-    for path in tmp_path.glob("*-test.tfrecord-*"):
-        path.write_bytes(b"")
-    with pytest.raises(records.RecordError, match="synthetic-test.tfrecord-00000-of-00002: no record in any of the 2"):
-        RecordFiles.open(str(tmp_path))
-
-
-def test_ids_beyond_their_table_are_refused(tmp_path):
-    schema = synthetic.make_schema()
-    synthetic.write_records(tmp_path, schema)
-    smaller = dataclasses.replace(schema, tables={**schema.tables, "item": 3})
-    (tmp_path / "schema.json").write_text(smaller.to_json())
-    with pytest.raises(records.RecordError, match=r"another schema: feature '\w*item_id' has the id \d+, its table 3 "):
-        RecordFiles.open(str(tmp_path))
-
-
-def test_damaged_preparation_facts_are_named(tmp_path):
-    synthetic.write_records(tmp_path)
-    (tmp_path / "preparation.json").write_text('{"splits": ')
-    with pytest.raises(ValueError, match="preparation.json: not JSON"):
-        RecordFiles.open(str(tmp_path))
-
-
 def test_records_prepared_elsewhere_need_no_preparation_facts(tmp_path):
     synthetic.write_records(tmp_path)
     (tmp_path / "preparation.json").unlink()
     files = RecordFiles.open(str(tmp_path))
     assert files.steps("train", "flat", 29) is None
     assert sum(len(batch["label"]) for batch in read(files, "train", FLAT, 29)) > 100
-
-
-def test_folder_names_are_not_patterns(tmp_path):
-    folder = tmp_path / "data[1]*"
-    synthetic.write_records(folder)
-    assert len(RecordFiles.open(str(folder)).paths) == 6

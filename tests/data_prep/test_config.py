@@ -15,7 +15,8 @@ def test_defaults_are_those_of_the_specification():
     assert (config.snapshot, config.history_gap_seconds) == ("request", 0)
     assert (config.short_length, config.lifelong_length, config.exclude_recent) == (24, 500, False)
     taobao = TaobaoConfig()
-    assert (taobao.target_category_below, taobao.row_set, taobao.behaviours) == (2000, "target", "all")
+    assert (taobao.target_category_below, taobao.row_set) == (2000, "target")
+    assert taobao.behaviors == ("pv", "cart", "fav", "buy")
     assert describe(taobao).splits == {"train": (1494000000, second(11)), "validation": (second(11), second(12)),
                                        "test": (second(12), second(13))}
 
@@ -37,7 +38,8 @@ def test_last_seven_days_are_a_matter_of_two_settings():
     (TaobaoConfig, "first_day", "06.05.2017"),
     (TaobaoConfig, "num_days", 2),
     (TaobaoConfig, "row_set", "some"),
-    (TaobaoConfig, "behaviours", "pv"),
+    (TaobaoConfig, "behaviors", ("ipv",)),
+    (TaobaoConfig, "behaviors", ()),
     (MovieLensConfig, "target_genre", " "),
     (MovieLensConfig, "label_threshold", 5.5),
     (MovieLensConfig, "validation_from", "soon"),

@@ -18,7 +18,7 @@ def test_every_entry_prepares_with_its_defaults(name, tmp_path):
 
 
 def test_names():
-    assert set(DATASETS) == {"taobao", "movielens"}
+    assert set(DATASETS) == {"taobao", "movielens", "userbehavior", "industrial"}
 
 
 def test_importing_the_registry_loads_neither_engine_nor_tensorflow():

@@ -6,6 +6,7 @@ import shlex
 import pytest
 from absl import flags as absl_flags
 
+from data_prep.registry import DATASETS
 from experiments import flags
 from lcn_tf.models import registry
 
@@ -43,6 +44,23 @@ def test_real_taobao_has_the_papers_budget():
     groups = parsed("--flagfile=lcn_200_50.cfg --input_dir=logs").groups
     assert (groups["train"].batch_size, groups["train"].epochs) == (2048, 1)
     assert groups["data"].lengths == {"short_target": 24, "short_source": 24, "lifelong_source": 500}
+
+
+def test_industrial_logs_have_the_papers_lengths():
+    generated, given = (
+        parsed(f"--flagfile=lcn_200_50.cfg --dataset=industrial {logs}") for logs in ("", "--input_dir=x"))
+    for experiment in (generated, given):
+        assert experiment.groups["data"].lengths == {"short_target": 50, "short_source": 50, "lifelong_source": 2000}
+        assert experiment.groups["prep"].exclude_recent
+    assert (given.groups["train"].batch_size, given.groups["train"].epochs) == (2048, 1)
+    assert given.components[("towers", "mlp")].units == (512, 256)
+    assert generated.groups["train"].batch_size < 2048
+
+
+def test_every_data_set_has_its_presets():
+    names = {path.name for path in pathlib.Path(str(flags.CONFIGS / "data")).glob("*.cfg")}
+    assert names == {f"{name}.cfg" for name in DATASETS} | {
+        f"{name}_generated.cfg" for name, entry in DATASETS.items() if entry.generator}
 
 
 def test_command_line_wins_over_flag_file_wins_over_preset(tmp_path):

@@ -1,6 +1,8 @@
 """Prepared data is used only for what the flags ask for."""
 
 import json
+import os
+import pathlib
 import shlex
 
 import pytest
@@ -46,3 +48,15 @@ def test_records_prepared_otherwise_are_refused(data_dir):
 def test_records_of_unknown_origin_are_used(data_dir):
     (data_dir / "preparation.json").unlink()
     assert prepared(data_dir, "").facts == {}
+
+
+def test_missing_logs_are_generated_and_prepared_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags.parse(["run", "--dataset=industrial", "--industrial_generator.preset=tiny", "--data.lifelong_length=60"])
+    first = inputs.prepared_data(flags.read())
+    assert first.facts["dataset"] == "industrial"
+    shown = first.facts["rows"]["impressions.csv"]["used"]
+    assert len(pathlib.Path(first.true_probability).read_text().splitlines()) == 1 + shown
+    made = {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")}
+    assert inputs.prepared_data(flags.read()) == first
+    assert {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")} == made

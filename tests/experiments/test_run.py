@@ -11,9 +11,10 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-SMALL = ["--flagfile=lcn_200_50.cfg", "--generator.num_users=300", "--data.lifelong_length=60", "--lap.msa_top_k=20",
-         "--lap.fsa_top_k=5", "--embeddings.embedding_dim=8", "--crp.num_negatives=64", "--train.batch_size=64",
-         "--train.epochs=2", "--train.patience=2", "--train.deterministic=true", "--train.checkpoint_every=5"]
+SMALL = ["--flagfile=lcn_200_50.cfg", "--taobao_generator.num_users=300", "--data.lifelong_length=60",
+         "--lap.msa_top_k=20", "--lap.fsa_top_k=5", "--embeddings.embedding_dim=8", "--crp.num_negatives=64",
+         "--train.batch_size=64", "--train.epochs=2", "--train.patience=2", "--train.deterministic=true",
+         "--train.checkpoint_every=5"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 

@@ -31,9 +31,13 @@ def make_model(objectives=("crp",), seed=11, **crp):
     return model
 
 
-def batch_of(rows=grouped_rows, count=23, seed=6):
+def batch_of(rows=grouped_rows, count=23, seed=6, user_snapshots=False):
+    """Random request groups; with `user_snapshots`, candidates of different moments that see different events."""
     schema = synthetic.make_schema()
-    groups = synthetic.make_groups(schema, count, seed=seed)
+    groups = synthetic.make_groups(schema, count, seed=seed, offsets=user_snapshots)
+    if user_snapshots:
+        for group in groups:
+            group["timestamp"] = [stamp - 5_000 * place for place, stamp in enumerate(group["timestamp"])]
     return rows(schema, tf.constant([records.encode(schema, group) for group in groups]), LENGTHS)
 
 
@@ -45,29 +49,30 @@ def test_click_loss_is_the_mean_over_real_candidates():
     assert float(model.compute_losses(batch)["ctr_loss"]) == pytest.approx(sum(rows) / len(rows), rel=1e-5)
 
 
-def test_layouts_give_the_same_click_loss_and_gradient():
-    model = make_model(objectives=())
-    gradients = []
+@pytest.mark.parametrize("options", [{}, {"denominator": "inbatch"}, {"rows": "positive"}, {"tables": "separate"}],
+                         ids=str)
+@pytest.mark.parametrize("user_snapshots", [False, True])
+def test_layouts_give_the_same_predictions_losses_and_gradients(user_snapshots, options):
+    model = make_model(**options)
+    found = []
     for rows in (grouped_rows, flat_rows):
+        batch = batch_of(rows, user_snapshots=user_snapshots)
         with tf.GradientTape() as tape:
-            loss = model.compute_loss(batch_of(rows))
-        gradients.append([loss, *map(tf.convert_to_tensor, tape.gradient(loss, model.trainable_variables))])
-    for grouped, flat in zip(*gradients, strict=True):
-        np.testing.assert_allclose(grouped, flat, rtol=1e-4, atol=1e-7)
+            losses = model.compute_losses(batch)
+            total = tf.add_n(list(losses.values()))
+        assert set(losses) == {"ctr_loss", "crp_pt", "crp_ps", "crp_pc"} and all(losses.values())
+        gradients = map(tf.convert_to_tensor, tape.gradient(total, model.trainable_variables))
+        found.append([tf.boolean_mask(model(batch), batch["candidate_mask"]), *losses.values(), *gradients])
+    for grouped, flat in zip(*found, strict=True):
+        np.testing.assert_allclose(grouped, flat, rtol=1e-4, atol=1e-6)
 
 
-def test_layouts_have_the_same_expected_crp_loss():
-    sums = {}
-    for rows in (grouped_rows, flat_rows):
-        model, batch = make_model(), batch_of(rows)
-        losses = tf.function(lambda batch, model=model: model.compute_losses(batch))
-        terms = []
-        for step in range(60):
-            model.optimizer.iterations.assign(step)
-            terms.append([float(value) for name, value in losses(batch).items() if name != "ctr_loss"])
-        sums[rows] = np.mean(terms, 0), np.std(terms, 0) / math.sqrt(60)
-    (grouped, error), (flat, flat_error) = sums.values()
-    assert np.all(np.abs(grouped - flat) < 4 * np.hypot(error, flat_error))
+def test_user_snapshots_see_other_events_than_the_whole_history():
+    batch = batch_of(user_snapshots=True)
+    whole = {**batch, **{f"{history}_offset": tf.zeros_like(batch["timestamp"]) for history in LENGTHS}}
+    model = make_model()
+    for name, loss in model.compute_losses(batch).items():
+        assert abs(float(loss) - float(model.compute_losses(whole)[name])) > 1e-6, name
 
 
 def test_total_is_click_loss_plus_weighted_terms():

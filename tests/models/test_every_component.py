@@ -67,6 +67,22 @@ def test_candidates_of_a_request_score_as_requests_of_one_candidate(model, offse
     np.testing.assert_allclose(together, model(flat)[:, 0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("offsets, moments", [(False, False), (True, True)])
+def test_candidates_of_a_request_train_as_requests_of_one_candidate(model, offsets, moments):
+    model.compile(optimizer=tf.keras.optimizers.SGD(0.1))
+    schema, examples = serialized(offsets, moments)
+    found = []
+    for rows in (grouped_rows, flat_rows):
+        with tf.GradientTape() as tape:
+            losses = model.compute_losses(rows(schema, examples, LENGTHS))
+            total = tf.add_n(list(losses.values()))
+        gradients = tape.gradient(total, model.trainable_variables)
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
+        found.append([*losses.values(), *gradients])
+    for grouped, flat in zip(*found, strict=True):
+        np.testing.assert_allclose(grouped, flat, rtol=1e-3, atol=1e-5)
+
+
 def test_longer_padding_changes_nothing(model):
     schema, examples = serialized()
     batch = grouped_rows(schema, examples, LENGTHS)

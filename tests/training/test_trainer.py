@@ -76,11 +76,14 @@ class KilledError(Exception):
     """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize("killed_at", [1, 3, 7, 8])
-def test_resumes_with_the_same_result(files, tmp_path, killed_at, monkeypatch):
-    expected, predictions = run(files, tmp_path / "whole")
+@pytest.mark.parametrize("killed_at, change", [
+    (1, {}), (3, {"optimizer": "row_sparse_adam"}), (7, {}),
+    (8, {"table_optimizer": "adagrad", "table_learning_rate": 0.05})])
+def test_resumes_with_the_same_result(files, tmp_path, killed_at, change, monkeypatch):
+    config = dataclasses.replace(TRAIN, **change)
+    expected, predictions = run(files, tmp_path / "whole", config)
     steps = 0
-    model = new_model(files)
+    model = new_model(files, config)
 
     class Kill(tf.keras.callbacks.TensorBoard):
         def on_train_batch_end(self, batch, logs=None):
@@ -92,8 +95,8 @@ def test_resumes_with_the_same_result(files, tmp_path, killed_at, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(tf.keras.callbacks, "TensorBoard", Kill)
         with pytest.raises(KilledError):
-            run(files, tmp_path / "killed", model=model)
-    result, again = run(files, tmp_path / "killed")
+            run(files, tmp_path / "killed", config, model)
+    result, again = run(files, tmp_path / "killed", config)
     np.testing.assert_allclose(again.logit, predictions.logit, rtol=1e-5, atol=1e-6)
     assert result.best_epoch == expected.best_epoch
     for row, other in zip(result.history, expected.history, strict=True):
@@ -114,10 +117,11 @@ def test_seed_decides_everything(files, tmp_path):
     assert not np.allclose(first.logit, other.logit, rtol=1e-2)
 
 
-def test_learns_what_is_planted(tmp_path):
+@pytest.mark.parametrize("optimizer", ["adam", "row_sparse_adam"])
+def test_learns_what_is_planted(tmp_path, optimizer):
     synthetic.write_records(tmp_path / "data", groups={"train": 400, "validation": 50, "test": 100}, seed=5)
     files = RecordFiles.open(str(tmp_path / "data"))
-    _, rows = run(files, tmp_path / "work", dataclasses.replace(TRAIN, batch_size=64, epochs=6))
+    _, rows = run(files, tmp_path / "work", dataclasses.replace(TRAIN, batch_size=64, epochs=6, optimizer=optimizer))
     assert rows.metrics()["auc"] > 0.7  # 0.8 is attainable
 
 
@@ -142,7 +146,8 @@ def test_a_damaged_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"batch_size": 0}, "train.batch_size"), ({"epochs": 0}, "train.epochs"), ({"learning_rate": 0}, "learning_rate")])
+    ({"batch_size": 0}, "train.batch_size"), ({"epochs": 0}, "train.epochs"), ({"learning_rate": 0}, "learning_rate"),
+    ({"table_learning_rate": -0.1}, "train.table_learning_rate")])
 def test_impossible_settings_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(TRAIN, **change)

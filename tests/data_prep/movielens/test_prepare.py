@@ -1,6 +1,5 @@
 """Prepared MovieLens ratings against the plain-Python preparation, and every refusal."""
 
-import csv
 import itertools
 
 import numpy as np
@@ -12,48 +11,15 @@ from data_prep.movielens.config import MovieLensConfig, day_start
 from data_prep.movielens.prepare import prepare
 from lcn_tf.schema import FeatureSchema
 from tests import references_data
+from tests.data_prep.movielens_files import DATES, MOVIES, random_ratings, write_files
 
 ROLES = {"user": ("user_id",), "item": ("movie_id", "genre"), "candidate": (), "request": (), "context": ("rating",)}
 SMALL = PreparationConfig(short_length=3, lifelong_length=11, shards=2, memory_limit="500MB")
-DATES = {"validation_from": "2010-03-04", "test_from": "2010-03-07"}
-MOVIES = [
-    (1, "Alien (1979)", "Horror|Sci-Fi", True, "Horror"),
-    (2, 'A "quoted", title (1999)', "Sci-Fi|Drama", True, "Drama"),
-    (3, "Only that", "Sci-Fi", True, "(none)"),
-    (5, "Amélie (2001)", "Comedy|Romance", False, "Comedy"),
-    (7, "No genre", "(no genres listed)", False, "(no genres listed)"),
-    (11, "Heat", "Crime|Action", False, "Crime"),
-    (13, "Never rated", "Drama", False, "Drama"),
-]
-
-
-def random_ratings(seed, rows=500):
-    """Ratings of ten days with many equal seconds; user 9 rates no target movie, movie 17 is unknown."""
-    rng = np.random.default_rng(seed)
-    moments = day_start("2010-03-01") + rng.integers(0, 9 * 86_400, 60)
-    moments[0] = day_start("2010-03-04")
-    ratings = []
-    for _ in range(rows):
-        user = int(rng.integers(1, 10))
-        movie = int(rng.choice([5, 7, 11] if user == 9 else [1, 2, 3, 5, 7, 11, 17]))
-        ratings.append((user, movie, float(rng.integers(1, 11)) / 2, int(rng.choice(moments))))
-    return [*ratings, *ratings[:5], (1, 1, 4.0, 0)]
-
-
-def write(directory, ratings, line_end="\n", movies=MOVIES, header="userId,movieId,rating,timestamp"):
-    directory.mkdir(parents=True)
-    with open(directory / "ratings.csv", "w", encoding="utf-8", newline="") as file:
-        file.writelines(line + line_end for line in (header, *(",".join(map(str, rating)) for rating in ratings)))
-    with open(directory / "movies.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator=line_end)
-        writer.writerow(["movieId", "title", "genres"])
-        writer.writerows(movie[:3] for movie in movies)
-    return directory
 
 
 def prepared(tmp_path, config=None, preparation=SMALL, **files):
     files.setdefault("ratings", random_ratings(1))
-    write(tmp_path / "ml", **files)
+    write_files(tmp_path / "ml", **files)
     prepare(str(tmp_path / "ml"), str(tmp_path / "out"), config or MovieLensConfig(**DATES), preparation)
     return tmp_path / "out"
 
@@ -75,6 +41,7 @@ def reference_tables(ratings, threshold=4.0):
 
 @pytest.mark.parametrize(("threshold", "line_end", "settings"), [
     (4.0, "\n", {}),
+    (3.0, "\n", {"snapshot": "user", "max_candidates": 5, "vocabulary": "hashed", "hash_bins": 1_000}),
     (3.5, "\r\n", {"snapshot": "day", "exclude_recent": True}),
     (5.0, "\n", {"deduplicate": True, "min_count": 40}),
 ])
@@ -93,12 +60,12 @@ def test_records_equal_the_plain_python_preparation(tmp_path, threshold, line_en
     for impression in impressions:
         impression["impression_id"] = rows[impression["impression_id"]]
     cuts = [0, day_start(DATES["validation_from"]), day_start(DATES["test_from"]), 2**40]
-    names = {"snapshot", "exclude_recent", "min_count"} & set(settings)
+    names = {"snapshot", "exclude_recent", "min_count", "max_candidates", "hash_bins"} & set(settings)
     expected = references_data.reference_records(
-        impressions, events, users, ROLES, cuts[1], short_length=3, lifelong_length=11,
+        impressions, events, users, ROLES, cuts[1], test_start=cuts[2], short_length=3, lifelong_length=11,
         **{name: settings[name] for name in names})
     for split, first, end in zip(("train", "validation", "test"), cuts, cuts[1:], strict=False):
-        wanted = [record for (_, moment), record in expected.items() if first <= moment < end]
+        wanted = [record for key, record in expected.items() if first <= key[1] < end]
         found = {tuple(record["impression_id"]): record for record in references_data.read_records(output_dir, split)}
         assert len(found) == len(wanted) > 0
         for record in wanted:
@@ -113,7 +80,7 @@ def test_rows_are_accounted_for(tmp_path):
     assert counts["read"] == len(ratings) == counts["used"] + sum(counts["dropped"].values())
     assert counts["used"] == len(events) and counts["dropped"]["timestamp not positive"] == 1
     assert counts["dropped"]["movie not in movies.csv"] == sum(movie == 17 for _, movie, _, _ in ratings)
-    assert rows["movies.csv"] == {"read": 7, "used": 6, "dropped": {"movie of no used rating": 1}}
+    assert rows["movies.csv"] == {"read": 8, "used": 7, "dropped": {"movie of no used rating": 1}}
 
 
 def test_schema(tmp_path):
@@ -151,11 +118,15 @@ def test_three_days_are_enough(tmp_path):
      r"ratings\.csv, line 3, column movieid: expected an integer, got 'two'"),
     ({"ratings": [(1, 1, 4.0, 10), (1, 2, 9.0, 10)]},
      r"ratings\.csv, line 3, column rating: expected 0.5 to 5 stars, got '9.0'"),
+    ({"ratings": [(1, 1, 4.0, 10), (1, 2, 3.0, 1_267_000_000_000)]},
+     r"ratings\.csv, line 3, column timestamp: expected seconds before the year 2100, got '1267000000000'"),
     ({"ratings": []}, r"ratings\.csv: the file has a header but no rows"),
     ({"ratings": [(1, 5, 4.0, 10)]}, r"ratings\.csv: no rating of a target-domain movie \(genre 'Sci-Fi'\)"),
     ({"movies": [*MOVIES, (1, "Again", "Drama")]},
-     r"movies\.csv, line 9, column movieid: expected each movie once, got '1'"),
+     r"movies\.csv, line 10, column movieid: expected each movie once, got '1'"),
     ({"movies": [("x", "Title", "Sci-Fi")]}, r"movies\.csv, line 2, column movieid: expected an integer, got 'x'"),
+    ({"movies": [*MOVIES, (4, "Title", "Sci-Fi|Com\N{REPLACEMENT CHARACTER}die")]},
+     r"ml/movies\.csv, line 10, column genres: expected UTF-8 text, got 'Sci-Fi|Com.die'"),
     ({"movies": [(4, "Title")]}, r"movies\.csv, line 2: expected 3 cells, got 2"),
     ({"movies": [(4, "Title", "Drama|War")]},
      r"movies\.csv: no movie of the target domain.*'Sci-Fi'.*\['Drama', 'War'\]"),
@@ -176,7 +147,7 @@ def test_dates_that_leave_a_split_empty(tmp_path, dates):
 
 @pytest.mark.parametrize("missing", ["ratings.csv", "movies.csv"])
 def test_missing_and_empty_files(tmp_path, missing):
-    write(tmp_path / "ml", random_ratings(1))
+    write_files(tmp_path / "ml", random_ratings(1))
     arguments = str(tmp_path / "ml"), str(tmp_path / "out"), MovieLensConfig(), SMALL
     (tmp_path / "ml" / missing).write_text("")
     with pytest.raises(InputError, match=f"{missing}: the file is empty"):

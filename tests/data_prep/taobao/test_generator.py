@@ -8,7 +8,6 @@ import pytest
 
 from data_prep.taobao import generator, planted_process
 from data_prep.taobao.generator import FILES, TRUE_PROBABILITY_FILE, GeneratorConfig, generate
-from data_prep.taobao.log_text import cells, csv_rows, decimal_cells
 
 FIRST_DAY = 1_494_000_000
 SMALL = GeneratorConfig(num_users=700)
@@ -222,9 +221,3 @@ def test_command_line(tmp_path):
     below = tmp_path / "file" / "below"
     refused = subprocess.run([*command, f"--output_dir={below}"], capture_output=True, text=True, timeout=120)
     assert refused.returncode == 1 and refused.stderr.startswith(f"error: output_dir {below} cannot be written")
-
-
-def test_csv_text():
-    columns = [cells(np.array([7, 123, 0])), cells(["a", "", "ccc"]), decimal_cells(np.array([5, 12_345_678, 0]), 2)]
-    assert csv_rows(columns, b"\r\n") == b"7,a,00000005\r\n123,,12345678\r\n0,ccc,00000000\r\n"
-    assert csv_rows([cells(np.array([], np.int64))], b"\n") == b""

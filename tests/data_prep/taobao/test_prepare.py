@@ -40,14 +40,15 @@ def default(tmp_path_factory):
 
 CASES = {
     "defaults": ({}, {}),
-    "day": ({}, {"snapshot": "day", "shards": 1}),
-    "gap": ({}, {"history_gap_seconds": 86_399, "shards": 3}),
-    "without_recent": ({}, {"exclude_recent": True, "short_length": 2}),
-    "rare_values": ({}, {"min_count": 5}),
-    "deduplicate": ({}, {"deduplicate": True, "lifelong_length": 500, "short_length": 24}),
-    "all_rows": ({"row_set": "all", "target_category_below": 2011}, {}),
-    "clicks_only": ({"behaviours": "clicks_only"}, {"snapshot": "day", "history_gap_seconds": 7}),
-    "last_days": ({"first_day": "2017-05-07", "num_days": 6}, {}),
+    "day": ({"behaviors": ("pv", "fav")}, {"snapshot": "day", "history_gap_seconds": 7, "shards": 1}),
+    "without_recent": ({}, {"exclude_recent": True, "short_length": 2, "history_gap_seconds": 86_399, "shards": 3}),
+    "rare_values": ({"first_day": "2017-05-07", "num_days": 6}, {"min_count": 5}),
+    "all_rows": ({"row_set": "all", "target_category_below": 2011},
+                 {"deduplicate": True, "lifelong_length": 500, "short_length": 24}),
+    "user": ({}, {"snapshot": "user"}),
+    "user_in_parts": ({}, {"snapshot": "user", "max_candidates": 4, "exclude_recent": True, "lifelong_length": 5}),
+    "user_gap": ({}, {"snapshot": "user", "history_gap_seconds": 90_000, "min_count": 3, "deduplicate": True}),
+    "hashed": ({}, {"vocabulary": "hashed", "hash_bins": 2**31, "snapshot": "user"}),
 }
 
 
@@ -61,10 +62,12 @@ def test_records_equal_the_plain_python_preparation(tmp_path, case):
 
     starts = [config.day_start(day) for day in range(config.num_days + 1)]
     impressions, events, users = references_data.taobao_tables(
-        input_dir, starts, config.target_category_below, config.row_set, config.behaviours)
-    names = {"snapshot", "short_length", "lifelong_length", "exclude_recent", "min_count", "deduplicate"}
+        input_dir, starts, config.target_category_below, config.row_set, config.behaviors)
+    names = {"snapshot", "short_length", "lifelong_length", "exclude_recent", "min_count", "deduplicate",
+             "max_candidates"}
     expected = references_data.reference_records(
         impressions, events, users, ROLES, starts[-3], gap=preparation.history_gap_seconds, utc_offset=8 * 3600,
+        test_start=starts[-2], hash_bins=preparation.hash_bins if preparation.vocabulary == "hashed" else None,
         **{name: getattr(preparation, name) for name in names})
     bounds = starts[0], *starts[-3:]
     for split, first, end in zip(("train", "validation", "test"), bounds, bounds[1:], strict=False):
@@ -118,8 +121,6 @@ def test_rows_are_accounted_for(default):
     assert preparation["rows"]["behavior_log.csv"]["dropped"]["timestamp not positive"] == 2
     assert preparation["rows"]["behavior_log.csv"]["dropped"]["unknown behaviour"] == 1
     assert preparation["users_without_profile"] == 2
-    distinct = {tuple(value for key, value in event.items() if key != "row") for event in events}
-    assert preparation["duplicate_events_kept"] == len(events) - len(distinct) > 0
     records = all_records(output_dir)
     for split, entry in preparation["splits"].items():
         assert entry["groups"] == len(records[split])
@@ -135,7 +136,7 @@ def test_dropped_duplicates_are_accounted_for(tmp_path):
     preparation = references_data.read_preparation(output_dir)
     counts = preparation["rows"]["behavior_log.csv"]
     assert counts["read"] == len(logs["behavior_log.csv"]) == counts["used"] + sum(counts["dropped"].values())
-    assert counts["dropped"]["repeats an earlier row"] > 0 and preparation["duplicate_events_kept"] == 0
+    assert counts["dropped"]["repeats an earlier row"] > 0
 
 
 def test_schema(default):
@@ -246,8 +247,46 @@ def test_an_output_directory_that_cannot_be_made(tmp_path):
         prepare(str(input_dir), str(tmp_path / "file" / "prepared"), TaobaoConfig(), SMALL)
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr("data_prep.writer.ShardWriter.finish", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        prepared(tmp_path, random_logs(1))
-    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+def test_rejected_rows_are_listed_and_keep_their_numbers(tmp_path):
+    logs = random_logs(1)
+    _, without = prepared(tmp_path / "without", logs)
+    for name, row in (("raw_sample.csv", [1, second(6), 1, "430548_1007", 1, 1]), ("behavior_log.csv", [1, "soon"])):
+        logs[name].append(row)
+    _, output_dir = prepared(tmp_path / "with", logs, preparation=dataclasses.replace(SMALL, max_reject_share=0.01))
+    for split, records in all_records(without).items():
+        assert references_data.read_records(output_dir, split) == records
+    lines = (output_dir / "rejects.csv").read_text().splitlines()
+    assert lines == ["file,line,reason,text", *(
+        f'{name},{len(logs[name]) + 1},"{reason}","{",".join(map(str, logs[name][-1]))}"' for name, reason in (
+            ("raw_sample.csv", "column clk: expected 0 with nonclk 1 or 1 with nonclk 0, got '1'"),
+            ("behavior_log.csv", "expected 5 cells, got 2: '1,soon'")))]
+    assert sorted(path.name for path in tmp_path.joinpath("with").iterdir()) == ["logs", "prepared"]
+    rows = [references_data.read_preparation(folder)["rows"] for folder in (without, output_dir)]
+    for name, counts in rows[1].items():
+        if name in ("raw_sample.csv", "behavior_log.csv"):
+            assert counts["dropped"].pop("unreadable, see rejects.csv") == 1 and counts["read"] == len(logs[name])
+            counts["read"] -= 1
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("domain", ["none", "source", "target"])
+def test_a_log_without_events_of_a_domain(tmp_path, domain):
+    logs = random_logs(1)
+    logs["behavior_log.csv"] = [row for row in logs["behavior_log.csv"]
+                                if domain != "none" and (row[3] < 2000) == (domain == "target")] or [
+                                    [12_345, second(7), "pv", 100, 31]]
+    _, output_dir = prepared(tmp_path, logs)
+    found = {history for records in all_records(output_dir).values() for record in records
+             for history in HISTORIES if record[f"{history}_timestamp"]}
+    assert found == {history for history in HISTORIES if history.endswith(domain)}
+
+
+def test_hashed_ids_need_no_vocabulary(tmp_path):
+    settings = {"vocabulary": "hashed", "hash_bins": 7, "min_count": 1_000}
+    _, output_dir = prepared(tmp_path, random_logs(1), preparation=dataclasses.replace(SMALL, **settings))
+    schema = FeatureSchema.load(output_dir)
+    assert {schema.tables[feature.table] for feature in (*schema.user, *schema.item, *schema.context)} == {2 + 7}
+    assert not (output_dir / "vocabularies").exists()
+    ids = {number for records in all_records(output_dir).values() for record in records
+           for name in ("user_id", "cate", "adgroup_id", "lifelong_source_brand") for number in record[name]}
+    assert ids == set(range(2, 9)), "every value has an id, those of the test day too"

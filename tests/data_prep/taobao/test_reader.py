@@ -2,9 +2,11 @@
 
 import pytest
 
-from data_prep import engine
+from data_prep import engines
 from data_prep.config import PreparationConfig
 from data_prep.errors import InputError
+from data_prep.log_reader import LogReader
+from data_prep.rejects import Rejects
 from data_prep.taobao import reader
 from data_prep.taobao.config import TaobaoConfig
 from data_prep.taobao.prepare import prepare
@@ -13,8 +15,9 @@ from tests.data_prep.taobao_logs import HEADERS, random_logs, write_logs
 
 def load(tmp_path, input_dir):
     (tmp_path / "scratch").mkdir()
-    with engine.connect(str(tmp_path / "scratch"), "500MB") as connection:
-        tables = reader.load_tables(connection, reader.find_files(str(input_dir)))
+    with engines.connect(PreparationConfig(memory_limit="500MB"), str(tmp_path / "scratch")) as engine:
+        logs = LogReader(engine, Rejects(str(tmp_path / "rejects.csv"), 0.0), str(tmp_path / "scratch"))
+        tables = reader.load_tables(logs, reader.find_files(str(input_dir)))
         return {name: table.order_by("row").to_pyarrow().to_pylist() for name, table in tables.items()}
 
 
@@ -53,7 +56,9 @@ def test_impression_ids_are_data_rows(tmp_path):
      r"user_profile\.csv, line 3, column new_user_class_level: expected an integer, got 'new'"),
     ("behavior_log.csv", 9, 3, "", r"behavior_log\.csv, line 11, column cate: expected an integer, got ''"),
     ("raw_sample.csv", 3, 5, 2,
-     r"raw_sample\.csv, line 5, column clk: expected 0 with nonclk 1 or 1 with nonclk 0, got clk 2"),
+     r"raw_sample\.csv, line 5, column clk: expected 0 with nonclk 1 or 1 with nonclk 0, got '2'"),
+    ("raw_sample.csv", 3, 4, 2,
+     r"raw_sample\.csv, line 5, column clk: expected 0 with nonclk 1 or 1 with nonclk 0, got '[01]'"),
 ])
 def test_refusals_name_file_line_column_and_value(tmp_path, file, row, column, value, message):
     logs = random_logs(1)
@@ -61,7 +66,7 @@ def test_refusals_name_file_line_column_and_value(tmp_path, file, row, column, v
     input_dir = write_logs(tmp_path / "logs", logs)
     with pytest.raises(InputError, match=message):
         prepare(str(input_dir), str(tmp_path / "out"), TaobaoConfig(), PreparationConfig())
-    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "out.rejects.csv"]
 
 
 @pytest.mark.parametrize("file", HEADERS)

@@ -41,6 +41,17 @@ def decimal_cells(numbers: np.ndarray, quads: int) -> np.ndarray:
     return np.stack(groups, axis=1).view(f"S{4 * quads}")[:, 0]
 
 
+def timestamp_cells(seconds: np.ndarray) -> np.ndarray:
+    """`[n]` moments from 2001 to 2286, in seconds UTC, as text of ten digits."""
+    digits = decimal_cells(seconds, 3).view("S2").reshape(-1, 6)[:, 1:]  # ten of the twelve
+    return np.ascontiguousarray(digits).view("S10")[:, 0]
+
+
+def probability_cells(probability: np.ndarray) -> np.ndarray:
+    """`[n]` probabilities as text of eight decimals, never all zeros or one, so that logits are finite."""
+    return np.char.add(b"0.", decimal_cells(np.clip(np.rint(probability * 1e8), 1, 1e8 - 1), 2))
+
+
 def csv_rows(columns: Sequence[np.ndarray], line_end: bytes) -> bytes:
     """Joins columns into CSV text.
 

@@ -1,0 +1,76 @@
+"""Settings of the preparation of industrial-style logs, and the roles of their columns."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from data_prep.calendar_splits import calendar_splits
+from data_prep.config import option
+from data_prep.description import DatasetDescription
+from lcn_tf.schema import Feature
+
+PROFILE_FIELDS = ("gender", "age_band", "city_level")
+
+# Seconds at which watching (of a video) and staying (in a room) are cut: a glance, a clip, a film.
+WATCH_BOUNDARIES = (1, 3, 7, 15, 30, 60, 120, 300, 600)
+
+# Powers of four from one minute to 45 days.
+TIME_GAP_BOUNDARIES = tuple(60 * 4**power for power in range(9))
+
+ABOUT = {
+    "description": "Live rooms shown to users of a video platform and their clicks, as request groups: rooms as "
+                   "candidates, rooms entered and videos watched as histories.",
+    "homepage": "https://arxiv.org/abs/2312.06424",
+    "citation": "R. Hou et al. 2024. Cross Domain LifeLong Sequential Modeling for Online Click-Through Rate "
+                "Prediction. KDD 2024. https://arxiv.org/abs/2312.06424",
+    "license": "that of the logs; generated ones: Apache-2.0",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class IndustrialConfig:
+    """Which days are used, and where a day begins.
+
+    Raises:
+      ValueError: a value outside its range; the message names the setting.
+    """
+
+    first_day: str = option("2024-01-01", "first day whose impressions are used")
+    num_days: int = option(
+        7, "days used from first_day on: the last is test, the one before it validation, the others train")
+    utc_offset_hours: int = option(8, "hours that the days' clock is ahead of UTC")
+
+    def __post_init__(self):
+        if not -12 <= self.utc_offset_hours <= 14:
+            raise ValueError(f"utc_offset_hours must be between -12 and 14, got {self.utc_offset_hours}")
+        calendar_splits(self.first_day, self.num_days, self.utc_offset)
+
+    @property
+    def utc_offset(self) -> int:
+        """Seconds to add to UTC before cutting days."""
+        return self.utc_offset_hours * 3_600
+
+    @property
+    def splits(self) -> Mapping[str, tuple[int, int]]:
+        """Split -> its first second and the second after its last, UTC."""
+        return calendar_splits(self.first_day, self.num_days, self.utc_offset)
+
+
+def describe(config: IndustrialConfig) -> DatasetDescription:
+    """Roles and splits of the prepared data set."""
+    return DatasetDescription(
+        name="industrial",
+        user=_features("user_id", *PROFILE_FIELDS),
+        item=_features("author", "category"),
+        candidate=_features("room_id"),
+        request=_features("page"),
+        context=_features("watch", "finished"),
+        time_gap_boundaries=TIME_GAP_BOUNDARIES,
+        splits=config.splits,
+        utc_offset=config.utc_offset,
+        about=ABOUT)
+
+
+def _features(*names: str) -> tuple[Feature, ...]:
+    return tuple(Feature(name, name) for name in names)

@@ -1,0 +1,125 @@
+"""Generated industrial-style logs with planted interests, written in parallel by user range.
+
+`generate` writes `impressions.csv`, `events.csv` and `users.csv`, and beside them `true_probability.csv`: the click
+probability of every data row of `impressions.csv`, from which the best attainable AUC follows. No model may read that
+file as an input. The process is in `planted_process`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+
+from data_prep import processes
+from data_prep.industrial import planted_process
+from data_prep.industrial.generator_config import GeneratorConfig
+from data_prep.log_text import cells, csv_rows, probability_cells, timestamp_cells
+
+FILES = {
+    "impressions.csv": "user,timestamp,room_id,author,category,page,clicked,stay_seconds",
+    "events.csv": "user,timestamp,domain,author,category,watch_seconds,finished",
+    "users.csv": "user,gender,age_band,city_level",
+}
+TRUE_PROBABILITY_FILE = "true_probability.csv"
+# Part of what a seed means: another value draws other logs. With the paper's shape a chunk takes some 300 MB.
+USERS_PER_CHUNK = 200
+_LINE_END = b"\n"
+_PROBABILITIES = "probabilities.npy"
+_COPIED_BYTES = 1 << 22
+
+
+def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig, workers: int | None = None) -> None:
+    """Writes the three logs and `true_probability.csv` into `output_dir`.
+
+    Each worker draws and writes one chunk of users at a time, so memory grows with neither users nor days. Files appear
+    under their names when all of them are whole.
+
+    Args:
+      output_dir: created if missing; files of the same names are replaced.
+      config: sizes and process. The same config writes the same bytes, with any number of workers.
+      workers: processes; None for one per processor.
+
+    Raises:
+      OSError: `output_dir` cannot be written.
+      OutputError: a worker was killed, perhaps for lack of memory.
+    """
+    output_dir = os.fspath(output_dir)
+    os.makedirs(output_dir, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=output_dir) as folder:
+        chunks = range(-(-config.users // USERS_PER_CHUNK))
+        for chunk in chunks:
+            os.mkdir(os.path.join(folder, str(chunk)))
+        processes.for_each(functools.partial(_write_chunk, folder, config), chunks, workers or os.cpu_count() or 1)
+        for name, header in FILES.items():
+            _join(folder, chunks, name, header)
+        _join_probabilities(folder, chunks)
+        for name in (*FILES, TRUE_PROBABILITY_FILE):
+            os.replace(os.path.join(folder, name), os.path.join(output_dir, name))
+
+
+def _write_chunk(folder: str, config: GeneratorConfig, chunk: int) -> None:
+    """Draws the users of a chunk and writes their rows into a folder of their own."""
+    first = chunk * USERS_PER_CHUNK
+    count = min(USERS_PER_CHUNK, config.users - first)
+    rng = np.random.default_rng([config.seed, 1, chunk])
+    world = planted_process.make_world(config.process, np.random.default_rng([config.seed, 0]))
+    impressions, events = planted_process.draw_users(world, count, rng)
+    users = cells(np.arange(first + 1, first + 1 + count))
+    texts = {"impressions.csv": _impression_columns(world, users, impressions),
+             "events.csv": _event_columns(users, events),
+             "users.csv": [users, *_profile_columns(count, rng)]}
+    for name, columns in texts.items():
+        with open(os.path.join(folder, str(chunk), name), "wb") as file:
+            file.write(csv_rows(columns, _LINE_END))
+    np.save(os.path.join(folder, str(chunk), _PROBABILITIES), impressions.probability)
+
+
+def _impression_columns(
+        world: planted_process.World, users: np.ndarray, shown: planted_process.Impressions) -> list[np.ndarray]:
+    room = shown.room
+    return [users[shown.user], timestamp_cells(shown.timestamp), cells(world.room)[room],
+            cells(world.room_author)[room], cells(world.room_category)[room],
+            cells(["live", "feed"])[shown.in_feed.astype(np.int64)], cells(shown.clicked.astype(np.int64)),
+            cells(shown.stay_seconds)]
+
+
+def _event_columns(users: np.ndarray, events: planted_process.Events) -> list[np.ndarray]:
+    """Whether a room was watched to its end is not a question: its cell is empty."""
+    return [users[events.user], timestamp_cells(events.timestamp),
+            cells(["video", "live"])[events.is_live.astype(np.int64)], cells(events.author), cells(events.category),
+            cells(events.watch_seconds), cells(["0", "1", ""])[events.finished]]
+
+
+def _profile_columns(count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Gender, age band (empty where it is not known) and city level; they say nothing about interests."""
+    return [cells(["f", "m"])[rng.integers(2, size=count)],
+            cells(["", "18-24", "25-34", "35-49", "50+"])[rng.choice(5, p=[0.1, 0.3, 0.3, 0.2, 0.1], size=count)],
+            cells(rng.integers(1, 6, size=count))]
+
+
+def _join(folder: str, chunks: Sequence[int], name: str, header: str) -> None:
+    """Appends the chunks' parts of a file to its header, each deleted when it is copied."""
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(header.encode() + _LINE_END)
+        for chunk in chunks:
+            path = os.path.join(folder, str(chunk), name)
+            with open(path, "rb") as part:
+                shutil.copyfileobj(part, file, _COPIED_BYTES)
+            os.remove(path)
+
+
+def _join_probabilities(folder: str, chunks: Sequence[int]) -> None:
+    """Numbers the rows of all chunks as `impressions.csv` does."""
+    first = 0
+    with open(os.path.join(folder, TRUE_PROBABILITY_FILE), "wb") as file:
+        file.write(b"impression_id,probability" + _LINE_END)
+        for chunk in chunks:
+            probability = np.load(os.path.join(folder, str(chunk), _PROBABILITIES))
+            columns = [cells(np.arange(first, first + len(probability))), probability_cells(probability)]
+            file.write(csv_rows(columns, _LINE_END))
+            first += len(probability)

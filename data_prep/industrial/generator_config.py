@@ -1,0 +1,107 @@
+"""Settings of the generator of industrial-style logs: what a run asks for, and the sizes and process of each preset."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from data_prep.config import option
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorConfig:
+    """What to generate.
+
+    Raises:
+      ValueError: an unknown preset, or a number outside its range; the message names the field.
+    """
+
+    preset: Literal["tiny", "small", "paper_shape"] = option(
+        "small", "tiny: tests; small: minutes on two cores; paper_shape: full histories, low click rate, many items")
+    num_users: int | None = option(None, "users, any number; none: the preset's")
+    seed: int = option(17, "seed of every draw; the same settings give the same bytes")
+
+    def __post_init__(self):
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+        if self.num_users is not None and self.num_users < 1:
+            raise ValueError(f"num_users must be at least 1, got {self.num_users}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
+
+    @property
+    def users(self) -> int:
+        """Number of users to generate."""
+        return self.num_users or PRESETS[self.preset].num_users
+
+    @property
+    def process(self) -> Process:
+        """Sizes and process of the preset."""
+        return PRESETS[self.preset]
+
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """The planted process; how the values were chosen is in README.md.
+
+    Attributes:
+      num_users: unless the run asks for another number.
+      num_topics: shared by both domains; the sizes below are per topic.
+      video_categories, live_categories: no category is in both domains.
+      video_authors, live_authors: authors of each domain, `shared_authors` of them of both.
+      rooms: live rooms; each has one author and one category.
+      interests_per_user, focus_interests: topics that a user likes, and those of them in mind at a visit.
+      focus_persistence: chance that a visit has the focus of the user's other visits.
+      visits_per_user: mean, in the days of impressions.
+      extra_pages_per_visit: mean pages of rooms after a visit's first.
+      focus_video_events, focus_live_events: means, in the hours before a visit.
+      background_video_events, background_live_events: means of a user over all days of the log.
+      focus_interest_share: share of the events before a visit that reflect its focus.
+      background_interest_share: share of the background videos that reflect interests.
+      trend_strength, trend_persistence: of the popularity of topics from day to day.
+      click_intercept, click_slope: click logit = intercept + slope * sqrt(affinity) + the room's quality.
+      click_focus_weight: weight of the visit's focus in the affinity; the rest is lasting.
+      room_quality_std: standard deviation of the logit from room to room.
+      targeted_share: share of the candidates picked by the user's affinity; the others are picked at random.
+    """
+
+    num_users: int
+    num_topics: int
+    video_categories: int
+    live_categories: int
+    video_authors: int
+    live_authors: int
+    shared_authors: int
+    rooms: int
+    visits_per_user: float
+    background_video_events: float
+    click_intercept: float
+    interests_per_user: int = 5
+    focus_interests: int = 1
+    focus_persistence: float = 0.8
+    extra_pages_per_visit: float = 0.1
+    focus_video_events: float = 54.0
+    focus_live_events: float = 12.0
+    background_live_events: float = 6.0
+    focus_interest_share: float = 0.55
+    background_interest_share: float = 0.09
+    trend_strength: float = 1.0
+    trend_persistence: float = 0.8
+    click_slope: float = 4.0
+    click_focus_weight: float = 0.1
+    room_quality_std: float = 0.3
+    targeted_share: float = 0.35
+
+
+_SMALL = Process(
+    num_users=3_000, num_topics=16, video_categories=3, live_categories=2, video_authors=20, live_authors=4,
+    shared_authors=1, rooms=6, visits_per_user=3.5, background_video_events=1_700.0, click_intercept=-3.2)
+
+PRESETS = {
+    "tiny": dataclasses.replace(_SMALL, num_users=90, background_video_events=80.0),
+    "small": _SMALL,
+    "paper_shape": dataclasses.replace(
+        _SMALL, num_users=200_000, num_topics=200, video_categories=5, live_categories=3, video_authors=2_000,
+        live_authors=200, shared_authors=60, rooms=300, visits_per_user=5.0, background_video_events=4_000.0,
+        click_intercept=-3.7),
+}

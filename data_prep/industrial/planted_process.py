@@ -1,0 +1,209 @@
+"""The random process behind generated industrial-style logs: authors, videos watched, live rooms shown and clicked.
+
+It knows topics and users, no model. Topics are shared by both domains; categories are not, and of the authors only a
+few post videos and stream. Users, their visits and what they do follow `data_prep.planted_interests`. The rooms shown
+at a visit are clicked according to the lasting affinity, tilted a little towards the visit's focus. Older videos
+reflect interests rarely, cover interests that the latest events do not show, and are told from noise by how long they
+were watched and whether to the end. A clicked room is an event of the second after.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from data_prep import planted_interests as planted
+from data_prep.industrial.generator_config import Process
+from data_prep.planted_interests import DAY, Activity, Users
+
+FIRST_IMPRESSION = 1_704_038_400  # 2024-01-01 00:00:00 in UTC+8
+IMPRESSION_DAYS = 7
+LOG_DAYS = 35
+FIRST_EVENT = FIRST_IMPRESSION - (LOG_DAYS - IMPRESSION_DAYS) * DAY
+PAGE_SIZES = (5, 8)  # smallest and largest number of rooms on a page
+FEED_SHARE = 0.7  # of pages shown between videos; the others are the live tab
+SECONDS_LOG_STD = 0.8  # lengths of videos and stays in rooms are log-normal
+VIDEO_MEDIAN, VIDEO_RANGE = 30.0, (5, 300)
+STAY_RANGE = (1, 7_200)
+# Each for events that do not and that do reflect an interest. A video left early was watched for a power of a uniform
+# share of its length.
+FINISHED_SHARE = np.array([0.08, 0.5])
+LEFT_EARLY_POWER = np.array([4.0, 1.0])
+STAY_MEDIAN = np.array([15.0, 90.0])
+NOT_A_VIDEO = -1  # `finished` of a room
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """What all users share. Thing k of a kind (category, author, room) has topic k mod T.
+
+    Attributes:
+      process: sizes and process.
+      video_category, live_category: `[categories]` raw ids.
+      author: `[authors]` raw ids; the first `video_authors` per topic post videos, the last `live_authors` stream.
+      room: `[rooms]` raw ids; `room_author` and `room_category` are raw ids too, `room_quality` is added to the logit.
+      trends: `[LOG_DAYS, 4096]` topic of every popularity quantile of a day.
+      second_of_day: `[4096]` quantiles of the hour-of-day law in seconds.
+    """
+
+    process: Process
+    video_category: np.ndarray
+    live_category: np.ndarray
+    author: np.ndarray
+    room: np.ndarray
+    room_author: np.ndarray
+    room_category: np.ndarray
+    room_quality: np.ndarray
+    trends: np.ndarray
+    second_of_day: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Impressions:
+    """Rooms shown, each `[n]`.
+
+    Attributes:
+      user, room: indices.
+      timestamp: seconds UTC.
+      in_feed: bool, else on the live tab.
+      liked: bool, the room's topic is one of the user's interests.
+      clicked: bool.
+      stay_seconds: 0 without a click.
+      probability: of the click.
+    """
+
+    user: np.ndarray
+    room: np.ndarray
+    timestamp: np.ndarray
+    in_feed: np.ndarray
+    liked: np.ndarray
+    clicked: np.ndarray
+    stay_seconds: np.ndarray
+    probability: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Events:
+    """Videos watched and rooms entered, each `[n]`.
+
+    Attributes:
+      user: index.
+      timestamp: seconds UTC.
+      is_live: bool, a room.
+      author, category: raw ids.
+      watch_seconds: time in the video or room.
+      finished: 0 or 1, `NOT_A_VIDEO` for a room.
+      topic: hidden from the logs, as is the next.
+      from_interest: bool, reflects an interest.
+    """
+
+    user: np.ndarray
+    timestamp: np.ndarray
+    is_live: np.ndarray
+    author: np.ndarray
+    category: np.ndarray
+    watch_seconds: np.ndarray
+    finished: np.ndarray
+    topic: np.ndarray
+    from_interest: np.ndarray
+
+
+def make_world(process: Process, rng: np.random.Generator) -> World:
+    """Draws categories, authors, rooms and trends."""
+    topics, live, rooms = process.num_topics, process.live_authors, process.num_topics * process.rooms
+    category = rng.permutation(topics * (process.video_categories + process.live_categories)) + 1
+    video_category, live_category = np.split(category, [topics * process.video_categories])
+    author = rng.permutation(topics * (process.video_authors + live - process.shared_authors)) + 1
+    room_author = author[len(author) - topics * live:][np.arange(rooms) % (topics * live)]
+    topic = np.arange(rooms) % topics
+    room_category = live_category[planted.of_topic(rng, topic, topics, len(live_category))]
+    trends = planted.topic_trends(rng, LOG_DAYS, topics, process.trend_strength, process.trend_persistence)
+    return World(process, video_category, live_category, author, rng.permutation(rooms) + 1, room_author, room_category,
+                 rng.normal(0, process.room_quality_std, rooms), trends, planted.hours_of_day())
+
+
+def _draw_impressions(world: World, users: Users, rng: np.random.Generator) -> Impressions:
+    process, topics, rooms = world.process, world.process.num_topics, len(world.room)
+    pages, page_time = planted.draw_pages(rng, users, process.extra_pages_per_visit)
+    page = np.repeat(np.arange(len(pages)), rng.integers(PAGE_SIZES[0], PAGE_SIZES[1] + 1, size=len(pages)))
+    visit = pages[page]
+    user = users.visit_user[visit]
+    interest = users.interests[user, planted.pick(rng, users.affinity[user])]
+    room = planted.of_topic(rng, interest, topics, rooms)
+    redraw = np.flatnonzero(rng.random(len(page)) >= process.targeted_share)
+    while True:
+        room[redraw] = rng.integers(rooms, size=len(redraw))
+        redraw = planted.repeats_on_page(page, room, rooms)
+        if not len(redraw):
+            break
+    liking = planted.liking(users, visit, room % topics, process.click_focus_weight)
+    logit = process.click_intercept + process.click_slope * liking + world.room_quality[room]
+    probability = 1 / (1 + np.exp(-logit))
+    clicked = rng.random(len(page)) < probability
+    in_feed = (rng.random(len(pages)) < FEED_SHARE)[page]
+    liked = liking > 0
+    stay = np.where(clicked, _stay_seconds(rng, liked), 0)
+    return Impressions(user, room, page_time[page], in_feed, liked, clicked, stay, probability)
+
+
+def _seconds(rng: np.random.Generator, median: np.ndarray, least: int, most: int) -> np.ndarray:
+    """`[n]` log-normal seconds around their medians `[n]`."""
+    return np.clip(median * np.exp(SECONDS_LOG_STD * rng.normal(size=len(median))), least, most)
+
+
+def _stay_seconds(rng: np.random.Generator, from_interest: np.ndarray) -> np.ndarray:
+    """`[n]` whole seconds that users stay in rooms they have entered."""
+    return _seconds(rng, STAY_MEDIAN[from_interest.astype(np.int64)], *STAY_RANGE).astype(np.int64)
+
+
+def _videos(world: World, activity: Activity, rng: np.random.Generator) -> Events:
+    topics, count = world.process.num_topics, len(activity.user)
+    author = world.author[planted.of_topic(rng, activity.topic, topics, topics * world.process.video_authors)]
+    category = world.video_category[planted.of_topic(rng, activity.topic, topics, len(world.video_category))]
+    length = _seconds(rng, np.full(count, VIDEO_MEDIAN), *VIDEO_RANGE)
+    by_interest = activity.from_interest.astype(np.int64)
+    finished = rng.random(count) < FINISHED_SHARE[by_interest]
+    watched = np.where(finished, length, length * rng.random(count) ** LEFT_EARLY_POWER[by_interest]).astype(np.int64)
+    return Events(activity.user, activity.timestamp, np.zeros(count, bool), author, category, watched,
+                  finished.astype(np.int64), activity.topic, activity.from_interest)
+
+
+def _rooms_entered(world: World, user: np.ndarray, timestamp: np.ndarray, room: np.ndarray, stay_seconds: np.ndarray,
+                   from_interest: np.ndarray) -> Events:
+    return Events(user, timestamp, np.ones(len(user), bool), world.room_author[room], world.room_category[room],
+                  stay_seconds, np.full(len(user), NOT_A_VIDEO), room % world.process.num_topics, from_interest)
+
+
+def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[Impressions, Events]:
+    """Draws everything that `count` users see and do.
+
+    Args:
+      world: what all users share.
+      count: users.
+      rng: source of every draw.
+
+    Returns:
+      Impressions page by page; events in the order of time.
+    """
+    process = world.process
+    users = planted.draw_users(
+        rng, count, process.num_topics, process.interests_per_user, process.focus_interests, process.focus_persistence,
+        process.visits_per_user, FIRST_IMPRESSION, IMPRESSION_DAYS, world.second_of_day)
+    shown = _draw_impressions(world, users, rng)
+    videos, lives = (planted.draw_activity(
+        rng, users, world.trends, FIRST_EVENT, world.second_of_day, near, far, process.focus_interest_share, far_share)
+        for near, far, far_share in (
+            (process.focus_video_events, process.background_video_events, process.background_interest_share),
+            (process.focus_live_events, process.background_live_events, process.focus_interest_share)))
+    room = planted.of_topic(rng, lives.topic, process.num_topics, len(world.room))
+    clicked = np.flatnonzero(shown.clicked)
+    parts = (
+        _videos(world, videos, rng),
+        _rooms_entered(world, lives.user, lives.timestamp, room, _stay_seconds(rng, lives.from_interest),
+                       lives.from_interest),
+        _rooms_entered(world, shown.user[clicked], shown.timestamp[clicked] + 1, shown.room[clicked],
+                       shown.stay_seconds[clicked], shown.liked[clicked]))
+    columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(Events)]
+    order = np.argsort(columns[1], kind="stable")
+    return shown, Events(*(column[order] for column in columns))

@@ -1,0 +1,29 @@
+"""The three files of an industrial-style log -> a prepared data set."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from data_prep.config import PreparationConfig
+from data_prep.industrial import reader
+from data_prep.industrial.config import IndustrialConfig
+from data_prep.preparation import prepare_dataset
+
+
+def prepare(input_dir: str, output_dir: str, config: IndustrialConfig, preparation: PreparationConfig) -> None:
+    """Prepares `impressions.csv`, `events.csv` and `users.csv`.
+
+    Args:
+      input_dir: directory of the three files.
+      output_dir: new or empty directory; it appears when everything is written.
+      config: days.
+      preparation: settings shared by all data sets.
+
+    Raises:
+      InputError: the files do not make a data set; names file, line or field, and value.
+      OutputError: `output_dir` exists with contents or cannot be written.
+    """
+    files = reader.find_files(input_dir)
+    prepare_dataset(
+        output_dir, preparation, config, list(dataclasses.asdict(files).values()),
+        lambda logs: reader.read(logs, files, config, preparation.deduplicate))

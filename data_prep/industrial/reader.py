@@ -1,0 +1,131 @@
+"""Reads `impressions.csv`, `events.csv` and `users.csv`; README.md says what their columns mean."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import ibis
+import ibis.expr.types as ir
+
+from data_prep.accounting import REASON, number_of_rows, used_rows
+from data_prep.csv_files import Check, CsvColumn, CsvFormat
+from data_prep.description import Source
+from data_prep.errors import InputError
+from data_prep.industrial.config import PROFILE_FIELDS, WATCH_BOUNDARIES, IndustrialConfig, describe
+from data_prep.log_reader import LogReader
+
+# A missing cell is a value of its own.
+MISSING = -1
+DOMAINS = {"live": "target", "video": "source"}
+
+IMPRESSIONS = CsvFormat(("impressions.csv",), (
+    CsvColumn("user", "integer", ("user_id",)), CsvColumn("timestamp", "integer"), CsvColumn("room_id", "integer"),
+    CsvColumn("author", "integer", ("author_id",), optional=True), CsvColumn("category", "text", optional=True),
+    CsvColumn("page", "text", optional=True), CsvColumn("clicked", "integer"),
+    CsvColumn("stay_seconds", "number", optional=True)), (
+    Check("clicked", lambda table: ~table.clicked.isin([0, 1]), "0 or 1"),
+    Check("stay_seconds", lambda table: table.stay_seconds < 0, "0 or more seconds")))
+EVENTS = CsvFormat(("events.csv",), (
+    CsvColumn("user", "integer", ("user_id",)), CsvColumn("timestamp", "integer"), CsvColumn("domain", "text"),
+    CsvColumn("author", "integer", ("author_id",), optional=True), CsvColumn("category", "text", optional=True),
+    CsvColumn("watch_seconds", "number", optional=True), CsvColumn("finished", "integer", optional=True)), (
+    Check("watch_seconds", lambda table: table.watch_seconds < 0, "0 or more seconds"),
+    Check("finished", lambda table: ~table.finished.isin([0, 1]), "0, 1 or nothing")))
+USERS = CsvFormat(("users.csv",), (
+    CsvColumn("user", "integer", ("user_id",)), *(CsvColumn(name, "text", optional=True) for name in PROFILE_FIELDS)))
+
+
+@dataclasses.dataclass(frozen=True)
+class IndustrialFiles:
+    """The paths of the three files."""
+
+    impressions: str
+    events: str
+    users: str
+
+
+def find_files(input_dir: str) -> IndustrialFiles:
+    """Finds the three files and checks their headers.
+
+    Raises:
+      InputError: a file is missing, empty or has another header.
+    """
+    return IndustrialFiles(IMPRESSIONS.find(input_dir), EVENTS.find(input_dir), USERS.find(input_dir))
+
+
+def read(logs: LogReader, files: IndustrialFiles, config: IndustrialConfig, deduplicate: bool) -> Source:
+    """The canonical tables of the logs.
+
+    Raises:
+      InputError: a file that cannot be read, or no impression to use.
+    """
+    shown = _impressions(logs.load(files.impressions, IMPRESSIONS, "shown_lines"), config)
+    shown_counts = logs.count(files.impressions, shown)
+    if not shown_counts.used:
+        raise InputError(f"{files.impressions}: no impression in the {config.num_days} days from {config.first_day}; "
+                         f"rows dropped: {dict(shown_counts.dropped)}")
+    impressions = used_rows(shown)
+    shown_users = impressions.select(shown_user="user").distinct()
+    acted = _events(logs.load(files.events, EVENTS, "acted_lines"), shown_users, config, deduplicate)
+    if deduplicate:
+        acted = logs.store("acted", acted)
+    profiles = logs.store("profiles", _profiles(logs.load(files.users, USERS, "profile_lines"), shown_users))
+    profile_counts = logs.count(files.users, profiles)
+    return Source(
+        description=describe(config),
+        impressions=impressions,
+        events=used_rows(acted),
+        users=_users(shown_users, used_rows(profiles)),
+        rows=(shown_counts, logs.count(files.events, acted), profile_counts),
+        facts={"users_without_profile": number_of_rows(shown_users) - profile_counts.used})
+
+
+def _impressions(table: ir.Table, config: IndustrialConfig) -> ir.Table:
+    first, end = config.splits["train"][0], config.splits["test"][1]
+    outside = (table.timestamp < first) | (table.timestamp >= end)
+    reason = ibis.cases((table.timestamp <= 0, "timestamp not positive"), (outside, "outside the selected days"))
+    return table.select("user", "timestamp", "room_id", impression_id="row", label="clicked", author=_id(table.author),
+                        category=_text(table.category), page=_text(table.page), **{REASON: reason})
+
+
+def _events(table: ir.Table, shown_users: ir.Table, config: IndustrialConfig, deduplicate: bool) -> ir.Table:
+    """The events with their domain and context, and the reason why a row is not used."""
+    repeated = ibis.literal(False)
+    if deduplicate:
+        earlier = ibis.row_number().over(group_by=table.drop("row").columns, order_by="row")
+        repeated = earlier > 0
+    table = table.mutate(repeated=repeated).left_join(shown_users, table.user == shown_users.shown_user)
+    reason = ibis.cases(
+        (table.timestamp <= 0, "timestamp not positive"),
+        (table.timestamp >= config.splits["test"][1], "after the selected days"),
+        (~table.domain.isin(list(DOMAINS)), "unknown domain"),
+        (table.shown_user.isnull(), "user without used impression"),
+        (table.repeated, "repeats an earlier row"))
+    watch = sum((table.watch_seconds >= boundary).cast("int64") for boundary in WATCH_BOUNDARIES)
+    domain = ibis.cases(*((table.domain == name, role) for name, role in DOMAINS.items()))
+    return table.select(
+        "row", "user", "timestamp", author=_id(table.author), category=_text(table.category), watch=_id(watch),
+        finished=_id(table.finished), domain=domain, **{REASON: reason})
+
+
+def _profiles(table: ir.Table, shown_users: ir.Table) -> ir.Table:
+    table = table.mutate(earlier=ibis.row_number().over(group_by="user", order_by="row"))
+    table = table.left_join(shown_users, table.user == shown_users.shown_user)
+    reason = ibis.cases((table.earlier > 0, "repeats an earlier user"),
+                        (table.shown_user.isnull(), "user of no used impression"))
+    return table.select("user", *PROFILE_FIELDS, **{REASON: reason})
+
+
+def _users(shown_users: ir.Table, profiles: ir.Table) -> ir.Table:
+    """A row for every user of an impression; the cells of those without profile are missing."""
+    table = shown_users.left_join(profiles, shown_users.shown_user == profiles.user)
+    cells = {name: _text(table[name]) for name in PROFILE_FIELDS}
+    return table.select(user="shown_user", user_id="shown_user", **cells)
+
+
+def _id(cell: ir.Value) -> ir.Value:
+    return ibis.coalesce(cell, MISSING).cast("int64")
+
+
+def _text(cell: ir.Value) -> ir.Value:
+    return ibis.coalesce(cell, str(MISSING))

@@ -1,0 +1,100 @@
+"""The statistics of a data set as PNG files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from data_prep.inspect.split_statistics import SplitStatistics
+from lcn_tf.schema import HISTORIES
+
+_BINS = 50  # bars of a histogram of lengths
+
+
+def write_plots(statistics: Mapping[str, SplitStatistics], zone: str, plot_dir: str) -> list[str]:
+    """Draws splits, click rates, history lengths and known ids.
+
+    Args:
+      statistics: split -> what it holds.
+      zone: name of the time zone of the days.
+      plot_dir: an existing folder; files of the same names are replaced.
+
+    Returns:
+      The paths of the files.
+    """
+    figures = {
+        "splits": _splits(statistics), "click_rate_per_day": _click_rates(statistics, zone),
+        "history_lengths": _lengths(statistics), "vocabulary_coverage": _coverage(statistics["test"])}
+    paths = [os.path.join(plot_dir, f"{name}.png") for name in figures]
+    for path, figure in zip(paths, figures.values(), strict=True):
+        FigureCanvasAgg(figure).print_png(path)
+    return paths
+
+
+def _splits(statistics: Mapping[str, SplitStatistics]) -> Figure:
+    figure, (axes,) = _figure()
+    counts = ("impressions", "groups", "users", "clicks")
+    _grouped_bars(axes, list(statistics), {
+        name: [getattr(found, name) for found in statistics.values()] for name in counts})
+    axes.set(title="Records by split", yscale="log", ylabel="count")
+    axes.margins(y=0.1)
+    axes.set_ylim(bottom=0.8)
+    for bars in axes.containers:
+        axes.bar_label(bars, fmt="{:,.0f}", fontsize="small")
+    return figure
+
+
+def _click_rates(statistics: Mapping[str, SplitStatistics], zone: str) -> Figure:
+    figure, (axes,) = _figure()
+    for split, found in statistics.items():
+        days = np.array(list(found.days), "datetime64[D]")
+        shown, clicked = np.array(list(found.days.values())).reshape(-1, 2).T
+        rate = clicked / shown
+        axes.errorbar(days, rate, 2 * np.sqrt(rate * (1 - rate) / shown), fmt="o", markersize=4, label=split)
+    axes.set(title=f"Click rate per day ({zone}), ± 2 standard errors", ylabel="clicks / impressions")
+    figure.legend(loc="outside right upper")
+    figure.autofmt_xdate()
+    return figure
+
+
+def _lengths(statistics: Mapping[str, SplitStatistics]) -> Figure:
+    figure, every_axes = _figure(columns=len(HISTORIES))
+    for axes, history in zip(every_axes, HISTORIES, strict=True):
+        for split, found in statistics.items():
+            counts = found.lengths[history].impressions
+            edges = np.unique(np.linspace(0, len(counts), _BINS + 1, dtype=int))
+            shares = np.add.reduceat(counts, edges[:-1]) / max(counts.sum(), 1)
+            axes.stairs(shares, edges, label=split)
+        axes.set(title=history, xlabel="events that a candidate sees")
+    every_axes[0].set_ylabel("share of impressions")
+    every_axes[-1].legend()  # the same splits in all three
+    return figure
+
+
+def _coverage(test: SplitStatistics) -> Figure:
+    figure, (axes,) = _figure()
+    names = list(dict.fromkeys(name for by_feature in test.known.values() for name in by_feature))
+    _grouped_bars(axes, names, {
+        place: [shares.get(name, np.nan) for name in names] for place, shares in test.known.items()})
+    axes.set(title="Vocabulary coverage of the test split", ylabel="ids that are not out of vocabulary", ylim=(0, 1.02))
+    axes.tick_params(axis="x", rotation=30)
+    return figure
+
+
+def _figure(columns: int = 1) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(9 if columns == 1 else 4.5 * columns, 4.5), layout="constrained")
+    return figure, [figure.add_subplot(1, columns, column + 1) for column in range(columns)]
+
+
+def _grouped_bars(axes: Axes, groups: list[str], series: Mapping[str, list[float]]) -> None:
+    width = 0.8 / max(len(series), 1)
+    for place, (name, heights) in enumerate(series.items()):
+        axes.bar(np.arange(len(groups)) + (place - (len(series) - 1) / 2) * width, heights, width, label=name)
+    axes.set_xticks(range(len(groups)), groups)
+    if series:
+        axes.figure.legend(loc="outside right upper")

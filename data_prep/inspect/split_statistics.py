@@ -1,0 +1,161 @@
+"""What a split holds, counted in one pass over its records.
+
+Memory does not grow with the records: histories are counted by length, impressions by day, and a user costs 8 to 24
+bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from data_prep.description import DAY_SECONDS
+from data_prep.inspect.record_chunks import Chunk, read_chunks
+from lcn_tf.data.record_files import RecordFiles
+from lcn_tf.schema import FIRST_ID, HISTORIES, FeatureSchema
+
+
+@dataclasses.dataclass(frozen=True)
+class LengthCounts:
+    """How many events of one history the candidates of a split see.
+
+    Attributes:
+      impressions: `[longest + 1]` int64, impressions that see 0, 1, 2 ... events.
+    """
+
+    impressions: np.ndarray
+
+    @property
+    def mean(self) -> float:
+        """Events per impression."""
+        return float(self.impressions @ np.arange(len(self.impressions)) / max(self.impressions.sum(), 1))
+
+    @property
+    def empty(self) -> float:
+        """Share of the impressions that see no event."""
+        return float(self.impressions[0] / max(self.impressions.sum(), 1))
+
+    def quantile(self, share: float) -> int:
+        """The smallest length that at least `share` of the impressions do not exceed."""
+        return int(np.searchsorted(np.cumsum(self.impressions), share * self.impressions.sum()))
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitStatistics:
+    """One split.
+
+    Attributes:
+      groups, impressions, clicks, users: how many; users are told apart by `user_key`.
+      bytes: of the record files.
+      days: days since 1970 in the given time zone -> impressions and clicks, in order.
+      lengths: history -> events that candidates see, after the history's offset and at most the schema's length.
+      known: place (`impressions`, or a history) -> feature -> share of the ids that are not out of vocabulary; user
+        features count once per impression. A place without ids is left out.
+    """
+
+    groups: int
+    impressions: int
+    clicks: int
+    users: int
+    bytes: int
+    days: Mapping[int, tuple[int, int]]
+    lengths: Mapping[str, LengthCounts]
+    known: Mapping[str, Mapping[str, float]]
+
+    @property
+    def click_rate(self) -> float:
+        """Clicks per impression."""
+        return self.clicks / max(self.impressions, 1)
+
+
+def measure_split(files: RecordFiles, split: str, utc_offset: int) -> SplitStatistics:
+    """Reads a split once.
+
+    Args:
+      files: an opened data set.
+      split: train, validation or test.
+      utc_offset: seconds to add to UTC before cutting days.
+
+    Raises:
+      InputError, RecordError: as `read_chunks`.
+    """
+    schema = files.schema
+    groups = impressions = clicks = 0
+    users = _DistinctIntegers()
+    days: dict[int, np.ndarray] = {}
+    lengths = {history: np.zeros(schema.lengths[history] + 1, np.int64) for history in HISTORIES}
+    known = _KnownIds(schema)
+    for path in files.splits[split]:
+        for chunk in read_chunks(schema, path):
+            labels = chunk["label"]
+            groups += len(labels.lengths)
+            impressions += len(labels.values)
+            clicks += int(labels.values.sum())
+            users.add(chunk["user_key"].values)
+            _count_days(days, chunk["timestamp"].values + utc_offset, labels.values)
+            for history, counts in lengths.items():
+                counts += np.bincount(_visible(chunk, history, schema), minlength=len(counts))
+            known.add(chunk)
+    return SplitStatistics(
+        groups, impressions, clicks, users.count(), sum(os.path.getsize(path) for path in files.splits[split]),
+        {day: (int(days[day][0]), int(days[day][1])) for day in sorted(days)},
+        {history: LengthCounts(counts) for history, counts in lengths.items()}, known.shares())
+
+
+def _count_days(days: dict[int, np.ndarray], moments: np.ndarray, labels: np.ndarray) -> None:
+    found, place = np.unique(moments // DAY_SECONDS, return_inverse=True)
+    shown, clicked = np.bincount(place, minlength=len(found)), np.bincount(place, labels, len(found)).astype(np.int64)
+    for index, day in enumerate(found.tolist()):
+        days[day] = days.get(day, 0) + np.array([shown[index], clicked[index]])
+
+
+def _visible(chunk: Chunk, history: str, schema: FeatureSchema) -> np.ndarray:
+    """`[N]` events of a history that each candidate of a chunk sees."""
+    stored = np.repeat(chunk[f"{history}_timestamp"].lengths, chunk["label"].lengths)
+    return np.clip(stored - chunk[f"{history}_offset"].values, 0, schema.lengths[history])
+
+
+class _DistinctIntegers:
+    """Counts distinct int64 values; merges them in steps that double, so that adding stays linear."""
+
+    def __init__(self):
+        self._seen = np.zeros(0, np.int64)
+        self._new: list[np.ndarray] = []
+        self._pending = 0
+
+    def add(self, values: np.ndarray) -> None:
+        self._new.append(values)
+        self._pending += len(values)
+        if self._pending > max(len(self._seen), 1 << 16):
+            self.count()
+
+    def count(self) -> int:
+        self._seen = np.unique(np.concatenate([self._seen, *self._new]))
+        self._new, self._pending = [], 0
+        return len(self._seen)
+
+
+class _KnownIds:
+    """Shares of ids that are not out of vocabulary, by place and feature."""
+
+    def __init__(self, schema: FeatureSchema):
+        self._users = tuple(feature.name for feature in schema.user)
+        self._places: dict[str, Iterable[str]] = {"impressions": (*self._users, *schema.candidate_names)}
+        for history in HISTORIES:
+            self._places[history] = [f"{history}_{feature.name}" for feature in (*schema.item, *schema.context)]
+        self._counts = {name: np.zeros(2, np.int64) for names in self._places.values() for name in names}
+
+    def add(self, chunk: Chunk) -> None:
+        candidates = chunk["label"].lengths
+        for name, counts in self._counts.items():
+            known = chunk[name].values >= FIRST_ID
+            weights = candidates if name in self._users else np.ones(len(known), np.int64)
+            counts += (known @ weights, weights.sum())
+
+    def shares(self) -> dict[str, dict[str, float]]:
+        shares = {place: {name.removeprefix(f"{place}_"): float(self._counts[name][0] / self._counts[name][1])
+                          for name in names if self._counts[name][1]} for place, names in self._places.items()}
+        return {place: by_feature for place, by_feature in shares.items() if by_feature}

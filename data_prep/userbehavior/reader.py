@@ -1,0 +1,74 @@
+"""Reads `UserBehavior.csv` of Tianchi data set 649 as canonical tables.
+
+The file has no header; its columns are user, item, category, behaviour (pv, cart, fav, buy) and second. It knows what
+users did and not what they were shown. So a page view of a target-domain category counts as an impression that was
+clicked, and the impressions that were not clicked are sampled (`data_prep.userbehavior.sampling`); click rate, log loss
+and calibration are therefore those of the sampling, and there are no profiles and no request features. Days are cut in
+UTC+8, and the few rows outside the selected days are dropped.
+"""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+from data_prep.accounting import REASON, number_of_rows, used_rows
+from data_prep.csv_files import CsvColumn, CsvFormat
+from data_prep.description import DAY_SECONDS, Source
+from data_prep.errors import InputError
+from data_prep.log_reader import LogReader
+from data_prep.taobao.behaviors import BEHAVIORS, PAGE_VIEW
+from data_prep.userbehavior.config import UTC_OFFSET, UserBehaviorConfig, describe
+from data_prep.userbehavior.sampling import chosen, with_negatives
+
+LOG = CsvFormat(("UserBehavior.csv",), (
+    CsvColumn("user", "integer"), CsvColumn("item_id", "integer"), CsvColumn("category", "integer"),
+    CsvColumn("behaviour", "text"), CsvColumn("timestamp", "integer")), header=False)
+
+
+def read(logs: LogReader, path: str, config: UserBehaviorConfig, deduplicate: bool) -> Source:
+    """The canonical tables: an event is a row, an impression a page view of the target domain or a sampled negative.
+
+    Raises:
+      InputError: a file that cannot be read, or no page view of a target-domain category.
+    """
+    raw = logs.load(path, LOG, "raw_log")
+    accounted = logs.store("accounted_log", _rows(raw, config, deduplicate))
+    events = used_rows(accounted)
+    counts = logs.count(path, accounted)
+    if not counts.used:
+        raise InputError(f"{path}: no page view of a target-domain category in the {config.num_days} days from "
+                         f"{config.first_day} (target domain: {config.target_category_share:g} of the categories); "
+                         f"rows: {counts.to_json()}")
+    views = events.filter(events.domain == "target", events.behaviour == PAGE_VIEW)
+    views = views.select("row", "user", "timestamp", "item_id", "category",
+                         day=views.timestamp - (views.timestamp + UTC_OFFSET) % DAY_SECONDS)
+    views = logs.store("target_views", views)
+    impressions = logs.store("impressions", with_negatives(views, config.negatives_per_positive))
+    return Source(
+        description=describe(config),
+        impressions=impressions,
+        events=events,
+        users=views.select("user", user_id="user").distinct(),
+        rows=(counts,),
+        facts={"target_page_views": number_of_rows(views),
+               "sampled_negatives": number_of_rows(impressions.filter(impressions.label == 0))})
+
+
+def _rows(raw: ir.Table, config: UserBehaviorConfig, deduplicate: bool) -> ir.Table:
+    """The rows with their domain, and the reason why a row is not used."""
+    splits = describe(config).splits
+    table = raw.mutate(domain=chosen(raw.category, config.target_category_share).ifelse("target", "source"))
+    outside = (table.timestamp < splits["train"][0]) | (table.timestamp >= splits["test"][1])
+    viewers = table.filter(~outside, table.domain == "target", table.behaviour == PAGE_VIEW)
+    viewers = viewers.select(viewer="user").distinct()
+    table = table.left_join(viewers, table.user == viewers.viewer)
+    position = ibis.row_number().over(
+        group_by=["user", "item_id", "category", "behaviour", "timestamp"],
+        order_by="row") if deduplicate else ibis.literal(0)
+    reason = ibis.cases(
+        (outside, "outside the selected days"), (~table.behaviour.isin(BEHAVIORS), "unknown behaviour"),
+        (~table.behaviour.isin(config.behaviors), "behaviour not selected"),
+        (table.viewer.isnull(), "user without page view of the target domain"),
+        (position > 0, "repeats an earlier row"))
+    return table.mutate(reason.name(REASON)).drop("viewer")

@@ -1,0 +1,1 @@
+"""Figures: one command each, printing a table and writing JSON."""
