@@ -4,7 +4,7 @@
 
 Without --data_dir, Taobao-format logs with long histories are generated and prepared in a temporary folder. Passes of
 the pipeline over the training split and real training steps (on batches in memory) take turns, so that neither runs
-while the other is measured. 2 cores: 3 minutes.
+while the other is measured. 2 cores, 5 GB of memory: 2 minutes.
 """
 
 from __future__ import annotations
