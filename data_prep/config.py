@@ -37,7 +37,7 @@ class PreparationConfig:
     history_gap_seconds: int = option(
         0, "events count only when they are earlier than the snapshot by more than this many seconds (SPEC A-34, gap)")
     max_candidates: int = option(
-        64, "impressions of a record with snapshot=user; a user's further ones go to further records")
+        16, "impressions of a record with snapshot=user; a user's further ones go to further records")
     short_length: int = option(24, "longest short_target and short_source history (SPEC A-19)")
     lifelong_length: int = option(500, "longest lifelong_source history")
     exclude_recent: bool = option(

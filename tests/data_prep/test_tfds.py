@@ -108,7 +108,7 @@ def test_records_of_other_settings_are_not_taken_for_those_asked_for(built):
     other = RequestGroupsConfig(name="small", settings={**SETTINGS, "short_length": 5})
     with pytest.raises(ValueError, match=r"was prepared with other settings \(short_length=3\): give the config"):
         BUILDERS[name](data_dir=builder.data_dir_root, config=other)
-    spelt_out = RequestGroupsConfig(name="small", settings={**SETTINGS, "max_candidates": 64})
+    spelt_out = RequestGroupsConfig(name="small", settings={**SETTINGS, "max_candidates": 16})
     assert BUILDERS[name](data_dir=builder.data_dir_root, config=spelt_out).is_prepared()
     faster = RequestGroupsConfig(name="small", settings={**SETTINGS, "memory_limit": "7GB"})
     assert BUILDERS[name](data_dir=builder.data_dir_root, config=faster).is_prepared()
