@@ -32,14 +32,22 @@ def test_last_seven_days_are_a_matter_of_two_settings():
     (PreparationConfig, "short_length", 0),
     (PreparationConfig, "lifelong_length", 0),
     (PreparationConfig, "min_count", 0),
+    (PreparationConfig, "max_candidates", 0),
+    (PreparationConfig, "vocabulary", "learned"),
+    (PreparationConfig, "hash_bins", 0),
+    (PreparationConfig, "hash_bins", 2**31 + 1),
     (PreparationConfig, "shards", 0),
+    (PreparationConfig, "workers", 0),
+    (PreparationConfig, "engine", "pandas"),
+    (PreparationConfig, "max_reject_share", -0.1),
+    (PreparationConfig, "max_reject_share", 1.5),
     (PreparationConfig, "memory_limit", "4 gigabytes"),
     (PreparationConfig, "memory_limit", "lots"),
     (TaobaoConfig, "first_day", "06.05.2017"),
     (TaobaoConfig, "num_days", 2),
     (TaobaoConfig, "row_set", "some"),
-    (TaobaoConfig, "behaviors", ("ipv",)),
-    (TaobaoConfig, "behaviors", ()),
+    (TaobaoConfig, "behaviors", ["ipv"]),
+    (TaobaoConfig, "behaviors", []),
     (MovieLensConfig, "target_genre", " "),
     (MovieLensConfig, "label_threshold", 5.5),
     (MovieLensConfig, "validation_from", "soon"),
@@ -49,6 +57,12 @@ def test_refusals_name_the_setting_and_the_value(config_class, setting, value):
     with pytest.raises(ValueError, match=setting) as error:
         config_class(**{setting: value})
     assert repr(value) in str(error.value) or str(value) in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "size"), [
+    ("4GB", 4 * 10**9), ("900MiB", 900 * 2**20), ("1.5 TB", 1_500 * 10**9), ("7B", 7), ("2KB", 2_000)])
+def test_memory_in_bytes(text, size):
+    assert PreparationConfig(memory_limit=text).memory_bytes == size
 
 
 def test_test_days_come_after_validation_days():

@@ -1,11 +1,11 @@
 """No leakage, as a property of what is written: histories, splits, groups and vocabularies over random logs."""
 
-import dataclasses
 import tempfile
 from pathlib import Path
 
 import hypothesis
 import hypothesis.strategies as st
+import pytest
 
 from data_prep.config import PreparationConfig
 from data_prep.taobao.config import TaobaoConfig
@@ -25,11 +25,11 @@ LOGS = st.tuples(
     st.lists(st.tuples(USERS, st.integers(0, DAYS - 1), SECONDS), min_size=10, max_size=40),
     st.lists(st.tuples(USERS, st.integers(-2, DAYS), SECONDS, st.sampled_from([100, 5_000])), min_size=20,
              max_size=120))
-PREPARATIONS = st.builds(
-    PreparationConfig, snapshot=st.sampled_from(["request", "day", "user"]),
-    history_gap_seconds=st.sampled_from([0, 1, 60_000]), exclude_recent=st.booleans(),
-    max_candidates=st.sampled_from([2, 64]), short_length=st.just(2), lifelong_length=st.sampled_from([3, 200]),
-    shards=st.just(2))
+SETTINGS = st.fixed_dictionaries({
+    "history_gap_seconds": st.sampled_from([0, 1, 60_000]), "exclude_recent": st.booleans(),
+    "max_candidates": st.sampled_from([2, 64]), "lifelong_length": st.sampled_from([3, 200])})
+# A preparation takes seconds: few examples with many impressions each, and none is made smaller.
+FEW = hypothesis.settings(max_examples=4, phases=[hypothesis.Phase.generate])
 
 
 def write(directory, impressions, events):
@@ -44,9 +44,11 @@ def write(directory, impressions, events):
                              for user, day, moment, cate in events] or [[1, FIRST, "pv", 100, 600]]})
 
 
-@hypothesis.settings(max_examples=10)
-@hypothesis.given(LOGS, PREPARATIONS)
-def test_nothing_leaks(logs, preparation):
+@pytest.mark.parametrize("snapshot", ["request", "day", "user"])
+@FEW
+@hypothesis.given(logs=LOGS, settings=SETTINGS)
+def test_nothing_leaks(snapshot, logs, settings):
+    preparation = PreparationConfig(snapshot=snapshot, short_length=2, shards=2, **settings)
     with tempfile.TemporaryDirectory() as folder:
         output_dir = Path(folder) / "prepared"
         prepare(str(write(Path(folder) / "logs", *logs)), str(output_dir), TaobaoConfig(), preparation)
@@ -108,12 +110,12 @@ def test_the_property_sees_windows():
     """Random logs of the property have what it is about: full windows, empty ones, and offsets."""
     records = []
 
-    @hypothesis.settings(max_examples=2)
+    @hypothesis.settings(FEW, max_examples=2)
     @hypothesis.given(LOGS)
     def collect(logs):
+        preparation = PreparationConfig(snapshot="user", short_length=2, lifelong_length=3, shards=1)
         with tempfile.TemporaryDirectory() as folder:
-            prepare(str(write(Path(folder) / "logs", *logs)), f"{folder}/prepared", TaobaoConfig(), dataclasses.replace(
-                PreparationConfig(), snapshot="user", lifelong_length=3, shards=1))
+            prepare(str(write(Path(folder) / "logs", *logs)), f"{folder}/prepared", TaobaoConfig(), preparation)
             records.extend(references_data.read_records(f"{folder}/prepared", "train"))
 
     collect()
