@@ -20,9 +20,12 @@ def note(folder, item):
 
 
 def fail(folder, item):
+    """Item 0 fails; the others begin no earlier than that and take their time."""
     note(folder, item)
     if item == 0:
         raise OutputError(f"item {item}")
+    wait_for(lambda: (pathlib.Path(folder) / "0").exists())
+    time.sleep(0.1)
 
 
 def die(folder, item):
