@@ -11,12 +11,13 @@ candidates, M negative pairs, D item width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from lcn_tf.layers.masking import MASKED_SCORE
+from lcn_tf.layers.pair_products import distinct_items, pair_products
 from lcn_tf.layers.pair_sampling import (
     EventWindows,
     draw_events,
@@ -177,13 +178,17 @@ def sample_pairs(term: str, short_target: ItemHistory, short_source: ItemHistory
 def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callable[[dict[str, tf.Tensor]], tf.Tensor],
              user_key: tf.Tensor, candidate_mask: tf.Tensor, seed: tf.Tensor, *, terms: Sequence[str] = CRP_TERMS,
              temperature: float = 0.2, num_negatives: int = 4096, denominator: str = "negatives",
-             reduce: str = "valid_mean", rows: str = "all", negatives_by: str = "user", mask_same_id: bool = True
-             ) -> dict[str, tf.Tensor]:
+             reduce: str = "valid_mean", rows: str = "all", negatives_by: str = "user", mask_same_id: bool = True,
+             chunk_size: int = 8192) -> dict[str, tf.Tensor]:
     """Every requested CRP term of a batch, unweighted.
+
+    Memory is bounded in M: beyond `chunk_size` negatives, pairs are compared chunk by chunk, and what is kept are a few
+    numbers per pair and the embeddings of the distinct items, which are no more than the batch's histories hold.
 
     Args:
       short_target, short_source: the two short histories of the requests.
-      embed: item ids by field, `[K]` each, to embeddings `[K, D]`; called once, on the sampled items only.
+      embed: item ids by field, `[K]` each, to embeddings `[K, D]`, each item by itself; called once, on the sampled
+        items only.
       user_key: `[B]`, requests with equal keys belong to one user.
       candidate_mask: bool `[B, C]`, the candidates that count (for `rows="positive"` the clicked ones).
       seed: int32 or int64 `[2]`; the same seed and candidates give the same loss.
@@ -195,18 +200,21 @@ def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callab
       rows: `all` and `positive` take `candidate_mask` as it is; `unique_user` the first such candidate of each user.
       negatives_by: negatives join different users (`user`) or merely different candidates (`row`).
       mask_same_id: skip positives and negatives whose two items have equal ids in all fields.
+      chunk_size: pairs compared at a time where there are more negatives than that; changes no draw and no loss.
 
     Returns:
       Float32 scalars by term name.
 
     Raises:
-      ValueError: an unknown option, a temperature that is not above 0, fewer than one negative.
+      ValueError: an unknown option, a temperature that is not above 0, fewer than one negative or pair in a chunk.
     """
     _check(denominator=denominator, reduce=reduce, temperature=temperature, rows=rows, negatives_by=negatives_by)
     if unknown := set(terms) - set(CRP_TERMS):
         raise ValueError(f"terms must be among {CRP_TERMS}, got {sorted(unknown)}")
     if num_negatives < 1:
         raise ValueError(f"num_negatives must be at least 1, got {num_negatives}")
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
     if not terms:
         return {}
     shape = tf.shape(candidate_mask)
@@ -219,6 +227,10 @@ def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callab
     samples = {term: sample_pairs(term, short_target, short_source, group_key, candidate_mask, num_negatives,
                                   mask_same_id, seed) for term in terms}
     inbatch = denominator == "inbatch"
+    if num_negatives > chunk_size and not inbatch:
+        cosines = iter(_cosines_by_chunks(embed, samples.values(), chunk_size))
+        return {term: contrastive_loss(next(cosines), sample.valid, next(cosines), sample.negative_valid, temperature,
+                                       denominator, reduce) for term, sample in samples.items()}
     parts = [part for sample in samples.values()
              for part in (sample.first, sample.second, *(() if inbatch else sample[3:5]))]
     vectors = iter(_embed_together(embed, parts))
@@ -286,3 +298,17 @@ def _embed_together(embed: Callable[[dict[str, tf.Tensor]], tf.Tensor], parts: S
     sizes = [tf.shape(next(iter(part.values())))[0] for part in parts]
     vectors = embed({field: tf.concat([part[field] for part in parts], axis=0) for field in parts[0]})
     return tf.split(vectors, tf.stack(sizes), axis=0)
+
+
+def _cosines_by_chunks(embed: Callable[[dict[str, tf.Tensor]], tf.Tensor], samples: Iterable[PairSample],
+                       chunk_size: int) -> list[tf.Tensor]:
+    """Cosines of the positive pairs `[N]` and of the negative ones `[M]` of each sample, items embedded once each."""
+    firsts, seconds = [], []
+    for sample in samples:
+        firsts += [sample.first, sample.negative_first]
+        seconds += [sample.second, sample.negative_second]
+    sizes = [tf.shape(next(iter(ids.values())))[0] for ids in firsts]
+    items, numbers = distinct_items({field: tf.concat([ids[field] for ids in (*firsts, *seconds)], axis=0)
+                                     for field in firsts[0]})
+    first, second = tf.split(numbers, 2)
+    return tf.split(pair_products(_normalise(embed(items)), first, second, chunk_size), tf.stack(sizes))

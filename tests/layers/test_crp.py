@@ -172,6 +172,7 @@ def test_padding_changes_nothing(number, padding):
 @pytest.mark.parametrize("offsets", [False, True])
 @pytest.mark.parametrize("options", [
     {}, {"denominator": "inbatch"}, {"rows": "unique_user"}, {"negatives_by": "row"}, {"reduce": "batch_mean"},
+    {"chunk_size": 5},
 ], ids=str)
 def test_requests_have_the_pairs_and_the_loss_of_their_single_candidates(offsets, options):
     histories = random_histories(4, offsets=offsets)
@@ -234,7 +235,8 @@ def test_two_items_are_equal_only_if_all_their_fields_are():
 
 @pytest.mark.parametrize("denominator", crp.CRP_DENOMINATORS)
 @pytest.mark.parametrize("lacking", ["events", "candidates"])
-def test_nothing_to_pair_gives_zero_loss_and_finite_gradients(denominator, lacking):
+@pytest.mark.parametrize("chunk_size", [8192, 5])
+def test_nothing_to_pair_gives_zero_loss_and_finite_gradients(denominator, lacking, chunk_size):
     histories, candidates = random_histories(7), tf.fill([7, 2], lacking != "candidates")
     if lacking == "events":
         histories = [history._replace(mask=tf.zeros_like(history.mask)) for history in histories]
@@ -242,14 +244,15 @@ def test_nothing_to_pair_gives_zero_loss_and_finite_gradients(denominator, lacki
     with tf.GradientTape() as tape:
         tape.watch(tables.tables)
         losses = crp.crp_loss(*histories, tables, tf.range(7), candidates, SEED, num_negatives=13,
-                              denominator=denominator)
+                              denominator=denominator, chunk_size=chunk_size)
         total = tf.add_n(list(losses.values()))
     assert total.numpy() == 0
     for gradient in tape.gradient(total, tables.tables).values():
         assert (tf.convert_to_tensor(gradient).numpy() == 0).all()
 
 
-def test_runs_in_a_function_with_unknown_shapes():
+@pytest.mark.parametrize("chunk_size", [8192, 5])
+def test_runs_in_a_function_with_unknown_shapes(chunk_size):
     table = tf.random.stateless_normal([50, 3], [1, 2])
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int64), tf.TensorSpec([None, None], tf.bool),
@@ -258,13 +261,48 @@ def test_runs_in_a_function_with_unknown_shapes():
     def loss(ids, mask, users, candidates, offset):
         history = crp.ItemHistory({"cate": ids}, mask, offset, 2)
         return crp.crp_loss(history, history, lambda ids: tf.gather(table, ids["cate"]), users, candidates, SEED,
-                            num_negatives=13, rows="unique_user")
+                            num_negatives=13, rows="unique_user", chunk_size=chunk_size)
 
     for rows, length in ((7, 5), (3, 11), (1, 2)):
         ids = np.random.default_rng(rows).integers(2, 50, (rows, length))
         found = loss(tf.constant(ids), tf.ones([rows, length], tf.bool), tf.range(rows, dtype=tf.int64),
                      tf.ones([rows, 3], tf.bool), tf.zeros([rows, 3], tf.int64))
         assert all(np.isfinite(value) for value in found.values())
+
+
+def losses_and_gradients(histories, tables, **options):
+    users = tf.constant([1, 2, 3, 3, 3, 1, 4])  # many negatives join a user with itself and are not valid
+    with tf.GradientTape() as tape:
+        tape.watch(tables.tables)
+        losses = crp.crp_loss(*histories, tables, users, CANDIDATES, SEED, **options)
+        total = tf.add_n([weight * loss for weight, loss in zip((1.0, 2.0, 3.0), losses.values(), strict=True)])
+    gradients = tape.gradient(total, tables.tables)
+    return losses, {field: tf.convert_to_tensor(gradient) for field, gradient in gradients.items()}
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["negatives", "infonce"]), st.sampled_from(crp.CRP_REDUCTIONS),
+       st.sampled_from([4, 50]), st.sampled_from([(13, 1), (13, 12), (12, 4), (301, 7), (301, 300)]))
+def test_chunks_change_neither_losses_nor_gradients(number, denominator, reduce, vocabulary, negatives):
+    histories, (num_negatives, chunk_size) = random_histories(number, vocabulary=vocabulary, offsets=True), negatives
+    options = {"num_negatives": num_negatives, "denominator": denominator, "reduce": reduce, "temperature": 0.3}
+    expected, expected_gradients = losses_and_gradients(histories, Tables(), **options)
+    found, gradients = losses_and_gradients(histories, Tables(), chunk_size=chunk_size, **options)
+    assert tuple(found) == tuple(expected)
+    for term, loss in expected.items():
+        np.testing.assert_allclose(found[term], loss, rtol=1e-5, atol=1e-5, err_msg=term)
+    for field, gradient in expected_gradients.items():
+        np.testing.assert_allclose(gradients[field], gradient, rtol=1e-5, atol=1e-5, err_msg=field)
+
+
+def test_up_to_a_chunk_of_negatives_are_taken_at_once_and_more_ask_for_each_item_once():
+    histories = random_histories(2)
+    at_once, chunked = Tables(), Tables()
+    for tables, chunk_size in ((at_once, 13), (chunked, 12)):
+        crp.crp_loss(*histories, tables, tf.range(7), tf.ones([7, 1], tf.bool), SEED, num_negatives=13,
+                     chunk_size=chunk_size)
+    (many,), (few,) = ([list(zip(*(ids[field] for field in FIELDS), strict=True)) for ids in tables.asked]
+                       for tables in (at_once, chunked))
+    assert len(many) == 3 * 2 * (7 + 13) and len(few) == len(set(few)) and set(few) == set(many)
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -275,6 +313,7 @@ def test_runs_in_a_function_with_unknown_shapes():
     ({"rows": "some"}, r"rows must be one of .*got 'some'"),
     ({"negatives_by": "item"}, r"negatives_by must be one of .*got 'item'"),
     ({"num_negatives": 0}, r"num_negatives must be at least 1, got 0"),
+    ({"chunk_size": 0}, r"chunk_size must be at least 1, got 0"),
 ])
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
