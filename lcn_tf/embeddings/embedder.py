@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import tensorflow as tf
 
 from lcn_tf.embeddings.tables import EmbeddingConfig, EmbeddingTables
+from lcn_tf.layers.event_vectors import BucketedVectors, Vectors
 from lcn_tf.schema import FIRST_ID, TIME_GAP, Feature, FeatureSchema
 
 LIFELONG = "lifelong_source"
 
 Batch = Mapping[str, tf.Tensor]
+T = TypeVar("T")  # a tensor, or a dict of tensors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,37 +69,40 @@ class EmbeddedHistory:
             parts.append(self._embedder.tables(TIME_GAP, time_gap_ids(gap, schema.time_gap_boundaries)))
         return tf.concat(parts, -1)
 
-    def context(self) -> tf.Tensor:
-        """Context embeddings `[B, L, D_c]` of every event, the time gap taken from the request's first candidate.
+    def with_context(self, function: Callable[[Vectors], T]) -> T:
+        """`function(context)` of the context embeddings of every event.
 
-        Right for all candidates only where they are of one moment, see `same_moment`.
+        The time gap is all of the context that depends on the candidate. Where each request's candidates have one
+        timestamp they share it too, and the context is `[B, L, D_c]`; otherwise it is `BucketedVectors` of that width.
         """
         batch, schema = self._batch, self._embedder.schema
-        parts = [self._embedder.tables(feature.table, batch[f"{self._name}_{feature.name}"])
-                 for feature in schema.context]
-        if schema.time_gap_boundaries:
-            gap = batch["timestamp"][:, :1] - batch[f"{self._name}_timestamp"]  # [B, L]
-            parts.append(self._embedder.tables(TIME_GAP, time_gap_ids(gap, schema.time_gap_boundaries)))
-        return tf.concat(parts, -1) if parts else self.items[..., :0]
+        shared = tf.concat([self.items[..., :0], *(
+            self._embedder.tables(feature.table, batch[f"{self._name}_{feature.name}"]) for feature in schema.context)],
+            -1)  # [B, L, D_c], without the time gap
+        if not schema.time_gap_boundaries:
+            return function(shared)
 
-    def same_moment(self) -> tf.Tensor:
+        def gap_ids(moment: tf.Tensor) -> tf.Tensor:
+            """Of the moments `[B, x]`: `[B, x, L]`."""
+            gap = moment[:, :, tf.newaxis] - batch[f"{self._name}_timestamp"][:, tf.newaxis]
+            return time_gap_ids(gap, schema.time_gap_boundaries)
+
+        def of_one_moment() -> T:
+            gaps = self._embedder.tables(TIME_GAP, gap_ids(batch["timestamp"][:, :1])[:, 0])
+            return function(tf.concat([shared, gaps], -1))
+
+        def of_several_moments() -> T:
+            rows = self._embedder.tables(TIME_GAP, tf.range(FIRST_ID, schema.time_gap_rows))
+            return function(BucketedVectors(shared, rows, gap_ids(batch["timestamp"]) - FIRST_ID))
+
+        if self.mask.shape[1] == 1:
+            return of_one_moment()
+        return tf.cond(self._same_moment(), of_one_moment, of_several_moments)
+
+    def _same_moment(self) -> tf.Tensor:
         """Scalar bool: all candidates of each request have the timestamp of its first one."""
         timestamp = self._batch["timestamp"]
         return tf.reduce_all(tf.equal(timestamp, timestamp[:, :1]) | ~self._batch["candidate_mask"])
-
-    def by_moment(self, shared: Callable[[], tf.Tensor], separate: Callable[[], tf.Tensor]) -> tf.Tensor:
-        """`shared()`, which reads `context`, where all candidates of each request are of one moment, else `separate()`.
-
-        A table that only one branch of `tf.cond` looks up gets a gradient of zeros for each of its rows from the other
-        branch; hence `shared` looks items up as well, but of no event.
-        """
-        def shared_with_items() -> tf.Tensor:
-            no_ids = {feature.name: self._batch[f"{self._name}_{feature.name}"][:, :0]
-                      for feature in self._embedder.schema.item}
-            result = shared()
-            return result + tf.cast(tf.reduce_sum(self._embedder.items(no_ids)), result.dtype)
-
-        return tf.cond(self.same_moment(), shared_with_items, separate)
 
     def events(self) -> tf.Tensor:
         """Item and context embeddings of every event for every candidate, `[B, C, L, D + D_c]` (large)."""

@@ -2,6 +2,7 @@
 
 from lcn_tf.layers.crp import ItemHistory, contrastive_loss, crp_loss, inbatch_loss
 from lcn_tf.layers.csa import CSA
+from lcn_tf.layers.event_vectors import BucketedVectors
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.lap import LAP
@@ -21,6 +22,7 @@ __all__ = [
     "LAP",
     "MASKED_SCORE",
     "MSA",
+    "BucketedVectors",
     "DINAttention",
     "FoldedProjections",
     "HashPooling",

@@ -15,6 +15,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from lcn_tf.layers.event_vectors import Vectors, leading_sizes, products, weighted_sums, width_of
+
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
 class FoldedProjections(tf.keras.layers.Layer):
@@ -27,7 +29,8 @@ class FoldedProjections(tf.keras.layers.Layer):
       num_heads: H; head h uses columns `h D_h ... (h + 1) D_h - 1` of each kernel.
 
     Call arguments:
-      events: `[B, C, K, E]`, `[B, 1, K, E]`, or `[B, L, E]` shared by the candidates of a request.
+      events: `[B, C, K, E]`, `[B, 1, K, E]`, or `[B, L, E]` shared by the candidates of a request, or `BucketedVectors`
+        of which they share most.
       queries: projected candidates `[B, C, D_a]`.
 
     Returns:
@@ -48,24 +51,20 @@ class FoldedProjections(tf.keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Creates `key_kernel` and `value_kernel`, both `[E, D_a]`, Glorot-uniform."""
-        self.event_width = int(input_shape[-1])
+        self.event_width = width_of(input_shape)
         shape = (self.event_width, self.attention_dim)
         self.key_kernel = self.add_weight(name="key_kernel", shape=shape, initializer="glorot_uniform")
         self.value_kernel = self.add_weight(name="value_kernel", shape=shape, initializer="glorot_uniform")
         self.built = True
 
-    def call(self, events: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
+    def call(self, events: Vectors, queries: tf.Tensor) -> tf.Tensor:
         """Attention logits; see the class."""
         queries = tf.cast(queries, self.compute_dtype)
-        queries = tf.reshape(queries, [*_leading(queries), self.num_heads, self.head_dim])  # [B, C, H, D_h]
+        queries = tf.reshape(queries, [*leading_sizes(queries), self.num_heads, self.head_dim])  # [B, C, H, D_h]
         folded = tf.einsum("bchd,ehd->bche", queries, self._per_head(self.key_kernel))  # [B, C, H, E]
-        folded = tf.cast(folded, tf.float32) / math.sqrt(self.head_dim)
-        events = tf.cast(events, tf.float32)
-        if events.shape.rank == 4:
-            return tf.matmul(folded, events, transpose_b=True)  # [B, C, H, K]
-        return _over_heads_and_candidates(folded, lambda rows: tf.matmul(rows, events, transpose_b=True))
+        return products(tf.cast(folded, tf.float32) / math.sqrt(self.head_dim), events)
 
-    def pool(self, weights: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
+    def pool(self, weights: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Sums projected events.
 
         Args:
@@ -75,14 +74,9 @@ class FoldedProjections(tf.keras.layers.Layer):
         Returns:
           `[B, C, D_a]` in the compute dtype: `concat_h(W_V^h sum_k weights_{h, k} x_k)`.
         """
-        events = tf.cast(events, tf.float32)
-        if events.shape.rank == 4:
-            pooled = tf.matmul(weights, events)  # [B, C, H, E]
-        else:
-            pooled = _over_heads_and_candidates(weights, lambda rows: tf.matmul(rows, events))
-        pooled = tf.cast(pooled, self.compute_dtype)
+        pooled = tf.cast(weighted_sums(weights, events), self.compute_dtype)  # [B, C, H, E]
         values = tf.einsum("bche,ehd->bchd", pooled, self._per_head(self.value_kernel))  # [B, C, H, D_h]
-        return tf.reshape(values, [*_leading(values), self.attention_dim])  # [B, C, D_a]
+        return tf.reshape(values, [*leading_sizes(values), self.attention_dim])  # [B, C, D_a]
 
     def values(self, events: tf.Tensor) -> tf.Tensor:
         """Projected values of every event, `[B, C or 1, K, D_a]`; only for readings that need each item."""
@@ -96,18 +90,3 @@ class FoldedProjections(tf.keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "attention_dim": self.attention_dim, "num_heads": self.num_heads}
-
-
-def _leading(tensor: tf.Tensor) -> list[Any]:
-    """The sizes B and C, static where known."""
-    dynamic = tf.shape(tensor)
-    return [tensor.shape[axis] if tensor.shape[axis] is not None else dynamic[axis] for axis in (0, 1)]
-
-
-def _over_heads_and_candidates(rows: tf.Tensor, product: Any) -> tf.Tensor:
-    """Applies a `[B, N, x] -> [B, N, y]` product to `[B, C, H, x]` with the axes C and H flattened into N."""
-    batch, candidates = _leading(rows)
-    heads, width = rows.shape[2], rows.shape[3] if rows.shape[3] is not None else tf.shape(rows)[3]
-    result = product(tf.reshape(rows, [batch, candidates * heads, width]))  # [B, C H, y]
-    width = result.shape[-1] if result.shape[-1] is not None else tf.shape(result)[-1]
-    return tf.reshape(result, [batch, candidates, heads, width])

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from lcn_tf.layers.event_vectors import Vectors
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.layers.masking import expand_mask, masked_softmax
@@ -40,7 +41,8 @@ class FSA(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`, without context.
-      events: `[B, C, K, E]`, `[B, 1, K, E]` or `[B, L, E]`: item embedding followed by context embedding.
+      events: `[B, C, K, E]`, `[B, 1, K, E]` or `[B, L, E]`: item embedding followed by context embedding; with
+        `pool="query"` also `BucketedVectors`.
       mask: bool `[B, C, K]` or `[B, L]`, True = real.
       training: whether dropout is active.
 
@@ -81,7 +83,7 @@ class FSA(HistoryLayer):
         self.dropouts = [StatelessDropout(dropout, 2 * seed + place, name=f"dropout_{place}", **policy)
                          for place in (0, 1)] if dropout else []
 
-    def call(self, candidate: tf.Tensor, events: tf.Tensor, mask: tf.Tensor, training: bool | None = None
+    def call(self, candidate: tf.Tensor, events: Vectors, mask: tf.Tensor, training: bool | None = None
              ) -> tuple[tf.Tensor, tf.Tensor]:
         """Attends to the events; see the class."""
         mask = expand_mask(mask)  # [B, C, K]
@@ -97,7 +99,7 @@ class FSA(HistoryLayer):
         nonempty = tf.reduce_any(mask, axis=-1, keepdims=True)  # [B, C, 1]
         return tf.where(nonempty, interest, tf.zeros_like(interest)), scores
 
-    def attention_logits(self, candidate: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
+    def attention_logits(self, candidate: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Unmasked float32 logits `[B, C, H, K]`; shared events `[B, L, E]` are not copied per candidate."""
         return self.projections(events, queries=self.query(candidate))
 

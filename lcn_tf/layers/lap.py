@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from lcn_tf.layers.csa import CSA
+from lcn_tf.layers.event_vectors import BucketedVectors, Vectors, beside
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.layers.masking import expand_mask, gather_events, mask_scores, masked_softmax, masked_top_k, top_k_mask
@@ -30,8 +31,8 @@ class LAP(HistoryLayer):
     Hou et al., KDD 2024 (LCN), section 4.3, eqs 7 to 13. The output concatenates the levels' interests, so that events
     outside the top-k still receive gradient through CSA. With `integration="last"` only the last level's interest
     remains; MSA's projections then get no gradient at all, unless `share_msa_fsa` makes MSA rank by FSA's projections.
-    Where several candidates share one context the levels attend to the whole history under a mask of the kept events
-    instead of gathering them: the same values at a fraction of the memory traffic.
+    Where several candidates share one context, or all of it but a bucket, the levels attend to the whole history under
+    a mask of the kept events instead of gathering them: the same values at a fraction of the memory traffic.
 
     Args:
       msa_top_k: events CSA passes to MSA; None omits MSA.
@@ -48,7 +49,7 @@ class LAP(HistoryLayer):
     Call arguments:
       candidate: `[B, C, D]`.
       history: item embeddings `[B, L, D]`, most recent first.
-      context: context embeddings `[B, L, D_c]` or `[B, C, L, D_c]`, or None.
+      context: context embeddings `[B, L, D_c]`, `[B, C, L, D_c]` or `BucketedVectors`, or None.
       mask: bool `[B, L]` or `[B, C, L]`, True = real.
       select: optional callable (pass it by keyword) from indices `[B, C, K]` to events `[B, C, K, E]`, used instead of
         gathering from `history` and `context`: it may look the rows up by id and derive context for these events only.
@@ -106,7 +107,7 @@ class LAP(HistoryLayer):
                              f"{self.attention_dim}")
         self.built = True
 
-    def call(self, candidate: tf.Tensor, history: tf.Tensor, context: tf.Tensor | None = None,
+    def call(self, candidate: tf.Tensor, history: tf.Tensor, context: Vectors | None = None,
              mask: tf.Tensor | None = None, select: Select | None = None, search: Search | None = None,
              training: bool | None = None) -> tf.Tensor:
         """The candidate's lifelong interest; see the class."""
@@ -120,7 +121,7 @@ class LAP(HistoryLayer):
             return tf.add_n(interests)
         return tf.concat(interests, axis=-1)
 
-    def explain(self, candidate: tf.Tensor, history: tf.Tensor, context: tf.Tensor | None = None,
+    def explain(self, candidate: tf.Tensor, history: tf.Tensor, context: Vectors | None = None,
                 mask: tf.Tensor | None = None, select: Select | None = None, search: Search | None = None
                 ) -> dict[str, tf.Tensor]:
         """Which events each level attended to, best first, with the weights; arguments as in `call`.
@@ -132,7 +133,7 @@ class LAP(HistoryLayer):
         """
         return self._run(candidate, history, context, mask, select, search, False)[1]
 
-    def stage_scores(self, candidate: tf.Tensor, history: tf.Tensor, context: tf.Tensor | None = None,
+    def stage_scores(self, candidate: tf.Tensor, history: tf.Tensor, context: Vectors | None = None,
                      mask: tf.Tensor | None = None, search: Search | None = None) -> dict[str, tf.Tensor]:
         """Scores of every level over the *whole* history, for the consistency of stages (LCN Figure 5, TWIN's oracle).
 
@@ -164,7 +165,7 @@ class LAP(HistoryLayer):
         """`[B, C, output_width(D)]` for the candidate's shape `[B, C, D]`."""
         return (*input_shape[:-1], self.output_width(input_shape[-1]))
 
-    def _run(self, candidate: tf.Tensor, history: tf.Tensor, context: tf.Tensor | None, mask: tf.Tensor | None,
+    def _run(self, candidate: tf.Tensor, history: tf.Tensor, context: Vectors | None, mask: tf.Tensor | None,
              select: Select | None, search: Search | None, training: bool | None
              ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         """The cascade: interests of the levels, first to last, and what `explain` reports."""
@@ -191,14 +192,14 @@ class LAP(HistoryLayer):
             explanation["fsa_scores"] = tf.reduce_mean(attention_scores, axis=2)
         return interests, explanation
 
-    def _may_attend_in_place(self, candidate: tf.Tensor, context: tf.Tensor | None) -> bool:
-        """Whether several candidates share one context, so that no event need be copied for each of them."""
-        shared = context is None or context.shape.rank == 3
+    def _may_attend_in_place(self, candidate: tf.Tensor, context: Vectors | None) -> bool:
+        """Whether several candidates share their events' vectors, so that none need be copied for each of them."""
+        shared = context is None or isinstance(context, BucketedVectors) or context.shape.rank == 3
         return shared and candidate.shape[1] != 1 and (self.fsa is None or self.fsa.pool == "query")
 
-    def _run_in_place(self, candidate: tf.Tensor, events: tf.Tensor, history: tf.Tensor, mask: tf.Tensor | None,
+    def _run_in_place(self, candidate: tf.Tensor, events: Vectors, history: tf.Tensor, mask: tf.Tensor | None,
                       search: Search | None, training: bool | None) -> list[tf.Tensor]:
-        """The cascade of `_run` over shared events `[B, L, E]`: a level passes a mask on, nothing is gathered."""
+        """The cascade of `_run` over shared or bucketed events: a level passes a mask on, nothing is gathered."""
         kept = _required(mask)
         interest, scores = self.csa(candidate, history, mask=kept, search=search)
         interests = [interest]
@@ -241,28 +242,21 @@ def _required(mask: tf.Tensor | None) -> tf.Tensor:
     return tf.convert_to_tensor(mask)
 
 
-def _join(history: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
-    """Items beside their context: `[B, L, E]`, or `[B, C, L, E]` when the context depends on the candidate."""
+def _join(history: tf.Tensor, context: Vectors | None) -> Vectors:
+    """Items beside their context."""
     history = tf.convert_to_tensor(history)
-    if context is None:
-        return history
-    context = tf.cast(context, history.dtype)
-    if context.shape.rank == 4:
-        shape = tf.concat([tf.shape(context)[:3], tf.shape(history)[-1:]], axis=0)
-        joined = tf.concat([tf.broadcast_to(history[:, tf.newaxis], shape), context], axis=-1)
-    else:
-        joined = tf.concat([history, context], axis=-1)
-    width = history.shape[-1] + context.shape[-1]
-    return tf.ensure_shape(joined, [None] * (joined.shape.rank - 1) + [width])
+    return history if context is None else beside(history, context)
 
 
-def _gathering(history: tf.Tensor, context: tf.Tensor | None) -> Select:
+def _gathering(history: tf.Tensor, context: Vectors | None) -> Select:
     """The default `select`: gathers items and context of the kept events, then joins them."""
 
     def select(indices: tf.Tensor) -> tf.Tensor:
         events = gather_events(history, indices)  # [B, C, K, D]
         if context is None:
             return events
-        return tf.concat([events, tf.cast(gather_events(context, indices), events.dtype)], axis=-1)
+        bucketed = isinstance(context, BucketedVectors)
+        chosen = context.gather(indices) if bucketed else gather_events(context, indices)  # [B, C, K, D_c]
+        return tf.concat([events, tf.cast(chosen, events.dtype)], axis=-1)
 
     return select

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from lcn_tf.layers.event_vectors import Vectors
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.history_layer import HistoryLayer
@@ -38,7 +39,8 @@ class MSA(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`, without context.
-      events: `[B, C, K, E]`, `[B, 1, K, E]` or `[B, L, E]`: item embedding followed by context embedding.
+      events: `[B, C, K, E]`, `[B, 1, K, E]`, `[B, L, E]` or `BucketedVectors`: item embedding followed by context
+        embedding.
       mask: bool `[B, C, K]` or `[B, L]`, True = real.
 
     Returns:
@@ -58,7 +60,7 @@ class MSA(HistoryLayer):
         self.projections = FoldedProjections(attention_dim, name="projections", dtype=self.dtype_policy)
         self.query = tf.keras.layers.Dense(attention_dim, use_bias=False, name="query", dtype=self.dtype_policy)
 
-    def call(self, candidate: tf.Tensor, events: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def call(self, candidate: tf.Tensor, events: Vectors, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Attends to the events; see the class."""
         mask = expand_mask(mask)
         logits = self.attention_logits(candidate, events)  # [B, C, K]
@@ -66,7 +68,7 @@ class MSA(HistoryLayer):
         interest = self.projections.pool(weights[:, :, tf.newaxis, :], events)  # [B, C, D_a]
         return interest, mask_scores(logits, mask)
 
-    def attention_logits(self, candidate: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
+    def attention_logits(self, candidate: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Unmasked float32 logits `[B, C, K]`; shared events `[B, L, E]` are not copied per candidate."""
         return self.projections(events, queries=self.query(candidate))[:, :, 0, :]
 
@@ -88,7 +90,7 @@ class SharedMSA:
         self.fsa = fsa
         self.norm = norm
 
-    def __call__(self, candidate: tf.Tensor, events: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, candidate: tf.Tensor, events: Vectors, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """As `MSA.call`."""
         mask = expand_mask(mask)
         logits = self.attention_logits(candidate, events)  # [B, C, K]
@@ -96,6 +98,6 @@ class SharedMSA:
         weights = tf.repeat(weights, self.fsa.num_heads, axis=2)  # [B, C, H, K]
         return self.fsa.projections.pool(weights, events), mask_scores(logits, mask)
 
-    def attention_logits(self, candidate: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
+    def attention_logits(self, candidate: tf.Tensor, events: Vectors) -> tf.Tensor:
         """As `MSA.attention_logits`."""
         return tf.reduce_mean(self.fsa.attention_logits(candidate, events), axis=2)  # [B, C, K]

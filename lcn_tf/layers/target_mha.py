@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from lcn_tf.layers.event_vectors import Vectors
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.layers.masking import expand_mask, masked_softmax
@@ -27,7 +28,7 @@ class TargetMHA(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      events: `[B, C, K, E]`, `[B, 1, K, E]` or `[B, L, E]`.
+      events: `[B, C, K, E]`, `[B, 1, K, E]`, `[B, L, E]` or `BucketedVectors`.
       mask: bool `[B, C, K]` or `[B, L]`, True = real.
 
     Returns:
@@ -52,14 +53,14 @@ class TargetMHA(HistoryLayer):
                                              initializer="glorot_uniform")
         super().build(input_shape)
 
-    def call(self, candidate: tf.Tensor, events: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def call(self, candidate: tf.Tensor, events: Vectors, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Attends to the events; see the class."""
         mask = expand_mask(mask)[:, :, tf.newaxis, :]  # [B, C, 1, K]
         scores = masked_softmax(self.attention_logits(candidate, events), mask)  # [B, C, H, K]
         attended = self.projections.pool(scores, events)  # [B, C, D_a]
         return tf.tensordot(attended, tf.cast(self.output_kernel, self.compute_dtype), 1), scores  # [B, C, D]
 
-    def attention_logits(self, candidate: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
+    def attention_logits(self, candidate: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Unmasked float32 logits `[B, C, H, K]`; shared events `[B, L, E]` are not copied per candidate."""
         return self.projections(events, queries=self.query(candidate))
 

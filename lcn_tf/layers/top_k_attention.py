@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from lcn_tf.layers.event_vectors import Vectors, beside
 from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k, top_k_mask
 from lcn_tf.layers.target_mha import TargetMHA
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 class TopKAttention(tf.keras.layers.Layer):
     """Target attention over the `top_k` visible events of the highest score, or over all of them.
 
-    A single candidate's kept events are looked up by id. Several candidates of one moment share every event's context,
-    so they attend in place under a mask; candidates of different moments do not.
+    A single candidate's kept events are looked up by id. Several candidates attend in place under a mask, since all
+    that they do not share of an event is the bucket of its time gap.
 
     Args:
       top_k: K; None keeps every event.
@@ -52,51 +53,33 @@ class TopKAttention(tf.keras.layers.Layer):
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor | None = None) -> tf.Tensor:
         """The candidate's interest; see the class."""
         if self.top_k is None or scores is None:
-            return self._over_events(candidate, history, lambda events: self.attention(
+            return self._over_events(history, lambda events: self.attention(
                 candidate, events=events, mask=history.mask)[0])
-        top_k, wide = self.top_k, tf.broadcast_to(scores, tf.shape(history.mask))
-
-        def selected() -> tf.Tensor:
-            indices, kept = masked_top_k(wide, history.mask, top_k)  # [B, C, K]
-            events = history.select(indices)[..., :self._width(history)]  # [B, C, K, E]
-            return self.attention(candidate, events=events, mask=kept)[0]
-
-        def in_place() -> tf.Tensor:
-            kept = top_k_mask(wide, history.mask, top_k)  # [B, C, L]
-            return self.attention(candidate, events=self._shared_events(history), mask=kept)[0]
-
+        wide = tf.broadcast_to(scores, tf.shape(history.mask))
         if candidate.shape[1] == 1:
-            return selected()
-        return in_place() if not self.context else history.by_moment(in_place, selected)
+            indices, kept = masked_top_k(wide, history.mask, self.top_k)  # [B, C, K]
+            events = history.select(indices)  # [B, C, K, D + D_c]
+            return self.attention(candidate, events=events if self.context else events[..., :candidate.shape[-1]],
+                                  mask=kept)[0]
+        kept = top_k_mask(wide, history.mask, self.top_k)  # [B, C, L]
+        return self._over_events(history, lambda events: self.attention(candidate, events=events, mask=kept)[0])
 
     def final_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
         """Mean over heads of the softmax over the *whole* history, float32 `[B, C, L]` (SPEC E.5)."""
-        def scores(events: tf.Tensor) -> tf.Tensor:
+        def scores(events: Vectors) -> tf.Tensor:
             logits = self.attention.attention_logits(candidate, events)  # [B, C, H, L]
             probabilities = masked_softmax(logits, history.mask[:, :, tf.newaxis, :])
             return mask_scores(tf.reduce_mean(probabilities, axis=2), history.mask)
 
-        return self._over_events(candidate, history, scores)
+        return self._over_events(history, scores)
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor) -> dict[str, tf.Tensor]:
         """Masked scores `[B, C, L]` of both stages: `gsu`, the first stage's `scores`, and `final`."""
         wide = tf.broadcast_to(scores, tf.shape(history.mask))
         return {"gsu": mask_scores(wide, history.mask), "final": self.final_scores(candidate, history)}
 
-    def _over_events(self, candidate: tf.Tensor, history: EmbeddedHistory, function: Callable[[tf.Tensor], tf.Tensor]
-                     ) -> tf.Tensor:
-        """`function(events)` over the whole history, `[B, L, E]` where the candidates share it, else `[B, C, L, E]`."""
-        def shared() -> tf.Tensor:
-            return function(self._shared_events(history))
-
-        if candidate.shape[1] == 1 or not self.context:
-            return shared()
-        return history.by_moment(shared, lambda: function(history.events()))
-
-    def _shared_events(self, history: EmbeddedHistory) -> tf.Tensor:
+    def _over_events(self, history: EmbeddedHistory, function: Callable[[Vectors], tf.Tensor]) -> tf.Tensor:
+        """`function(events)` over the whole history, `[B, L, E]` where the candidates share it, else bucketed."""
         if not self.context:
-            return history.items
-        return tf.concat([history.items, history.context()], axis=-1)  # [B, L, E]
-
-    def _width(self, history: EmbeddedHistory) -> int | None:
-        return None if self.context else history.items.shape[-1]
+            return function(history.items)
+        return history.with_context(lambda context: function(beside(history.items, context)))

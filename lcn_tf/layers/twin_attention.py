@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from lcn_tf.layers.event_vectors import Vectors, products, split, width_of
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.layers.masking import expand_mask, masked_softmax
@@ -20,7 +21,7 @@ class _Keys(FoldedProjections):
 
     def build(self, input_shape: Any) -> None:
         """Creates `key_kernel [D, D_a]`."""
-        self.event_width = int(input_shape[-1])
+        self.event_width = width_of(input_shape)
         self.key_kernel = self.add_weight(name="key_kernel", shape=(self.event_width, self.attention_dim),
                                           initializer="glorot_uniform")
         self.built = True
@@ -31,12 +32,12 @@ class _Values(FoldedProjections):
 
     def build(self, input_shape: Any) -> None:
         """Creates `value_kernel [E, D_a]`."""
-        self.event_width = int(input_shape[-1])
+        self.event_width = width_of(input_shape)
         self.value_kernel = self.add_weight(name="value_kernel", shape=(self.event_width, self.attention_dim),
                                             initializer="glorot_uniform")
         self.built = True
 
-    def call(self, events: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
+    def call(self, events: Vectors, queries: tf.Tensor) -> tf.Tensor:
         """Sums projected events by `queries`, the weights `[B, C, H, K]`, to `[B, C, D_a]`."""
         return self.pool(queries, events)
 
@@ -52,21 +53,23 @@ class _CrossBias(tf.keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Creates `kernel [J, D_c / J, H]` and `beta [J]` or `[J, H]`, which starts as ones."""
-        width, remainder = divmod(int(input_shape[-1]), self.num_fields)
+        context_width = width_of(input_shape)
+        width, remainder = divmod(context_width, self.num_fields)
         if remainder:
-            raise ValueError(f"context must hold {self.num_fields} fields of one width, got width {input_shape[-1]}")
+            raise ValueError(f"context must hold {self.num_fields} fields of one width, got width {context_width}")
         self.kernel = self.add_weight(name="kernel", shape=(self.num_fields, width, self.num_heads),
                                       initializer="glorot_uniform")
         shape = (self.num_fields, self.num_heads) if self.beta_per_head else (self.num_fields,)
         self.beta = self.add_weight(name="beta", shape=shape, initializer="ones")
         self.built = True
 
-    def call(self, context: tf.Tensor) -> tf.Tensor:
-        """Context `[..., D_c]` -> float32 bias `[..., H]`."""
+    def call(self, context: Vectors) -> tf.Tensor:
+        """Float32 bias `[B, C, H, K]`, or `[B, 1, H, K]` of context that candidates share."""
         beta = tf.cast(self.beta, tf.float32)[:, tf.newaxis]  # [J, 1] or [J, 1, H]
         beta = beta if self.beta_per_head else beta[..., tf.newaxis]  # [J, 1, H or 1]
         kernel = tf.reshape(tf.cast(self.kernel, tf.float32) * beta, [-1, self.num_heads])  # [D_c, H]
-        return tf.tensordot(tf.cast(context, tf.float32), kernel, 1)
+        requests = tf.shape(tf.nest.flatten(context)[0])[0]
+        return products(tf.tile(tf.transpose(kernel)[tf.newaxis, tf.newaxis], [requests, 1, 1, 1]), context)
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
@@ -85,7 +88,7 @@ class TwinAttention(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      events: `[B, C, K, E]` or `[B, L, E]`: item embedding followed by context embedding.
+      events: `[B, C, K, E]`, `[B, L, E]` or `BucketedVectors`: item embedding followed by context embedding.
       mask: bool `[B, C, K]` or `[B, L]`, or `[B, C, H, K]` where every head has its own events; True = real.
       attention_logits: those of these events where they are known already.
 
@@ -118,7 +121,7 @@ class TwinAttention(HistoryLayer):
                                              initializer="glorot_uniform")
         super().build(input_shape)
 
-    def call(self, candidate: tf.Tensor, events: tf.Tensor, mask: tf.Tensor,
+    def call(self, candidate: tf.Tensor, events: Vectors, mask: tf.Tensor,
              attention_logits: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Attends to the events; see the class."""
         mask = tf.convert_to_tensor(mask)
@@ -130,14 +133,11 @@ class TwinAttention(HistoryLayer):
         attended = self.values(events, queries=scores)  # [B, C, D_a]
         return tf.tensordot(attended, tf.cast(self.output_kernel, self.compute_dtype), 1), scores  # [B, C, D]
 
-    def attention_logits(self, candidate: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
+    def attention_logits(self, candidate: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Unmasked alpha, float32 `[B, C, H, K]`; shared events `[B, L, E]` are not copied per candidate."""
-        width = candidate.shape[-1]
-        logits = self.keys(events[..., :width], queries=self.query(candidate))
-        if self.cross is None:
-            return logits
-        bias = tf.linalg.matrix_transpose(self.cross(events[..., width:]))  # [B, H, L] or [B, C, H, K]
-        return logits + (bias if bias.shape.rank == 4 else bias[:, tf.newaxis])
+        items, context = split(events, candidate.shape[-1])
+        logits = self.keys(items, queries=self.query(candidate))
+        return logits if self.cross is None else logits + self.cross(context)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -53,8 +53,8 @@ class Config:
 class LAPInterest(tf.keras.layers.Layer):
     """LAP over an embedded history.
 
-    A single candidate's MSA and FSA look the events they are passed up by id. Candidates of one moment share every
-    event's context, so they attend in place; candidates of different moments (groups of a whole day or user) do not.
+    A single candidate's MSA and FSA look the events they are passed up by id. Several candidates attend in place, since
+    all that they do not share of an event is the bucket of its time gap.
     """
 
     def __init__(self, config: Config, **kwargs):
@@ -63,22 +63,16 @@ class LAPInterest(tf.keras.layers.Layer):
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D_z]`."""
-        def selected() -> tf.Tensor:
+        if candidate.shape[1] == 1:
             return self.lap(candidate, history.items, None, history.mask, select=history.select, search=history.search,
                             training=training)
-
-        def in_place() -> tf.Tensor:
-            return self.lap(candidate, history.items, history.context(), history.mask, search=history.search,
-                            training=training)
-
-        if candidate.shape[1] == 1:
-            return selected()
-        return history.by_moment(in_place, selected)
+        return history.with_context(lambda context: self.lap(
+            candidate, history.items, context, history.mask, search=history.search, training=training))
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` of each level over the whole history (SPEC E.5)."""
-        context = history.events()[..., history.items.shape[-1]:]  # [B, C, L, D_c]
-        return self.lap.stage_scores(candidate, history.items, context, history.mask, search=history.search)
+        return history.with_context(lambda context: self.lap.stage_scores(
+            candidate, history.items, context, history.mask, search=history.search))
 
     def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Positions and weights `[B, C, K]` of the events MSA and FSA attended to; position -1 where there is none."""

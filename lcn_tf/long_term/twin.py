@@ -11,6 +11,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.layers.event_vectors import Vectors, beside
 from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k, top_k_mask
 from lcn_tf.layers.twin_attention import TwinAttention, merged_ranks
 
@@ -36,8 +37,8 @@ class TwinInterest(tf.keras.layers.Layer):
     """Attention over the events of the highest attention logits.
 
     The search has no weights of its own and its indices carry no gradient: the shared projections learn from the kept
-    events. Candidates of one moment share every event's context and attend in place; a request whose candidates are of
-    different moments scores its whole history with each candidate's own context, which takes `[B, C, L, E]`.
+    events. Several candidates attend in place, since all that they do not share of an event is the bucket of its time
+    gap.
     """
 
     def __init__(self, config: Config, **kwargs):
@@ -52,7 +53,7 @@ class TwinInterest(tf.keras.layers.Layer):
             indices, kept = self._search(self._logits(candidate, history), history.mask)
             return attention(candidate, events=history.select(indices), mask=kept)[0]
 
-        def attend(events: tf.Tensor) -> tf.Tensor:
+        def attend(events: Vectors) -> tf.Tensor:
             logits = attention.attention_logits(candidate, events)  # [B, C, H, L]
             if config.top_k_per_head:
                 kept = self._per_head(top_k_mask, logits, history.mask)  # [B, C, H, L]
@@ -60,7 +61,7 @@ class TwinInterest(tf.keras.layers.Layer):
                 kept = top_k_mask(-merged_ranks(logits, history.mask, config.top_k), history.mask, config.top_k)
             return attention(candidate, events=events, mask=kept, attention_logits=logits)[0]
 
-        return self._over_events(candidate, history, attend)
+        return self._over_events(history, attend)
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history (SPEC E.5).
@@ -91,7 +92,7 @@ class TwinInterest(tf.keras.layers.Layer):
     def _logits(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
         """Alpha of every event, `[B, C, H, L]`."""
         attention = self._attention(history)
-        return self._over_events(candidate, history, lambda events: attention.attention_logits(candidate, events))
+        return self._over_events(history, lambda events: attention.attention_logits(candidate, events))
 
     def _search(self, logits: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Positions `[B, C, K]` and mask `[B, C, K]`, or `[B, C, H K]` and `[B, C, H, H K]` for events of each head."""
@@ -111,15 +112,9 @@ class TwinInterest(tf.keras.layers.Layer):
     def _probabilities(self, logits: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
         return masked_softmax(logits, history.mask[:, :, tf.newaxis])  # [B, C, H, L]
 
-    def _over_events(self, candidate: tf.Tensor, history: EmbeddedHistory, function: Callable[[tf.Tensor], tf.Tensor]
-                     ) -> tf.Tensor:
-        """`function(events)` over the whole history, `[B, L, E]` where the candidates share it, else `[B, C, L, E]`."""
-        def shared() -> tf.Tensor:
-            return function(tf.concat([history.items, history.context()], axis=-1))
-
-        if candidate.shape[1] == 1:
-            return shared()
-        return history.by_moment(shared, lambda: function(history.events()))
+    def _over_events(self, history: EmbeddedHistory, function: Callable[[Vectors], tf.Tensor]) -> tf.Tensor:
+        """`function(events)` over the whole history, `[B, L, E]` where the candidates share it, else bucketed."""
+        return history.with_context(lambda context: function(beside(history.items, context)))
 
 
 def build(config: Config) -> TwinInterest:

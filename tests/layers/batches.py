@@ -98,7 +98,7 @@ def gradients(function, inputs):
         value = function(*tensors)
         scalar = weighted_sum(value)
     found = tape.gradient(scalar, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return value.numpy(), [gradient.numpy() for gradient in found]
+    return value.numpy(), [tf.convert_to_tensor(gradient).numpy() for gradient in found]
 
 
 def assert_matches_reference(function, reference, inputs, seed=0):
