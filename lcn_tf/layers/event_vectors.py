@@ -6,7 +6,7 @@ Shapes: B requests, C candidates, K or L events, H heads, G buckets, E width of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -37,7 +37,7 @@ class BucketedVectors(NamedTuple):
         return tf.one_hot(self.buckets, tf.shape(self.rows)[0], axis=2)
 
 
-Vectors = tf.Tensor | BucketedVectors
+Vectors: TypeAlias = tf.Tensor | BucketedVectors
 
 
 def width_of(shape: Any) -> int:
