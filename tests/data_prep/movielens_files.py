@@ -21,14 +21,14 @@ MOVIES = [
 ]
 
 
-def random_ratings(seed, rows=500):
+def random_ratings(seed, rows=500, users=9):
     """Ratings of ten days with many equal seconds; user 9 rates no target movie, movie 17 is unknown."""
     rng = np.random.default_rng(seed)
     moments = day_start("2010-03-01") + rng.integers(0, 9 * 86_400, 60)
     moments[0] = day_start("2010-03-04")
     ratings = []
     for _ in range(rows):
-        user = int(rng.integers(1, 10))
+        user = int(rng.integers(1, users + 1))
         movie = int(rng.choice([5, 7, 11] if user == 9 else [1, 2, 3, 5, 7, 9, 11, 17]))
         ratings.append((user, movie, float(rng.integers(1, 11)) / 2, int(rng.choice(moments))))
     return [*ratings, *ratings[:5], (1, 1, 4.0, 0)]

@@ -15,25 +15,27 @@ import pytest
 
 from data_prep.config import PreparationConfig
 from data_prep.errors import OutputError
-from data_prep.taobao.config import TaobaoConfig
-from data_prep.taobao.prepare import prepare
+from data_prep.movielens.config import MovieLensConfig
+from data_prep.movielens.prepare import prepare
+from lcn_tf.schema import FeatureSchema
 from tests import references_data
-from tests.data_prep.taobao_logs import random_logs, second, write_logs
+from tests.data_prep.movielens_files import DATES, random_ratings, write_files
 
 SHARDS = 120
 SETTINGS = PreparationConfig(short_length=5, lifelong_length=50, shards=SHARDS, workers=1)
 
 
 def prepare_here(input_dir, output_dir, preparation=SETTINGS):
-    prepare(str(input_dir), str(output_dir), TaobaoConfig(), preparation)
+    prepare(str(input_dir), str(output_dir), MovieLensConfig(**DATES), preparation)
     return output_dir
 
 
 def start(input_dir, output_dir, workers):
     """The same preparation in a process of its own, and the folder in which it works."""
-    flags = [f"--{name}={getattr(SETTINGS, name)}" for name in ("short_length", "lifelong_length", "shards")]
-    process = subprocess.Popen([sys.executable, "-m", "data_prep.taobao", f"--input_dir={input_dir}",
-                                f"--output_dir={output_dir}", f"--workers={workers}", *flags])
+    settings = {**DATES, **{name: getattr(SETTINGS, name) for name in ("short_length", "lifelong_length", "shards")}}
+    process = subprocess.Popen([sys.executable, "-m", "data_prep.movielens", f"--input_dir={input_dir}",
+                                f"--output_dir={output_dir}", f"--workers={workers}",
+                                *(f"--{name}={value}" for name, value in settings.items())])
     return process, output_dir.parent / f".{output_dir.name}.partial"
 
 
@@ -74,11 +76,9 @@ def identities(folder, buckets):
 def whole(tmp_path_factory):
     """The logs, and what an uninterrupted preparation makes of them."""
     folder = tmp_path_factory.mktemp("whole")
-    logs = random_logs(4, users=200, pages=100, events=1_000)
-    busy = 7  # the user of one large file
-    logs["raw_sample.csv"] += [[busy, second(9) + 60 * number, 1, "430548_1007", 1, 0] for number in range(200)]
-    logs["behavior_log.csv"] += [[busy, second(7) + 60 * number, "fav", 5_000, 30] for number in range(50)]
-    input_dir = write_logs(folder / "logs", logs)
+    ratings = random_ratings(4, rows=1_500, users=200)
+    busy = [(7, movie, 4.0, moment) for _, movie, _, moment in ratings[:400]]  # the user of one large file
+    input_dir = write_files(folder / "logs", ratings + busy)
     return input_dir, contents(prepare_here(input_dir, folder / "out"))
 
 
@@ -136,15 +136,14 @@ def test_other_settings_start_anew(whole, one_killed, tmp_path):
     before = identities(tmp_path / ".out.partial" / "records", one_killed[1])
     prepare_here(whole[0], output_dir, dataclasses.replace(SETTINGS, short_length=4))
     assert not set(before.items()) & set(identities(output_dir, one_killed[1]).items()) and before
-    lengths = {len(record["short_source_timestamp"]) for record in references_data.read_records(output_dir, "train")}
-    assert max(lengths) == 4
+    assert FeatureSchema.load(output_dir).lengths["short_source"] == 4
 
 
 def test_other_input_starts_anew(whole, one_killed, tmp_path):
-    log, output_dir = whole[0] / "behavior_log.csv", copied(one_killed, tmp_path)
+    log, output_dir = whole[0] / "ratings.csv", copied(one_killed, tmp_path)
     content, state = log.read_bytes(), log.stat()
     try:
-        log.write_bytes(content.replace(b",fav,", b",buy,"))
+        log.write_bytes(content.replace(b",5.0,", b",4.5,"))
         prepare_here(whole[0], output_dir)
         assert contents(output_dir) == contents(prepare_here(whole[0], tmp_path / "fresh")) != whole[1]
     finally:
