@@ -29,18 +29,15 @@ import numpy as np
 import tensorflow as tf
 
 from data_prep.text_table import align
+from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
 from lcn_tf.layers.crp import ItemHistory, crp_loss
 
 _NEGATIVES = flags.DEFINE_multi_integer("negatives", [256, 1024, 4096, 8192, 16384, 32768, 65536],
                                         "M negative pairs of each term, once for each M", lower_bound=1)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 2048, "users in the batch", lower_bound=2)
-_SHORT_LENGTH = flags.DEFINE_integer("short_length", 24, "events of each short history", lower_bound=2)
 _NUM_ITEMS = flags.DEFINE_integer("num_items", 200_000, "rows of the table", lower_bound=1)
 _EMBEDDING_DIM = flags.DEFINE_integer("embedding_dim", 64, "width of the table", lower_bound=1)
 _CHUNK_SIZE = flags.DEFINE_integer("chunk_size", 8192, "pairs compared at a time", lower_bound=1)
-_STEPS = flags.DEFINE_integer("steps", 20, "measured passes of each M and version", lower_bound=1)
-_OUTPUT = flags.DEFINE_string("output", "crp_negatives.json", "the figures as JSON")
 
 _MEMORY_SECONDS = 2.0  # passes are repeated so long, for the samples to meet the peak
 
@@ -103,11 +100,11 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         sys.exit(f"error: unexpected arguments {argv[1:]}")
     settings = {flag.name: flag.value for flag in (
-        _NEGATIVES, _BATCH_SIZE, _SHORT_LENGTH, _NUM_ITEMS, _EMBEDDING_DIM, _CHUNK_SIZE, _STEPS)}
-    sizes = Sizes(_BATCH_SIZE.value, _SHORT_LENGTH.value, _NUM_ITEMS.value, _EMBEDDING_DIM.value)
+        _NEGATIVES, common.BATCH_SIZE, common.SHORT_LENGTH, _NUM_ITEMS, _EMBEDDING_DIM, _CHUNK_SIZE, common.STEPS)}
+    sizes = Sizes(common.BATCH_SIZE.value, common.SHORT_LENGTH.value, _NUM_ITEMS.value, _EMBEDDING_DIM.value)
     try:
-        figures = measure_negatives(sizes, sorted(set(_NEGATIVES.value)), _CHUNK_SIZE.value, _STEPS.value)
-        measure.write_figures(_OUTPUT.value, settings, figures)
+        figures = measure_negatives(sizes, sorted(set(_NEGATIVES.value)), _CHUNK_SIZE.value, common.STEPS.value)
+        measure.write_figures(common.OUTPUT.value or "crp_negatives.json", settings, figures)
     except (OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
     print(report(figures))

@@ -23,13 +23,13 @@ from absl import app, flags
 from data_prep.preparation import read_record
 from data_prep.taobao.generator import GeneratorConfig, generate
 from data_prep.text_table import align
+from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
 
 _SMALL_USERS = flags.DEFINE_integer("small_users", 13_000, "users of the smaller logs, 384 events each", lower_bound=1)
 _LARGE_USERS = flags.DEFINE_integer("large_users", 52_000, "users of the larger logs", lower_bound=1)
 _MEMORY_LIMIT = flags.DEFINE_string("memory_limit", "4GiB", "memory limit of the preparations")
 _FOLDER = flags.DEFINE_string("folder", None, "new folder for logs and records, which stay; none: a temporary one")
-_OUTPUT = flags.DEFINE_string("output", "data_preparation.json", "the figures as JSON")
 
 REAL_EVENTS = 723_268_134  # rows of Taobao's behaviour log
 # With max_candidates=1 a `user` snapshot is one record per impression, with the histories it may see.
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         try:
             figures = measure_preparations(_FOLDER.value or temporary)
-            measure.write_figures(_OUTPUT.value, settings, figures)
+            measure.write_figures(common.OUTPUT.value or "data_preparation.json", settings, figures)
         except (ValueError, OSError, RuntimeError) as error:
             sys.exit(f"error: {error}")
     print(report(figures))

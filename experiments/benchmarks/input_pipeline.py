@@ -32,6 +32,7 @@ from data_prep.taobao.config import TaobaoConfig
 from data_prep.taobao.generator import GeneratorConfig, generate
 from data_prep.taobao.prepare import prepare
 from data_prep.text_table import align
+from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
 from lcn_tf.data.pipeline import DataConfig, read
 from lcn_tf.data.record_files import RecordFiles
@@ -41,11 +42,7 @@ from lcn_tf.training import TrainConfig, compile_model
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "prepared data; none: generated")
 _NUM_USERS = flags.DEFINE_integer("num_users", 4_000, "users of the generated logs", lower_bound=1)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 2048, "impressions in a batch", lower_bound=1)
-_SHORT_LENGTH = flags.DEFINE_integer("short_length", 24, "events of the short histories", lower_bound=1)
 _LIFELONG_LENGTH = flags.DEFINE_integer("lifelong_length", 500, "events of the lifelong history", lower_bound=1)
-_STEPS = flags.DEFINE_integer("steps", 20, "training steps of each layout", lower_bound=1)
-_OUTPUT = flags.DEFINE_string("output", "input_pipeline.json", "the figures as JSON")
 
 LAYOUTS = ("flat", "grouped")
 _ROUNDS = 4
@@ -75,11 +72,12 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     if len(argv) > 1:
         sys.exit(f"error: unexpected arguments {argv[1:]}")
-    settings = {flag.name: flag.value for flag in (_NUM_USERS, _BATCH_SIZE, _SHORT_LENGTH, _LIFELONG_LENGTH, _STEPS)}
+    settings = {flag.name: flag.value for flag in (
+        _NUM_USERS, common.BATCH_SIZE, common.SHORT_LENGTH, _LIFELONG_LENGTH, common.STEPS)}
     with tempfile.TemporaryDirectory() as folder:
         try:
             figures = measure_layouts(RecordFiles.open(_DATA_DIR.value or generated_records(folder)))
-            measure.write_figures(_OUTPUT.value, settings, figures)
+            measure.write_figures(common.OUTPUT.value or "input_pipeline.json", settings, figures)
         except (ValueError, OSError) as error:
             sys.exit(f"error: {error}")
     print(report(figures))
@@ -90,7 +88,7 @@ def generated_records(folder: str) -> str:
     logs, data_dir = os.path.join(folder, "logs"), os.path.join(folder, "records")
     generate(logs, GeneratorConfig(num_users=_NUM_USERS.value, background_source_events=1.4 * _LIFELONG_LENGTH.value))
     prepare(logs, data_dir, TaobaoConfig(), PreparationConfig(
-        short_length=_SHORT_LENGTH.value, lifelong_length=_LIFELONG_LENGTH.value))
+        short_length=common.SHORT_LENGTH.value, lifelong_length=_LIFELONG_LENGTH.value))
     return data_dir
 
 
@@ -100,18 +98,18 @@ def measure_layouts(files: RecordFiles) -> list[dict[str, Any]]:
     Raises:
       ValueError: the training split is too small for two batches, or its histories are shorter than asked for.
     """
-    configs = {layout: DataConfig(layout, _SHORT_LENGTH.value, _LIFELONG_LENGTH.value) for layout in LAYOUTS}
+    configs = {layout: DataConfig(layout, common.SHORT_LENGTH.value, _LIFELONG_LENGTH.value) for layout in LAYOUTS}
     model = build_model(files.schema, configs["flat"].lengths, ModelConfig())  # the defaults are LCN-200-50
-    compile_model(model, TrainConfig(batch_size=_BATCH_SIZE.value))
+    compile_model(model, TrainConfig(batch_size=common.BATCH_SIZE.value))
     return [_measure_layout(files, config, model) for config in configs.values()]
 
 
 def _measure_layout(files: RecordFiles, config: DataConfig, model: CTRModel) -> dict[str, Any]:
-    batches = read(files, "train", config, _BATCH_SIZE.value, seed=(1, 0))
+    batches = read(files, "train", config, common.BATCH_SIZE.value, seed=(1, 0))
     kept = list(batches.take(_KEPT_BATCHES))
     train = tf.function(model.train_step, input_signature=[batches.element_spec])  # as `fit` traces it
     float(train(kept[0])["loss"])
-    steps = -(-_STEPS.value // _ROUNDS)
+    steps = -(-common.STEPS.value // _ROUNDS)
     passes: list[Feeding] = []
     taken: list[float] = []
     peaks = {"feeding": 0, "training": 0}
@@ -141,12 +139,12 @@ def feed(files: RecordFiles, config: DataConfig, epoch: int) -> Feeding:
     started, cpu_started = time.perf_counter(), time.process_time()
     times: list[float] = []
     sizes: list[int] = []
-    for batch in read(files, "train", config, _BATCH_SIZE.value, seed=(1, epoch)).take(_MOST_BATCHES):
+    for batch in read(files, "train", config, common.BATCH_SIZE.value, seed=(1, epoch)).take(_MOST_BATCHES):
         times.append(time.perf_counter())
         sizes.append(_impressions(batch))
     cpu = time.process_time() - cpu_started
     if len(times) < 2:
-        raise ValueError(f"--batch_size={_BATCH_SIZE.value} leaves {len(times)} batch of the training split of "
+        raise ValueError(f"--batch_size={common.BATCH_SIZE.value} leaves {len(times)} batch of the training split of "
                          f"{files.data_dir}; at least 2 are needed")
     return Feeding(len(sizes), times[0] - started, sum(sizes[1:]) / (times[-1] - times[0]), 1e6 * cpu / sum(sizes))
 

@@ -1,0 +1,10 @@
+"""The flags that benchmarks have in common: absl knows each name once, whoever imports several of them."""
+
+from __future__ import annotations
+
+from absl import flags
+
+OUTPUT = flags.DEFINE_string("output", None, "the figures as a JSON file; none: <benchmark>.json in the current folder")
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 2048, "impressions in a batch", lower_bound=1)
+SHORT_LENGTH = flags.DEFINE_integer("short_length", 24, "events of each short history", lower_bound=2)
+STEPS = flags.DEFINE_integer("steps", 20, "measured steps of each line of the table", lower_bound=1)
