@@ -38,7 +38,6 @@ class EmbeddingTables(tf.keras.layers.Layer):
 
     def __init__(self, rows: Mapping[str, int], config: EmbeddingConfig, **kwargs):
         super().__init__(**kwargs)
-        self.rows = dict(rows)
         self.config = config
         initializers = {
             "glorot_uniform": lambda: tf.keras.initializers.GlorotUniform(),
@@ -47,13 +46,17 @@ class EmbeddingTables(tf.keras.layers.Layer):
         self.tables = {
             name: self.add_weight(name=f"{name}_table", shape=(size, config.embedding_dim),
                                   initializer=initializers[config.initializer]())
-            for name, size in self.rows.items()
+            for name, size in rows.items()
         }
 
     def call(self, table: str, ids: tf.Tensor) -> tf.Tensor:
-        """Looks ids `[...]` (integer) up: `[..., embedding_dim]`.
+        """Looks ids `[...]` (integer) up: `[..., embedding_dim]` in the compute type.
 
         Raises:
           tf.errors.InvalidArgumentError: on the CPU, an id outside the table (a GPU returns zeros).
         """
-        return tf.cast(tf.nn.embedding_lookup(self.tables[table], ids), self.compute_dtype)
+        return tf.cast(self.rows(table, ids), self.compute_dtype)
+
+    def rows(self, table: str, ids: tf.Tensor) -> tf.Tensor:
+        """As a call, in the type of the weights."""
+        return tf.nn.embedding_lookup(self.tables[table], ids)

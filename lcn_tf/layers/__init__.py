@@ -2,11 +2,11 @@
 
 from lcn_tf.layers.crp import ItemHistory, contrastive_loss, crp_loss, inbatch_loss
 from lcn_tf.layers.csa import CSA
-from lcn_tf.layers.event_vectors import BucketedVectors
+from lcn_tf.layers.event_vectors import Beside, Bucketed, Gathered
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.lap import LAP
-from lcn_tf.layers.masking import MASKED_SCORE, expand_mask, gather_events, mask_scores, masked_softmax, masked_top_k
+from lcn_tf.layers.masking import MASKED_SCORE, expand_mask, mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.msa import MSA
 from lcn_tf.layers.pair_sampling import event_windows, sample_events, sample_negative_pairs
 from lcn_tf.layers.simhash import HashPooling, SimHash
@@ -22,7 +22,8 @@ __all__ = [
     "LAP",
     "MASKED_SCORE",
     "MSA",
-    "BucketedVectors",
+    "Beside",
+    "Bucketed",
     "DINAttention",
     "FoldedProjections",
     "HashPooling",
@@ -36,7 +37,7 @@ __all__ = [
     "crp_loss",
     "event_windows",
     "expand_mask",
-    "gather_events",
+    "Gathered",
     "inbatch_loss",
     "mask_scores",
     "masked_softmax",

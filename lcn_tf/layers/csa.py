@@ -9,7 +9,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from lcn_tf.layers.event_vectors import Beside, Gathered, Vectors, as_vectors, products, weighted_sums
 from lcn_tf.layers.history_layer import HistoryLayer
+from lcn_tf.layers.linear_attention import linear_attention
 from lcn_tf.layers.masking import expand_mask, mask_scores, masked_softmax
 
 CSA_POOLS = ("sum", "mean", "softmax", "abs_norm")
@@ -30,7 +32,7 @@ class CSA(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      history: `[B, L, D]`, most recent first.
+      history: `[B, L, D]`, most recent first, in any form of `lcn_tf.layers.event_vectors`.
       mask: bool `[B, L]` or `[B, C, L]`, True = real.
       search: optional pair `[B, C, D']`, `[B, L, D']` of other embeddings of the same candidates and events: scores
         come from these, what is summed from `history` (SPEC A-3, `crp.tables=separate`).
@@ -50,20 +52,25 @@ class CSA(HistoryLayer):
         self.pool = pool
         self.scale = scale
 
-    def call(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor,
+    def call(self, candidate: tf.Tensor, history: Vectors, mask: tf.Tensor,
              search: tuple[tf.Tensor, tf.Tensor] | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Pools the history; see the class."""
-        history = tf.cast(history, tf.float32)
-        queries, keys = (tf.cast(side, tf.float32) for side in search or (candidate, history))
+        history = as_vectors(history)
+        candidate, keys = search or (candidate, history)
+        queries = tf.cast(candidate, tf.float32)
         mask = expand_mask(mask)  # [B, 1 or C, L]
         inverse_root = tf.math.rsqrt(tf.cast(tf.shape(queries)[-1], tf.float32))
-        products = tf.matmul(queries, keys, transpose_b=True)  # [B, C, L]
-        scores = products * inverse_root if self.scale else products
-        if self.pool == "softmax":
-            weights = masked_softmax(products * inverse_root, mask)
+        scale = inverse_root if self.scale else 1.0
+        fused = not isinstance(history, Beside) and (queries.shape[1] != 1 or not isinstance(history, Gathered))
+        if fused and search is None and self.pool in ("sum", "mean"):
+            interest, inner = linear_attention(queries, history, scale * tf.cast(mask, tf.float32))
+            scores = scale * inner
         else:
-            weights = tf.where(mask, scores, 0.0)
-        interest = tf.matmul(weights, history)  # [B, C, D]
+            inner = products(queries[:, :, tf.newaxis], keys)[:, :, 0]  # [B, C, L]
+            scores = scale * inner
+            softmax = self.pool == "softmax"
+            weights = masked_softmax(inner * inverse_root, mask) if softmax else tf.where(mask, scores, 0.0)
+            interest = weighted_sums(weights[:, :, tf.newaxis], history)[:, :, 0]  # [B, C, D]
         if self.pool == "mean":
             valid = tf.reduce_sum(tf.cast(mask, tf.float32), axis=-1, keepdims=True)
             interest = tf.math.divide_no_nan(interest, valid)

@@ -1,77 +1,139 @@
 """Vectors of events in every form that an attention reads, and its two products with them.
 
-Shapes: B requests, C candidates, K or L events, H heads, G buckets, E width of an event's vector, E_g of a bucket's.
+Shapes: B requests, C candidates, K or L events, H heads, G buckets, U rows, E width of an event's vector.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
+from lcn_tf.layers.row_sums import sum_outer_products
 
-class BucketedVectors(NamedTuple):
-    """Vectors `[B, C, L, E]` that candidates share but for their last part, which is one of a few rows.
 
-    The vector of event l for candidate c is `shared[l]` followed by `rows[buckets[c, l]]`: what depends on both is the
-    bucket of the time between them. `[B, C, L, E]` itself is never built.
+class Gathered(NamedTuple):
+    """Vectors that were gathered from rows; their gradient goes to the rows alone, without one of their own size.
 
     Attributes:
-      shared: `[B, L, E - E_g]`.
-      rows: `[G, E_g]`.
-      buckets: integers `[B, C, L]` in 0 ... G - 1.
+      vectors: `rows[places]`, `[B, L, E]` or `[B, C, K, E]`; carries no gradient.
+      rows: `[U, E]`.
+      places: int32 `[B, L]` or `[B, C, K]`.
     """
 
-    shared: tf.Tensor
+    vectors: tf.Tensor
+    rows: tf.Tensor
+    places: tf.Tensor
+
+
+class Bucketed(NamedTuple):
+    """Vectors that are one of a few rows each, such as that of the time between event and candidate; never gathered.
+
+    Attributes:
+      rows: `[G, E]`.
+      buckets: integers `[B, C, K]` in 0 ... G - 1, or `[B, 1, K]` for all candidates.
+    """
+
     rows: tf.Tensor
     buckets: tf.Tensor
 
-    def gather(self, indices: tf.Tensor) -> tf.Tensor:
-        """Vectors `[B, C, K, E]` of the events at `indices [B, C, K]`."""
-        chosen = tf.gather(self.rows, tf.gather(self.buckets, indices, batch_dims=2))  # [B, C, K, E_g]
-        return tf.concat([tf.gather(self.shared, indices, batch_dims=1), tf.cast(chosen, self.shared.dtype)], -1)
-
     def membership(self) -> tf.Tensor:
-        """Float32 `[B, C, G, L]`, 1 where an event is in a bucket."""
+        """Float32 `[B, C or 1, G, K]`, 1 where an event is in a bucket."""
         return tf.one_hot(self.buckets, tf.shape(self.rows)[0], axis=2)
 
 
-Vectors: TypeAlias = tf.Tensor | BucketedVectors
+class Beside(NamedTuple):
+    """Vectors whose columns come in parts of different forms, side by side.
 
-
-def width_of(shape: Any) -> int:
-    """E, of the shapes that Keras hands to `build`: one, or one for each part of `BucketedVectors`."""
-    if isinstance(shape, BucketedVectors):
-        return int(shape.shared[-1]) + int(shape.rows[-1])
-    return int(shape[-1])
-
-
-def beside(first: tf.Tensor, vectors: Vectors) -> Vectors:
-    """Vectors of events with columns `[B, L, x]` before their own.
-
-    Args:
-      first: shared by the candidates.
-      vectors: `[B, L, E]`, `[B, C, L, E]` or bucketed; cast to the type of `first`.
-
-    Returns:
-      The same form, E + x wide.
+    Attributes:
+      parts: at least one, of the same events.
     """
-    if isinstance(vectors, BucketedVectors):
-        return vectors._replace(shared=beside(first, vectors.shared), rows=tf.cast(vectors.rows, first.dtype))
-    vectors = tf.cast(vectors, first.dtype)
-    width = first.shape[-1] + vectors.shape[-1]
-    if vectors.shape.rank == 4:
-        shape = tf.concat([tf.shape(vectors)[:3], tf.shape(first)[-1:]], axis=0)
-        first = tf.broadcast_to(first[:, tf.newaxis], shape)
-    return tf.ensure_shape(tf.concat([first, vectors], -1), [None] * (vectors.shape.rank - 1) + [width])
+
+    parts: tuple[Any, ...]
 
 
-def split(vectors: Vectors, width: int) -> tuple[tf.Tensor, Vectors]:
-    """The first `width` columns, which bucketed vectors share among candidates, and the others in the same form."""
-    if isinstance(vectors, BucketedVectors):
-        return vectors.shared[..., :width], vectors._replace(shared=vectors.shared[..., width:])
-    return vectors[..., :width], vectors[..., width:]
+Vectors: TypeAlias = tf.Tensor | Gathered | Bucketed | Beside
+
+
+def as_vectors(vectors: Any) -> Vectors:
+    """Vectors as they are; anything else as a tensor."""
+    return vectors if isinstance(vectors, (Gathered, Bucketed, Beside)) else tf.convert_to_tensor(vectors)
+
+
+def beside(*vectors: Vectors | None) -> Vectors:
+    """The columns of several vectors of the same events; None is left out."""
+    parts: list[Vectors] = []
+    for one in vectors:
+        if isinstance(one, Beside):
+            parts += one.parts
+        elif one is not None:
+            parts.append(as_vectors(one))
+    return parts[0] if len(parts) == 1 else Beside(tuple(parts))
+
+
+def width_of(vectors: Any) -> int:
+    """E, of vectors or of their shapes in the same structure, as Keras hands them to `build`."""
+    if isinstance(vectors, Beside):
+        return sum(width_of(part) for part in vectors.parts)
+    if isinstance(vectors, (Gathered, Bucketed)):
+        return width_of(vectors.rows)
+    return int(getattr(vectors, "shape", vectors)[-1])
+
+
+def num_requests(vectors: Vectors) -> tf.Tensor:
+    """B, int32 scalar."""
+    if isinstance(vectors, Beside):
+        return num_requests(vectors.parts[0])
+    if isinstance(vectors, Gathered):
+        return tf.shape(vectors.places)[0]
+    return tf.shape(vectors.buckets if isinstance(vectors, Bucketed) else vectors)[0]
+
+
+def gather(vectors: Vectors, indices: tf.Tensor) -> Vectors:
+    """The events at `indices [B, C, K]`, in the same form."""
+    if isinstance(vectors, Beside):
+        return Beside(tuple(gather(part, indices) for part in vectors.parts))
+    if isinstance(vectors, Gathered):
+        places = _at(vectors.places, indices)
+        return Gathered(tf.stop_gradient(tf.gather(vectors.rows, places)), vectors.rows, places)
+    if isinstance(vectors, Bucketed):
+        shape = tf.concat([tf.shape(indices)[:2], tf.shape(vectors.buckets)[2:]], 0)
+        return vectors._replace(buckets=_at(tf.broadcast_to(vectors.buckets, shape), indices))
+    return tf.gather(vectors, indices, batch_dims=vectors.shape.rank - 2)
+
+
+def as_tensor(vectors: Vectors) -> tf.Tensor:
+    """`[B, C, K, E]` or, where no part has a candidate's axis, `[B, L, E]`; with a gradient of that size."""
+    if isinstance(vectors, Beside):
+        parts = [as_tensor(part) for part in vectors.parts]
+        if any(part.shape.rank == 4 for part in parts):
+            parts = [part if part.shape.rank == 4 else part[:, tf.newaxis] for part in parts]
+            shape = tf.shape(next(part for part in parts if part.shape[1] != 1)) if any(
+                part.shape[1] != 1 for part in parts) else tf.shape(parts[0])
+            parts = [tf.broadcast_to(part, tf.concat([shape[:3], tf.shape(part)[3:]], 0)) for part in parts]
+        return tf.concat([tf.cast(part, parts[0].dtype) for part in parts], -1)
+    if isinstance(vectors, Gathered):
+        return tf.gather(vectors.rows, vectors.places)
+    return tf.gather(vectors.rows, vectors.buckets) if isinstance(vectors, Bucketed) else vectors
+
+
+def split(vectors: Vectors, width: int) -> tuple[Vectors, Vectors]:
+    """The first `width` columns and the others; parts are not cut, except that a tensor alone is.
+
+    Raises:
+      ValueError: no part ends at that column.
+    """
+    if not isinstance(vectors, Beside):
+        if isinstance(vectors, (Gathered, Bucketed)):
+            raise ValueError(f"vectors of one part and {width_of(vectors)} columns cannot be cut at column {width}")
+        return vectors[..., :width], vectors[..., width:]
+    ends = list(itertools.accumulate(width_of(part) for part in vectors.parts))
+    if width not in ends:
+        raise ValueError(f"vectors whose parts end at columns {ends} cannot be cut at column {width}")
+    place = ends.index(width) + 1
+    return beside(*vectors.parts[:place]), beside(*vectors.parts[place:])
 
 
 def products(queries: tf.Tensor, vectors: Vectors) -> tf.Tensor:
@@ -79,19 +141,35 @@ def products(queries: tf.Tensor, vectors: Vectors) -> tf.Tensor:
 
     Args:
       queries: float32 `[B, C, H, E]`, or `[B, 1, H, E]` for all candidates.
-      vectors: `[B, C, K, E]`, `[B, 1, K, E]`, `[B, K, E]` or bucketed.
+      vectors: of events `[B, C, K]`, `[B, 1, K]` or `[B, K]`, in any form.
 
     Returns:
       Float32 `[B, C, H, K]`; `[B, 1, H, K]` where neither queries nor events are of a candidate.
     """
-    if isinstance(vectors, BucketedVectors):
-        width, rows = vectors.shared.shape[-1], tf.cast(vectors.rows, tf.float32)
-        of_buckets = tf.tensordot(queries[..., width:], rows, [[3], [1]])  # [B, C, H, G]
-        return products(queries[..., :width], vectors.shared) + tf.matmul(of_buckets, vectors.membership())
-    vectors = tf.cast(vectors, tf.float32)
-    if vectors.shape.rank == 4:
-        return tf.matmul(queries, vectors, transpose_b=True)
-    return _over_heads_and_candidates(queries, lambda flat: tf.matmul(flat, vectors, transpose_b=True))
+    if isinstance(vectors, Beside):
+        parts = tf.split(queries, [width_of(part) for part in vectors.parts], -1)
+        total = products(parts[0], vectors.parts[0])
+        for query, part in zip(parts[1:], vectors.parts[1:], strict=True):
+            total += products(query, part)
+        return total
+    if isinstance(vectors, Bucketed):
+        of_buckets = tf.tensordot(queries, tf.cast(vectors.rows, tf.float32), [[3], [1]])  # [B, C, H, G]
+        return tf.matmul(of_buckets, vectors.membership())
+    if not isinstance(vectors, Gathered):
+        return _products(queries, vectors)
+
+    if queries.shape[1] == 1 and vectors.places.shape.rank == 3:
+        queries = tf.repeat(queries, tf.shape(vectors.places)[1], axis=1)
+
+    @tf.custom_gradient
+    def multiply(queries: tf.Tensor, rows: tf.Tensor):
+        def gradient(upstream: tf.Tensor):
+            of_rows = sum_outer_products(vectors.places, upstream, queries, tf.shape(rows)[0])
+            return _weighted_sums(upstream, vectors.vectors), tf.cast(of_rows, rows.dtype)
+
+        return _products(queries, vectors.vectors), gradient
+
+    return multiply(queries, vectors.rows)
 
 
 def weighted_sums(weights: tf.Tensor, vectors: Vectors) -> tf.Tensor:
@@ -104,20 +182,48 @@ def weighted_sums(weights: tf.Tensor, vectors: Vectors) -> tf.Tensor:
     Returns:
       Float32 `[B, C, H, E]`.
     """
-    if isinstance(vectors, BucketedVectors):
+    if isinstance(vectors, Beside):
+        return tf.concat([weighted_sums(weights, part) for part in vectors.parts], -1)
+    if isinstance(vectors, Bucketed):
         of_buckets = tf.matmul(weights, vectors.membership(), transpose_b=True)  # [B, C, H, G]
-        last = tf.tensordot(of_buckets, tf.cast(vectors.rows, tf.float32), 1)  # [B, C, H, E_g]
-        return tf.concat([weighted_sums(weights, vectors.shared), last], -1)
-    vectors = tf.cast(vectors, tf.float32)
-    if vectors.shape.rank == 4:
-        return tf.matmul(weights, vectors)
-    return _over_heads_and_candidates(weights, lambda flat: tf.matmul(flat, vectors))
+        return tf.tensordot(of_buckets, tf.cast(vectors.rows, tf.float32), 1)
+    if not isinstance(vectors, Gathered):
+        return _weighted_sums(weights, vectors)
+
+    @tf.custom_gradient
+    def add(weights: tf.Tensor, rows: tf.Tensor):
+        def gradient(upstream: tf.Tensor):
+            of_rows = sum_outer_products(vectors.places, weights, upstream, tf.shape(rows)[0])
+            return _products(upstream, vectors.vectors), tf.cast(of_rows, rows.dtype)
+
+        return _weighted_sums(weights, vectors.vectors), gradient
+
+    return add(weights, vectors.rows)
 
 
 def leading_sizes(tensor: tf.Tensor) -> list[Any]:
     """The sizes B and C, static where known."""
     dynamic = tf.shape(tensor)
     return [tensor.shape[axis] if tensor.shape[axis] is not None else dynamic[axis] for axis in (0, 1)]
+
+
+def _at(values: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """Values `[B, L]` or `[B, C, L]` at `indices [B, C, K]`."""
+    return tf.gather(values, indices, batch_dims=values.shape.rank - 1)
+
+
+def _products(queries: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
+    vectors = tf.cast(vectors, tf.float32)
+    if vectors.shape.rank == 4:
+        return tf.matmul(queries, vectors, transpose_b=True)
+    return _over_heads_and_candidates(queries, lambda flat: tf.matmul(flat, vectors, transpose_b=True))
+
+
+def _weighted_sums(weights: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
+    vectors = tf.cast(vectors, tf.float32)
+    if vectors.shape.rank == 4:
+        return tf.matmul(weights, vectors)
+    return _over_heads_and_candidates(weights, lambda flat: tf.matmul(flat, vectors))
 
 
 def _over_heads_and_candidates(rows: tf.Tensor, product: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:

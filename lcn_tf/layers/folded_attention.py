@@ -29,8 +29,8 @@ class FoldedProjections(tf.keras.layers.Layer):
       num_heads: H; head h uses columns `h D_h ... (h + 1) D_h - 1` of each kernel.
 
     Call arguments:
-      events: `[B, C, K, E]`, `[B, 1, K, E]`, or `[B, L, E]` shared by the candidates of a request, or `BucketedVectors`
-        of which they share most.
+      events: `[B, C, K, E]`, `[B, 1, K, E]`, or `[B, L, E]` shared by the candidates of a request, in any form of
+        `lcn_tf.layers.event_vectors`.
       queries: projected candidates `[B, C, D_a]`.
 
     Returns:
@@ -41,7 +41,7 @@ class FoldedProjections(tf.keras.layers.Layer):
     """
 
     def __init__(self, attention_dim: int, num_heads: int = 1, **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(**{"autocast": False, **kwargs})  # products and sums are in float32
         if num_heads < 1 or attention_dim < 1 or attention_dim % num_heads:
             raise ValueError("attention_dim must be a positive multiple of num_heads, got "
                              f"attention_dim={attention_dim} and num_heads={num_heads}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Vectors
+from lcn_tf.layers.event_vectors import Vectors, as_tensor
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.layers.masking import expand_mask, masked_softmax
@@ -41,8 +41,8 @@ class FSA(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`, without context.
-      events: `[B, C, K, E]`, `[B, 1, K, E]` or `[B, L, E]`: item embedding followed by context embedding; with
-        `pool="query"` also `BucketedVectors`.
+      events: `[B, C, K, E]`, `[B, 1, K, E]` or `[B, L, E]`: item embedding followed by context embedding, in any form
+        of `lcn_tf.layers.event_vectors`.
       mask: bool `[B, C, K]` or `[B, L]`, True = real.
       training: whether dropout is active.
 
@@ -93,7 +93,7 @@ class FSA(HistoryLayer):
             attended = self.projections.pool(scores, events)  # [B, C, D_a]
             interest = self._feed_forward(attended, queries, training)
         else:
-            attended = self._weighted_values(scores, events)  # [B, C, K, D_a]
+            attended = self._weighted_values(scores, as_tensor(events))  # [B, C, K, D_a]
             outputs = self._feed_forward(attended, queries[:, :, tf.newaxis, :], training)
             interest = _masked_mean(outputs, mask)
         nonempty = tf.reduce_any(mask, axis=-1, keepdims=True)  # [B, C, 1]

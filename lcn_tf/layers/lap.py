@@ -6,21 +6,22 @@ D_a attention width, H heads.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from lcn_tf.layers.csa import CSA
-from lcn_tf.layers.event_vectors import BucketedVectors, Vectors, beside
+from lcn_tf.layers.event_vectors import Vectors, beside, gather
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.layers.masking import expand_mask, gather_events, mask_scores, masked_softmax, masked_top_k, top_k_mask
+from lcn_tf.layers.masking import expand_mask, mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.msa import MSA, SharedMSA, attention_weights
 
 LAP_INTEGRATIONS = ("concat", "last", "sum")
 
-Select = Callable[[tf.Tensor], tf.Tensor]
+Select = Callable[[tf.Tensor], Vectors]
 Search = tuple[tf.Tensor, tf.Tensor]
 
 
@@ -31,8 +32,6 @@ class LAP(HistoryLayer):
     Hou et al., KDD 2024 (LCN), section 4.3, eqs 7 to 13. The output concatenates the levels' interests, so that events
     outside the top-k still receive gradient through CSA. With `integration="last"` only the last level's interest
     remains; MSA's projections then get no gradient at all, unless `share_msa_fsa` makes MSA rank by FSA's projections.
-    Where several candidates share one context, or all of it but a bucket, the levels attend to the whole history under
-    a mask of the kept events instead of gathering them: the same values at a fraction of the memory traffic.
 
     Args:
       msa_top_k: events CSA passes to MSA; None omits MSA.
@@ -48,11 +47,12 @@ class LAP(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      history: item embeddings `[B, L, D]`, most recent first.
-      context: context embeddings `[B, L, D_c]`, `[B, C, L, D_c]` or `BucketedVectors`, or None.
+      history: item embeddings `[B, L, D]`, most recent first, in any form of `lcn_tf.layers.event_vectors`.
+      context: context embeddings `[B, L, D_c]` or `[B, C, L, D_c]`, in any form, or None.
       mask: bool `[B, L]` or `[B, C, L]`, True = real.
-      select: optional callable (pass it by keyword) from indices `[B, C, K]` to events `[B, C, K, E]`, used instead of
-        gathering from `history` and `context`: it may look the rows up by id and derive context for these events only.
+      select: optional callable (pass it by keyword) from indices `[B, C, K]` to events `[B, C, K, E]` in any form,
+        used instead of gathering from `history` and `context`: it may look the rows up by id and derive context for
+        these events only.
       search: optional pair of candidates and events for CSA's scores, see `CSA`.
       training: whether FSA's dropout is active.
 
@@ -107,21 +107,18 @@ class LAP(HistoryLayer):
                              f"{self.attention_dim}")
         self.built = True
 
-    def call(self, candidate: tf.Tensor, history: tf.Tensor, context: Vectors | None = None,
+    def call(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None = None,
              mask: tf.Tensor | None = None, select: Select | None = None, search: Search | None = None,
              training: bool | None = None) -> tf.Tensor:
         """The candidate's lifelong interest; see the class."""
-        if select is None and self._may_attend_in_place(candidate, context):
-            interests = self._run_in_place(candidate, _join(history, context), history, mask, search, training)
-        else:
-            interests, _ = self._run(candidate, history, context, mask, select, search, training)
+        interests, _ = self._run(candidate, history, context, mask, select, search, training)
         if self.integration == "last":
             return interests[-1]
         if self.integration == "sum":
             return tf.add_n(interests)
         return tf.concat(interests, axis=-1)
 
-    def explain(self, candidate: tf.Tensor, history: tf.Tensor, context: Vectors | None = None,
+    def explain(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None = None,
                 mask: tf.Tensor | None = None, select: Select | None = None, search: Search | None = None
                 ) -> dict[str, tf.Tensor]:
         """Which events each level attended to, best first, with the weights; arguments as in `call`.
@@ -133,7 +130,7 @@ class LAP(HistoryLayer):
         """
         return self._run(candidate, history, context, mask, select, search, False)[1]
 
-    def stage_scores(self, candidate: tf.Tensor, history: tf.Tensor, context: Vectors | None = None,
+    def stage_scores(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None = None,
                      mask: tf.Tensor | None = None, search: Search | None = None) -> dict[str, tf.Tensor]:
         """Scores of every level over the *whole* history, for the consistency of stages (LCN Figure 5, TWIN's oracle).
 
@@ -143,7 +140,7 @@ class LAP(HistoryLayer):
           FSA, MSA's logits are the `final` scores.
         """
         mask = _required(mask)
-        events = _join(history, context)
+        events = beside(history, context)
         expanded = expand_mask(mask)
         stages = {"gsu": self.csa(candidate, history, mask=mask, search=search)[1]}
         if self.msa is not None:
@@ -165,13 +162,13 @@ class LAP(HistoryLayer):
         """`[B, C, output_width(D)]` for the candidate's shape `[B, C, D]`."""
         return (*input_shape[:-1], self.output_width(input_shape[-1]))
 
-    def _run(self, candidate: tf.Tensor, history: tf.Tensor, context: Vectors | None, mask: tf.Tensor | None,
+    def _run(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None, mask: tf.Tensor | None,
              select: Select | None, search: Search | None, training: bool | None
              ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         """The cascade: interests of the levels, first to last, and what `explain` reports."""
         mask = _required(mask)
         if select is None:
-            select = _gathering(history, context)
+            select = functools.partial(gather, beside(history, context))
         interest, scores = self.csa(candidate, history, mask=mask, search=search)
         interests, explanation = [interest], {}
         indices, kept = masked_top_k(scores, mask, self._kept[0])  # [B, C, K]
@@ -184,34 +181,13 @@ class LAP(HistoryLayer):
             if self.fsa is not None:
                 slots, kept = masked_top_k(logits, kept, self._kept[-1])
                 indices = tf.gather(indices, slots, batch_dims=2)
-                events = gather_events(events, slots)
+                events = select(indices)  # not gathered from MSA's, whose gradient would be as large as they are
         if self.fsa is not None:
             interest, attention_scores = self.fsa(candidate, events, mask=kept, training=training)
             interests.append(interest)
             explanation["fsa_indices"] = tf.where(kept, indices, -1)
             explanation["fsa_scores"] = tf.reduce_mean(attention_scores, axis=2)
         return interests, explanation
-
-    def _may_attend_in_place(self, candidate: tf.Tensor, context: Vectors | None) -> bool:
-        """Whether several candidates share their events' vectors, so that none need be copied for each of them."""
-        shared = context is None or isinstance(context, BucketedVectors) or context.shape.rank == 3
-        return shared and candidate.shape[1] != 1 and (self.fsa is None or self.fsa.pool == "query")
-
-    def _run_in_place(self, candidate: tf.Tensor, events: Vectors, history: tf.Tensor, mask: tf.Tensor | None,
-                      search: Search | None, training: bool | None) -> list[tf.Tensor]:
-        """The cascade of `_run` over shared or bucketed events: a level passes a mask on, nothing is gathered."""
-        kept = _required(mask)
-        interest, scores = self.csa(candidate, history, mask=kept, search=search)
-        interests = [interest]
-        kept = top_k_mask(scores, kept, self._kept[0])  # [B, C, L]
-        if self.msa is not None:
-            interest, logits = self.msa(candidate, events, mask=kept)
-            interests.append(interest)
-            if self.fsa is not None:
-                kept = top_k_mask(logits, kept, self._kept[-1])
-        if self.fsa is not None:
-            interests.append(self.fsa(candidate, events, mask=kept, training=training)[0])
-        return interests
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
@@ -240,23 +216,3 @@ def _required(mask: tf.Tensor | None) -> tf.Tensor:
     if mask is None:
         raise ValueError("mask must be a bool tensor [B, L] or [B, C, L], got None")
     return tf.convert_to_tensor(mask)
-
-
-def _join(history: tf.Tensor, context: Vectors | None) -> Vectors:
-    """Items beside their context."""
-    history = tf.convert_to_tensor(history)
-    return history if context is None else beside(history, context)
-
-
-def _gathering(history: tf.Tensor, context: Vectors | None) -> Select:
-    """The default `select`: gathers items and context of the kept events, then joins them."""
-
-    def select(indices: tf.Tensor) -> tf.Tensor:
-        events = gather_events(history, indices)  # [B, C, K, D]
-        if context is None:
-            return events
-        bucketed = isinstance(context, BucketedVectors)
-        chosen = context.gather(indices) if bucketed else gather_events(context, indices)  # [B, C, K, D_c]
-        return tf.concat([events, tf.cast(chosen, events.dtype)], axis=-1)
-
-    return select

@@ -39,8 +39,8 @@ class MSA(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`, without context.
-      events: `[B, C, K, E]`, `[B, 1, K, E]`, `[B, L, E]` or `BucketedVectors`: item embedding followed by context
-        embedding.
+      events: `[B, C, K, E]`, `[B, 1, K, E]` or `[B, L, E]`: item embedding followed by context embedding, in any form
+        of `lcn_tf.layers.event_vectors`.
       mask: bool `[B, C, K]` or `[B, L]`, True = real.
 
     Returns:

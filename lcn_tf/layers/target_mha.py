@@ -28,7 +28,7 @@ class TargetMHA(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      events: `[B, C, K, E]`, `[B, 1, K, E]`, `[B, L, E]` or `BucketedVectors`.
+      events: `[B, C, K, E]`, `[B, 1, K, E]` or `[B, L, E]`, in any form of `lcn_tf.layers.event_vectors`.
       mask: bool `[B, C, K]` or `[B, L]`, True = real.
 
     Returns:

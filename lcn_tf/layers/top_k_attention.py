@@ -5,13 +5,12 @@ Shapes: B requests, C candidates, L events, K kept events, H heads, D item width
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from lcn_tf.layers.event_vectors import Vectors, beside
-from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k, top_k_mask
+from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.target_mha import TargetMHA
 
 if TYPE_CHECKING:
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 class TopKAttention(tf.keras.layers.Layer):
     """Target attention over the `top_k` visible events of the highest score, or over all of them.
 
-    A single candidate's kept events are looked up by id. Several candidates attend in place under a mask, since all
-    that they do not share of an event is the bucket of its time gap.
+    The kept events are looked up by id.
 
     Args:
       top_k: K; None keeps every event.
@@ -53,33 +51,22 @@ class TopKAttention(tf.keras.layers.Layer):
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor | None = None) -> tf.Tensor:
         """The candidate's interest; see the class."""
         if self.top_k is None or scores is None:
-            return self._over_events(history, lambda events: self.attention(
-                candidate, events=events, mask=history.mask)[0])
-        wide = tf.broadcast_to(scores, tf.shape(history.mask))
-        if candidate.shape[1] == 1:
-            indices, kept = masked_top_k(wide, history.mask, self.top_k)  # [B, C, K]
-            events = history.select(indices)  # [B, C, K, D + D_c]
-            return self.attention(candidate, events=events if self.context else events[..., :candidate.shape[-1]],
-                                  mask=kept)[0]
-        kept = top_k_mask(wide, history.mask, self.top_k)  # [B, C, L]
-        return self._over_events(history, lambda events: self.attention(candidate, events=events, mask=kept)[0])
+            return self.attention(candidate, events=self._events(history), mask=history.mask)[0]
+        scores = tf.broadcast_to(scores, tf.shape(history.mask))
+        indices, kept = masked_top_k(scores, history.mask, self.top_k)  # [B, C, K]
+        return self.attention(candidate, events=history.select(indices, context=self.context), mask=kept)[0]
 
     def final_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
         """Mean over heads of the softmax over the *whole* history, float32 `[B, C, L]` (SPEC E.5)."""
-        def scores(events: Vectors) -> tf.Tensor:
-            logits = self.attention.attention_logits(candidate, events)  # [B, C, H, L]
-            probabilities = masked_softmax(logits, history.mask[:, :, tf.newaxis, :])
-            return mask_scores(tf.reduce_mean(probabilities, axis=2), history.mask)
-
-        return self._over_events(history, scores)
+        logits = self.attention.attention_logits(candidate, self._events(history))  # [B, C, H, L]
+        probabilities = masked_softmax(logits, history.mask[:, :, tf.newaxis, :])
+        return mask_scores(tf.reduce_mean(probabilities, axis=2), history.mask)
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor) -> dict[str, tf.Tensor]:
         """Masked scores `[B, C, L]` of both stages: `gsu`, the first stage's `scores`, and `final`."""
         wide = tf.broadcast_to(scores, tf.shape(history.mask))
         return {"gsu": mask_scores(wide, history.mask), "final": self.final_scores(candidate, history)}
 
-    def _over_events(self, history: EmbeddedHistory, function: Callable[[Vectors], tf.Tensor]) -> tf.Tensor:
-        """`function(events)` over the whole history, `[B, L, E]` where the candidates share it, else bucketed."""
-        if not self.context:
-            return function(history.items)
-        return history.with_context(lambda context: function(beside(history.items, context)))
+    def _events(self, history: EmbeddedHistory) -> Vectors:
+        """Every event."""
+        return beside(history.vectors, history.context if self.context else None)

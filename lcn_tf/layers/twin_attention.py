@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Vectors, products, split, width_of
+from lcn_tf.layers.event_vectors import Vectors, num_requests, products, split, width_of
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.layers.masking import expand_mask, masked_softmax
@@ -68,8 +68,8 @@ class _CrossBias(tf.keras.layers.Layer):
         beta = tf.cast(self.beta, tf.float32)[:, tf.newaxis]  # [J, 1] or [J, 1, H]
         beta = beta if self.beta_per_head else beta[..., tf.newaxis]  # [J, 1, H or 1]
         kernel = tf.reshape(tf.cast(self.kernel, tf.float32) * beta, [-1, self.num_heads])  # [D_c, H]
-        requests = tf.shape(tf.nest.flatten(context)[0])[0]
-        return products(tf.tile(tf.transpose(kernel)[tf.newaxis, tf.newaxis], [requests, 1, 1, 1]), context)
+        queries = tf.transpose(kernel)[tf.newaxis, tf.newaxis]  # [1, 1, H, D_c]
+        return products(tf.tile(queries, [num_requests(context), 1, 1, 1]), context)
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
@@ -88,7 +88,8 @@ class TwinAttention(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      events: `[B, C, K, E]`, `[B, L, E]` or `BucketedVectors`: item embedding followed by context embedding.
+      events: `[B, C, K, E]` or `[B, L, E]` in any form of `lcn_tf.layers.event_vectors`: item embedding followed by
+        context embedding.
       mask: bool `[B, C, K]` or `[B, L]`, or `[B, C, H, K]` where every head has its own events; True = real.
       attention_logits: those of these events where they are known already.
 

@@ -51,11 +51,7 @@ class Config:
 
 
 class LAPInterest(tf.keras.layers.Layer):
-    """LAP over an embedded history.
-
-    A single candidate's MSA and FSA look the events they are passed up by id. Several candidates attend in place, since
-    all that they do not share of an event is the bucket of its time gap.
-    """
+    """LAP over an embedded history; MSA and FSA look the events they are passed up by id."""
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
@@ -63,16 +59,12 @@ class LAPInterest(tf.keras.layers.Layer):
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D_z]`."""
-        if candidate.shape[1] == 1:
-            return self.lap(candidate, history.items, None, history.mask, select=history.select, search=history.search,
-                            training=training)
-        return history.with_context(lambda context: self.lap(
-            candidate, history.items, context, history.mask, search=history.search, training=training))
+        return self.lap(candidate, history.vectors, None, history.mask, select=history.select, search=history.search,
+                        training=training)
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` of each level over the whole history (SPEC E.5)."""
-        return history.with_context(lambda context: self.lap.stage_scores(
-            candidate, history.items, context, history.mask, search=history.search))
+        return self.lap.stage_scores(candidate, history.items, history.context, history.mask, search=history.search)
 
     def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Positions and weights `[B, C, K]` of the events MSA and FSA attended to; position -1 where there is none."""

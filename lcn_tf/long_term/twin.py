@@ -6,13 +6,12 @@ Shape letters: B requests, C candidates, L events, K kept events, H heads, D ite
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import tensorflow as tf
 
 from lcn_tf.embeddings import EmbeddedHistory
-from lcn_tf.layers.event_vectors import Vectors, beside
-from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k, top_k_mask
+from lcn_tf.layers.event_vectors import beside
+from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.twin_attention import TwinAttention, merged_ranks
 
 
@@ -37,8 +36,7 @@ class TwinInterest(tf.keras.layers.Layer):
     """Attention over the events of the highest attention logits.
 
     The search has no weights of its own and its indices carry no gradient: the shared projections learn from the kept
-    events. Several candidates attend in place, since all that they do not share of an event is the bucket of its time
-    gap.
+    events.
     """
 
     def __init__(self, config: Config, **kwargs):
@@ -48,20 +46,8 @@ class TwinInterest(tf.keras.layers.Layer):
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
-        attention, config = self._attention(history), self.config
-        if candidate.shape[1] == 1:
-            indices, kept = self._search(self._logits(candidate, history), history.mask)
-            return attention(candidate, events=history.select(indices), mask=kept)[0]
-
-        def attend(events: Vectors) -> tf.Tensor:
-            logits = attention.attention_logits(candidate, events)  # [B, C, H, L]
-            if config.top_k_per_head:
-                kept = self._per_head(top_k_mask, logits, history.mask)  # [B, C, H, L]
-            else:
-                kept = top_k_mask(-merged_ranks(logits, history.mask, config.top_k), history.mask, config.top_k)
-            return attention(candidate, events=events, mask=kept, attention_logits=logits)[0]
-
-        return self._over_events(history, attend)
+        indices, kept = self._search(self._logits(candidate, history), history.mask)
+        return self._attention(history)(candidate, events=history.select(indices), mask=kept)[0]
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history (SPEC E.5).
@@ -91,8 +77,8 @@ class TwinInterest(tf.keras.layers.Layer):
 
     def _logits(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
         """Alpha of every event, `[B, C, H, L]`."""
-        attention = self._attention(history)
-        return self._over_events(history, lambda events: attention.attention_logits(candidate, events))
+        events = beside(history.vectors, history.context)
+        return self._attention(history).attention_logits(candidate, events)
 
     def _search(self, logits: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Positions `[B, C, K]` and mask `[B, C, K]`, or `[B, C, H K]` and `[B, C, H, H K]` for events of each head."""
@@ -105,16 +91,8 @@ class TwinInterest(tf.keras.layers.Layer):
                for head, (_, kept) in enumerate(found)]  # H times [B, C, H, K]
         return tf.concat([indices for indices, _ in found], -1), tf.concat(own, -1)
 
-    def _per_head(self, function: Callable, logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        heads = range(self.config.num_heads)
-        return tf.stack([function(logits[:, :, head], mask, self.config.top_k) for head in heads], axis=2)
-
     def _probabilities(self, logits: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
         return masked_softmax(logits, history.mask[:, :, tf.newaxis])  # [B, C, H, L]
-
-    def _over_events(self, history: EmbeddedHistory, function: Callable[[Vectors], tf.Tensor]) -> tf.Tensor:
-        """`function(events)` over the whole history, `[B, L, E]` where the candidates share it, else bucketed."""
-        return history.with_context(lambda context: function(beside(history.items, context)))
 
 
 def build(config: Config) -> TwinInterest:

@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from lcn_tf.embeddings import FeatureEmbedder
+from lcn_tf.embeddings.batch_rows import Gradient, dense_gradient, merged_gradient
 from lcn_tf.metrics import StreamingAUC
 from lcn_tf.models.inputs import example_batch
 
@@ -118,7 +119,7 @@ class CTRModel(tfrs.Model):
         for index, (name, objective) in enumerate(self.objectives.items()):
             seed = tf.stack([tf.constant(self.seed + index, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])
             names = objective.batch_names(self.embedder.schema)
-            seen = {name: batch[name] for name in names} if objective.per_replica else _global_batch(batch, names)
+            seen = batch if objective.per_replica or replicas == 1 else _global_batch(batch, names)
             for term, value in objective(seen, self.embedder, seed).items():
                 losses[f"{name}_{term}"] = objective.weight * value / replicas
         return losses
@@ -127,16 +128,30 @@ class CTRModel(tfrs.Model):
         """This replica's share of the total loss `L_CTR + sum of weighted objectives` (paper, eq. 14)."""
         return tf.add_n(list(self.compute_losses(batch, training).values()))
 
-    def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """One step of the optimiser; returns running means over the global batches of the epoch."""
+    def compute_gradients(self, batch: Batch) -> tuple[dict[str, tf.Tensor], list[Gradient | None]]:
+        """The terms of `compute_losses`, and the gradient of their sum by every trainable variable.
+
+        Tables are looked up once for the whole batch: the gradient of each names the batch's distinct ids, once each.
+        """
+        variables = self.trainable_variables
+        with tf.GradientTape() as lookup:
+            batch = self.embedder.look_up(batch)
+        rows = [batch[name] for name in self.embedder.row_names()]
         with tf.GradientTape() as tape:
+            tape.watch(rows)
             losses = self.compute_losses(batch)
             total = tf.add_n(list(losses.values()))
-        variables = self.trainable_variables
-        gradients = tape.gradient(total, variables)
-        pairs = [(gradient, variable) for gradient, variable in zip(gradients, variables, strict=True)
-                 if gradient is not None]
-        self.optimizer.apply_gradients(pairs)
+        direct, of_rows = tape.gradient(total, [variables, rows])
+        through_rows = lookup.gradient(
+            rows, variables, [dense_gradient(*pair) for pair in zip(of_rows, rows, strict=True)])
+        return losses, [merged_gradient(*pair) for pair in zip(direct, through_rows, strict=True)]
+
+    def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """One step of the optimiser; returns running means over the global batches of the epoch."""
+        losses, gradients = self.compute_gradients(batch)
+        total = tf.add_n(list(losses.values()))
+        pairs = zip(gradients, self.trainable_variables, strict=True)
+        self.optimizer.apply_gradients([(gradient, variable) for gradient, variable in pairs if gradient is not None])
         replicas = tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, tf.float32)
         for name, value in {"loss": total, **losses}.items():  # the mean over replicas of R * share is the global value
             self.losses_seen[name].update_state(value * replicas)
@@ -147,7 +162,7 @@ class CTRModel(tfrs.Model):
         mask = batch["candidate_mask"]
         user_key = tf.broadcast_to(batch["user_key"][:, tf.newaxis], tf.shape(mask))
         values = {"user_key": user_key, "impression_id": batch["impression_id"], "label": batch["label"],
-                  "logit": self(batch, training=False)}
+                  "logit": self(self.embedder.look_up(batch), training=False)}
         return {name: tf.boolean_mask(value, mask) for name, value in values.items()}
 
 

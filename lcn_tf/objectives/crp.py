@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import tensorflow as tf
@@ -102,25 +103,34 @@ class CRPObjective(tf.keras.layers.Layer):
         Returns:
           Term -> float32 scalar, term weights applied, `weight` not.
         """
+        def keys(history: str) -> dict[str, tf.Tensor]:
+            if self.separate_tables:  # those are read by id
+                return {feature.name: batch[f"{history}_{feature.name}"] for feature in embedder.schema.item}
+            return embedder.item_keys(batch, f"{history}_")
+
         short_target, short_source = (
-            ItemHistory({feature.name: batch[f"{history}_{feature.name}"] for feature in embedder.schema.item},
-                        batch[f"{history}_mask"], batch[f"{history}_offset"], embedder.lengths[history])
+            ItemHistory(keys(history), batch[f"{history}_mask"], batch[f"{history}_offset"], embedder.lengths[history])
             for history in _HISTORIES)
         counted = batch["candidate_mask"]
         if self.config.rows == "positive":
             counted &= batch["label"] > 0
         config = self.config
         losses = crp_loss(
-            short_target, short_source, self._embed(embedder), batch["user_key"], counted, seed, terms=config.terms,
-            temperature=config.temperature, num_negatives=config.num_negatives, denominator=config.denominator,
-            reduce=config.reduce, rows=config.rows, negatives_by=config.negatives_by, mask_same_id=config.mask_same_id)
+            short_target, short_source, self._embed(batch, embedder), batch["user_key"], counted, seed,
+            terms=config.terms, temperature=config.temperature, num_negatives=config.num_negatives,
+            denominator=config.denominator, reduce=config.reduce, rows=config.rows, negatives_by=config.negatives_by,
+            mask_same_id=config.mask_same_id)
         weights = dict(zip(CRP_TERMS, config.term_weights, strict=True))
         return {term: weights[term] * loss for term, loss in losses.items()}
 
-    def _embed(self, embedder: FeatureEmbedder):
-        if self.projection is None:
-            return embedder.search_items  # the model's own tables unless there are separate ones
-        return lambda ids: self.projection(embedder.items(ids))
+    def _embed(self, batch: Mapping[str, tf.Tensor], embedder: FeatureEmbedder
+               ) -> Callable[[Mapping[str, tf.Tensor]], tf.Tensor]:
+        if self.separate_tables:
+            return embedder.search_items
+        projection = self.projection
+        if projection is None:
+            return functools.partial(embedder.items, batch)
+        return lambda keys: projection(embedder.items(batch, keys))
 
 
 def build(config: Config) -> CRPObjective:

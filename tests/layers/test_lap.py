@@ -4,7 +4,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcn_tf.layers import LAP, MSA, gather_events
+from lcn_tf.layers import LAP, MSA
+from lcn_tf.layers.event_vectors import gather
 from lcn_tf.layers.masking import MASKED_SCORE
 from tests import references
 from tests.layers.batches import (
@@ -168,11 +169,11 @@ def test_select_replaces_gathering(options):
 
     def select(indices):
         asked.append(indices.shape)
-        return gather_events(tf.constant(batch.events), indices)
+        return gather(tf.constant(batch.events), indices)
 
     selected = layer(batch.candidate, batch.history, mask=tf.constant(batch.mask), select=select)
     np.testing.assert_allclose(selected, call(layer, batch), rtol=1e-5, atol=1e-5)
-    assert len(asked) == 1 and asked[0] == (2, 3, min(11, layer.msa_top_k or layer.fsa_top_k))
+    assert asked == [(2, 3, min(11, top_k)) for top_k in (layer.msa_top_k, layer.fsa_top_k) if top_k]
     found = layer.explain(tf.constant(batch.candidate), tf.constant(batch.history), mask=tf.constant(batch.mask),
                           select=select)
     assert set(found) == set(layer.explain(tf.constant(batch.candidate), tf.constant(batch.history),
@@ -183,10 +184,10 @@ def test_select_replaces_gathering(options):
     {}, {"msa_top_k": None}, {"fsa_top_k": None}, {"share_msa_fsa": True}, {"msa_norm": "none"}, {"csa_pool": "mean"}],
     ids=str)
 @pytest.mark.parametrize("per_candidate", [False, True])
-def test_attending_in_place_equals_gathering(options, per_candidate):
+def test_a_context_that_all_candidates_share_may_be_given_for_each(options, per_candidate):
     batch = random_batch(23, candidates=5, length=11, per_candidate=per_candidate)
     layer = built(batch, **options)
-    wide = np.repeat(batch.context[:, np.newaxis], 5, axis=1)  # a context per candidate makes LAP gather
+    wide = np.repeat(batch.context[:, np.newaxis], 5, axis=1)
     inputs = [batch.candidate, batch.history]
     values = []
     for context in (batch.context, wide):
@@ -194,8 +195,8 @@ def test_attending_in_place_equals_gathering(options, per_candidate):
             return layer(candidate, history, tf.constant(context), mask=tf.constant(batch.mask))
         values.append(gradients(interest, inputs))
     np.testing.assert_allclose(values[0][0], values[1][0], rtol=1e-5, atol=1e-6)
-    for in_place, gathered in zip(values[0][1], values[1][1], strict=True):
-        np.testing.assert_allclose(in_place, gathered, rtol=1e-4, atol=1e-5)
+    for shared, own in zip(values[0][1], values[1][1], strict=True):
+        np.testing.assert_allclose(shared, own, rtol=1e-4, atol=1e-5)
 
 
 def test_context_of_each_candidate():

@@ -53,18 +53,6 @@ def test_masked_top_k_matches_sorting(seed, k, per_candidate):
             assert indices[b, c][kept[b, c]].tolist() == references.top_k(scores[b, c], row_mask, k)
 
 
-@given(st.integers(0, 10**6), st.integers(1, 9), st.booleans())
-def test_top_k_mask_marks_what_masked_top_k_keeps(seed, k, per_candidate):
-    rng = np.random.default_rng(seed)
-    scores = rng.integers(-3, 3, (2, 3, 7)).astype(np.float32)
-    mask = rng.random((2, 3, 7) if per_candidate else (2, 7)) < 0.5
-    indices, kept = (tensor.numpy() for tensor in masking.masked_top_k(tf.constant(scores), tf.constant(mask), k))
-    marked = masking.top_k_mask(tf.constant(scores), tf.constant(mask), k).numpy()
-    for b in range(2):
-        for c in range(3):
-            assert np.flatnonzero(marked[b, c]).tolist() == sorted(indices[b, c][kept[b, c]].tolist())
-
-
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16, tf.float16])
 def test_masked_softmax_is_float32_and_zero_where_masked(dtype):
     logits = tf.cast(tf.constant([[100.0, -4.0, 2.0], [1.0, 2.0, 3.0]]), dtype)
@@ -85,18 +73,6 @@ def test_masked_softmax_of_an_empty_row_has_zero_gradient():
     assert np.isfinite(gradient).all() and (gradient[1] == 0).all() and (gradient[0] != 0).all()
 
 
-@pytest.mark.parametrize("per_candidate", [False, True])
-def test_gather_events(per_candidate):
-    rng = np.random.default_rng(3)
-    events = rng.normal(size=(2, 3, 7, 5) if per_candidate else (2, 7, 5)).astype(np.float32)
-    indices = rng.integers(0, 7, (2, 3, 4))
-    gathered = masking.gather_events(tf.constant(events), tf.constant(indices)).numpy()
-    for b in range(2):
-        for c in range(3):
-            rows = events[b, c] if per_candidate else events[b]
-            np.testing.assert_array_equal(gathered[b, c], rows[indices[b, c]])
-
-
 def test_mask_scores_blocks_gradients():
     scores = tf.constant([[[1.0, 2.0]]])
     with tf.GradientTape() as tape:
@@ -112,5 +88,3 @@ def test_errors_name_the_argument():
         masking.masked_top_k(tf.zeros([1, 1, 3]), tf.ones([1, 3], tf.bool), 0)
     with pytest.raises(ValueError, match=r"mask must be .*got shape \(3,\)"):
         masking.expand_mask(tf.ones([3], tf.bool))
-    with pytest.raises(ValueError, match=r"events must be .*got shape \(1, 3\)"):
-        masking.gather_events(tf.zeros([1, 3]), tf.zeros([1, 1, 1], tf.int32))

@@ -1,0 +1,78 @@
+"""A batch whose tables are looked up once: the rows of its distinct ids, and its id tensors as places among them.
+
+What a step then gathers, sums and updates are a few rows in memory instead of a table that may be large, sharded or far
+away; the gradient of a table names each id once. Shape letters: U distinct ids, D table width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import tensorflow as tf
+
+from lcn_tf.embeddings.unique_ids import unique_ids
+from lcn_tf.layers.row_sums import sum_rows
+
+FEW_ROWS = 64  # of a table whose rows attention reads as `Bucketed`
+
+Batch = Mapping[str, tf.Tensor]
+Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
+
+
+def rows_name(table: str) -> str:
+    """Name, in such a batch, of a table's rows `[U, D]`."""
+    return f"rows of {table}"
+
+
+def attended_rows_name(table: str) -> str:
+    """Name of the same rows as read by attention, whose gradient is a tensor; that of the others is `IndexedSlices`."""
+    return f"attended {rows_name(table)}"
+
+
+def places_name(name: str) -> str:
+    """Name, in such a batch, of the places (int32, shape of the ids) that an id tensor's ids have among the rows."""
+    return f"places of {name}"
+
+
+def add_rows(batch: Batch, names: Sequence[str], table: str, size: int,
+             lookup: Callable[[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+    """What a batch gains by looking a table up once.
+
+    Args:
+      batch: id tensors by name.
+      names: the tensors whose ids are of this table, any shapes.
+      table: its name.
+      size: its number of rows.
+      lookup: table name and ids `[U]` to rows `[U, D]`, in the type of the weights.
+
+    Returns:
+      The rows and, for every tensor, the places.
+    """
+    tensors = [batch[name] for name in names]
+    sizes = tf.stack([tf.size(tensor) for tensor in tensors])
+    unique, places = unique_ids(tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0), size)
+    added = {rows_name(table): lookup(table, unique)}
+    for name, tensor, part in zip(names, tensors, tf.split(places, sizes), strict=True):
+        added[places_name(name)] = tf.ensure_shape(tf.reshape(part, tf.shape(tensor)), tensor.shape)
+    return added
+
+
+def dense_gradient(gradient: Gradient | None, rows: tf.Tensor) -> tf.Tensor:
+    """The gradient of a table's rows `[U, D]` as a float32 tensor of that shape, what several gathers name summed."""
+    if gradient is None:
+        return tf.zeros_like(rows, tf.float32)
+    if not isinstance(gradient, tf.IndexedSlices):
+        return tf.cast(gradient, tf.float32)
+    return sum_rows(gradient.indices, tf.cast(gradient.values, tf.float32), tf.shape(rows)[0])
+
+
+def merged_gradient(first: Gradient | None, second: Gradient | None) -> Gradient | None:
+    """The sum of two gradients of one weight, either of which may be missing; sparse ones stay sparse."""
+    if first is None or second is None:
+        return second if first is None else first
+    if isinstance(first, tf.IndexedSlices) and isinstance(second, tf.IndexedSlices):
+        values = [tf.cast(one.values, tf.float32) for one in (first, second)]
+        indices = [tf.cast(one.indices, tf.int64) for one in (first, second)]
+        return tf.IndexedSlices(tf.concat(values, 0), tf.concat(indices, 0), first.dense_shape)
+    return tf.convert_to_tensor(first) + tf.convert_to_tensor(second)

@@ -1,0 +1,110 @@
+"""One history of a batch, embedded.
+
+Shape letters: B requests, C candidates, L events, K selected events, D item width, D_c context width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from lcn_tf.layers.event_vectors import Bucketed, Vectors, as_tensor, beside
+from lcn_tf.schema import Feature
+
+if TYPE_CHECKING:
+    from lcn_tf.embeddings.embedder import FeatureEmbedder
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddedHistory:
+    """One history of a batch, as candidates see it.
+
+    Attributes:
+      items: item embeddings `[B, L, D]`; positions outside the mask hold arbitrary values.
+      mask: `[B, C, L]` bool, True where the candidate may see the event.
+      search: None, or the pair of candidates `[B, C, D]` and events `[B, L, D]` from the separate tables that only an
+        auxiliary objective trains (SPEC A-3).
+    """
+
+    items: tf.Tensor
+    mask: tf.Tensor
+    search: tuple[tf.Tensor, tf.Tensor] | None
+    _embedder: FeatureEmbedder
+    _batch: Mapping[str, tf.Tensor]
+    _name: str
+
+    @property
+    def num_context_fields(self) -> int:
+        """Number of fields that a context embedding concatenates, all of one width; the time gap is the last."""
+        return len(self._embedder.schema.context_features)
+
+    def event_ids(self) -> tf.Tensor:
+        """What identifies each event: the ids of its item fields and its timestamp, int64 `[B, L, fields + 1]`."""
+        names = (*(feature.name for feature in self._embedder.schema.item), "timestamp")
+        return tf.stack([self._batch[f"{self._name}_{name}"] for name in names], axis=-1)
+
+    @property
+    def vectors(self) -> Vectors:
+        """The items `[B, L, D]` for an attention: of a batch that was looked up, gathered from its rows."""
+        return self._items(None)
+
+    @property
+    def context(self) -> Vectors | None:
+        """Context embeddings `[B, L, D_c]` of every event; None if the schema has no context.
+
+        The time gap is all of the context that depends on the candidate. Where each request's candidates have one
+        timestamp, they share its buckets, too.
+        """
+        moments = self._batch["timestamp"]
+        if self.mask.shape[1] != 1:
+            moments = tf.cond(self._same_moment(), lambda: moments[:, :1], lambda: moments)
+        return self._context(None, moments)
+
+    def select(self, indices: tf.Tensor, context: bool = True) -> Vectors:
+        """Item and context embeddings of chosen events, looked up by id.
+
+        Args:
+          indices: `[B, C, K]` integer positions in the history.
+          context: whether to return context, too.
+
+        Returns:
+          `[B, C, K, D + D_c]`, or `[B, C, K, D]` without context.
+        """
+        items = self._items(indices)
+        return beside(items, self._context(indices, self._batch["timestamp"])) if context else items
+
+    def events(self) -> tf.Tensor:
+        """Item and context embeddings of every event for every candidate, `[B, C, L, D + D_c]` (large)."""
+        shape = tf.shape(self.mask)
+        return as_tensor(self.select(tf.broadcast_to(tf.range(shape[2]), shape)))
+
+    def _items(self, indices: tf.Tensor | None) -> Vectors:
+        return beside(*(self._vectors(feature, indices) for feature in self._embedder.schema.item))
+
+    def _context(self, indices: tf.Tensor | None, moments: tf.Tensor) -> Vectors | None:
+        """Of all events, or those at `indices`, as candidates at `moments [B, 1 or C]` see them."""
+        schema = self._embedder.schema
+        parts = [self._vectors(feature, indices) for feature in schema.context]
+        if schema.time_gap_boundaries:
+            timestamp = self._batch[f"{self._name}_timestamp"]
+            timestamp = timestamp[:, tf.newaxis] if indices is None else tf.gather(timestamp, indices, batch_dims=1)
+            buckets = time_gap_buckets(moments[:, :, tf.newaxis] - timestamp, schema.time_gap_boundaries)
+            parts.append(Bucketed(self._embedder.time_gap_rows(self._batch), buckets))
+        return beside(*parts) if parts else None
+
+    def _vectors(self, feature: Feature, indices: tf.Tensor | None) -> Vectors:
+        return self._embedder.event_vectors(self._batch, feature.table, f"{self._name}_{feature.name}", indices)
+
+    def _same_moment(self) -> tf.Tensor:
+        """Scalar bool: all candidates of each request have the timestamp of its first one."""
+        timestamp = self._batch["timestamp"]
+        return tf.reduce_all(tf.equal(timestamp, timestamp[:, :1]) | ~self._batch["candidate_mask"])
+
+
+def time_gap_buckets(gap: tf.Tensor, boundaries: tuple[int, ...]) -> tf.Tensor:
+    """Buckets (int32, from 0) of gaps in seconds (int64, any shape)."""
+    bucket = tf.searchsorted(tf.constant(boundaries, tf.int64), tf.reshape(gap, [-1]), side="right")
+    return tf.reshape(bucket, tf.shape(gap))

@@ -1,0 +1,65 @@
+"""Sums by row: the gradient of rows that many events were gathered from.
+
+Both are products with the sparse matrix of rows and events, which TensorFlow computes several times as fast as a sum of
+segments. Shapes: B requests, C candidates, K or L events, H heads, N vectors, U rows, E width.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def sum_rows(places: tf.Tensor, vectors: tf.Tensor, num_rows: tf.Tensor) -> tf.Tensor:
+    """For each row, the sum of the vectors at its place; like `tf.math.unsorted_segment_sum`.
+
+    Args:
+      places: integers, any shape of N elements, in 0 ... U - 1.
+      vectors: float32, the shape of `places` and `[E]`.
+      num_rows: int32 scalar, U.
+
+    Returns:
+      Float32 `[U, E]`.
+    """
+    vectors = tf.reshape(vectors, [-1, vectors.shape[-1]])
+    count = tf.shape(vectors)[0]
+    matrix = _matrix(tf.range(count), places, tf.ones([count]), count, num_rows)
+    return _product(matrix, vectors)
+
+
+def sum_outer_products(places: tf.Tensor, weights: tf.Tensor, vectors: tf.Tensor, num_rows: tf.Tensor) -> tf.Tensor:
+    """For each row, the sum of `weights[b, c, h, k] vectors[b, c, h]` over the events that were gathered from it.
+
+    The outer products are never built, except where several queries share events: there they are first summed by event.
+
+    Args:
+      places: integers `[B, C, K]`, or `[B, L]` of events that all candidates share.
+      weights: float32 `[B, C, H, K]`.
+      vectors: float32 `[B, C, H, E]`.
+      num_rows: int32 scalar, U.
+
+    Returns:
+      Float32 `[U, E]`.
+    """
+    width, shape = vectors.shape[-1], tf.shape(weights)
+    if places.shape.rank == 2 and weights.shape[1:3] != [1, 1]:
+        outer = tf.matmul(tf.reshape(weights, [shape[0], -1, shape[3]]), tf.reshape(vectors, [shape[0], -1, width]),
+                          transpose_a=True)  # [B, L, E]
+        return sum_rows(places, outer, num_rows)
+    if places.shape.rank == 3:
+        places = tf.broadcast_to(places[:, :, tf.newaxis], shape)
+    queries = tf.reduce_prod(shape[:3])
+    matrix = _matrix(tf.repeat(tf.range(queries), shape[3]), places, weights, queries, num_rows)
+    return _product(matrix, tf.reshape(vectors, [-1, width]))
+
+
+def _matrix(numbers: tf.Tensor, places: tf.Tensor, weights: tf.Tensor, count: tf.Tensor, num_rows: tf.Tensor
+            ) -> tf.Tensor:
+    """Sparse `[U, count]` of the weights at (place, number); numbers ascend."""
+    entries = tf.stack([tf.cast(numbers, tf.int64), tf.cast(tf.reshape(places, [-1]), tf.int64)], axis=1)
+    matrix = tf.raw_ops.SparseTensorToCSRSparseMatrix(
+        indices=entries, values=tf.reshape(weights, [-1]), dense_shape=tf.cast([count, num_rows], tf.int64))
+    return tf.raw_ops.SparseMatrixTranspose(input=matrix, type=tf.float32)
+
+
+def _product(matrix: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
+    return tf.ensure_shape(tf.raw_ops.SparseMatrixMatMul(a=matrix, b=vectors), [None, vectors.shape[1]])
