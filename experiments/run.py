@@ -55,6 +55,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str) -> dict[str, A
     if groups["train"].deterministic:
         tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(groups["train"].seed)
+    tf.keras.mixed_precision.set_global_policy(groups["train"].precision)
     data = inputs.prepared_data(experiment)
     files = pipeline.RecordFiles.open(data.data_dir)
     with strategy.scope():

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from lcn_tf.layers.event_vectors import Vectors, as_vectors, products, weighted_sums
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.layers.masking import expand_mask, mask_scores
 
@@ -25,7 +26,7 @@ class SoftSearch(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      history: `[B, L, D]`, most recent first.
+      history: `[B, L, D]`, most recent first, in any form of `lcn_tf.layers.event_vectors`.
       mask: bool `[B, L]` or `[B, C, L]`, True = real.
 
     Returns:
@@ -49,18 +50,19 @@ class SoftSearch(HistoryLayer):
         self.event_kernel = self.add_weight(name="event_kernel", shape=shape, initializer="glorot_uniform")
         super().build(input_shape)
 
-    def call(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def call(self, candidate: tf.Tensor, history: Vectors, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores and pools the history; see the class."""
-        history, mask = tf.cast(history, tf.float32), expand_mask(mask)
+        history, mask = as_vectors(history), expand_mask(mask)
         scores = self._scores(candidate, history)
-        interest = tf.matmul(tf.where(mask, scores, 0.0), history)  # [B, C, D]
+        weights = tf.where(mask, scores, 0.0)[:, :, tf.newaxis]  # [B, C, 1, L]
+        interest = weighted_sums(weights, history)[:, :, 0]  # [B, C, D]
         return tf.cast(interest, self.compute_dtype), mask_scores(scores, mask)
 
-    def _scores(self, candidate: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
+    def _scores(self, candidate: tf.Tensor, history: Vectors) -> tf.Tensor:
         """Unmasked `r`, `[B, C, L]`."""
         queries = tf.tensordot(tf.cast(candidate, tf.float32), tf.cast(self.candidate_kernel, tf.float32), 1)
         queries = tf.tensordot(queries, tf.transpose(tf.cast(self.event_kernel, tf.float32)), 1)  # [B, C, D]
-        return tf.matmul(queries, history, transpose_b=True)
+        return products(queries[:, :, tf.newaxis], history)[:, :, 0]
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -10,6 +10,7 @@ import dataclasses
 import tensorflow as tf
 
 from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.layers.event_vectors import weighted_sums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,7 @@ class MeanInterest(tf.keras.layers.Layer):
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         weights = tf.cast(history.mask, tf.float32)  # [B, C, L]
-        total = tf.matmul(weights, tf.cast(history.items, tf.float32))  # [B, C, D]
+        total = weighted_sums(weights[:, :, tf.newaxis], history.vectors)[:, :, 0]  # [B, C, D]
         mean = tf.math.divide_no_nan(total, tf.reduce_sum(weights, axis=-1, keepdims=True))
         return tf.cast(mean, self.compute_dtype)
 

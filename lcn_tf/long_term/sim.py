@@ -82,7 +82,7 @@ class SIMInterest(tf.keras.layers.Layer):
         """
         if self.search is None:
             raise ValueError("auxiliary_logit needs sim.gsu=bilinear_aux, got inner")
-        pooled, _ = self.search(candidate, history.items, mask=history.mask)  # [B, C, D]
+        pooled, _ = self.search(candidate, history.vectors, mask=history.mask)  # [B, C, D]
         hidden = self.auxiliary_tower(tf.concat([features, pooled], -1), mask=candidate_mask, training=training)
         return self.auxiliary_head(hidden)
 
@@ -92,7 +92,7 @@ class SIMInterest(tf.keras.layers.Layer):
 
     def _scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
         if self.search is not None:
-            return self.search(candidate, history.items, mask=history.mask)[1]
+            return self.search(candidate, history.vectors, mask=history.mask)[1]
         queries, keys = history.search or (candidate, history.items)
         return tf.matmul(tf.cast(queries, tf.float32), tf.cast(keys, tf.float32), transpose_b=True)  # [B, C, L]
 

@@ -40,6 +40,9 @@ class TrainConfig:
         default="same", metadata={"help": "optimiser of the embedding tables; same: the others'"})
     table_learning_rate: float = dataclasses.field(
         default=0.0, metadata={"help": "learning rate of the embedding tables; 0: the others'"})
+    precision: Literal["float32", "mixed_bfloat16"] = dataclasses.field(
+        default="float32", metadata={"help": "mixed_bfloat16: layers compute in bfloat16; weights, scores, softmax and "
+                                             "losses stay float32"})
     seed: int = dataclasses.field(default=1, metadata={"help": "of initialisation, data order and sampling"})
     deterministic: bool = dataclasses.field(
         default=False, metadata={"help": "the same seed gives the same metrics to the last digit; costs some speed"})
