@@ -17,6 +17,7 @@ from lcn_tf.embeddings import FeatureEmbedder
 from lcn_tf.embeddings.batch_rows import Gradient, dense_gradient, merged_gradient
 from lcn_tf.metrics import StreamingAUC
 from lcn_tf.models.inputs import example_batch
+from lcn_tf.models.microbatches import check_independent, sum_over_parts
 
 Batch = Mapping[str, tf.Tensor]
 
@@ -51,6 +52,7 @@ class CTRModel(tfrs.Model):
         self.head = head
         self.objectives = dict(objectives)
         self.seed = seed
+        self.microbatches = 1
         self.task = tfrs.tasks.Ranking(
             loss=tf.keras.losses.BinaryCrossentropy(from_logits=True, reduction=tf.keras.losses.Reduction.SUM))
         self.auc = StreamingAUC(name="auc")
@@ -80,6 +82,25 @@ class CTRModel(tfrs.Model):
         for objective in self.objectives.values():
             objective.build_weights(self.embedder)
 
+    def compile(self, *args: Any, microbatches: int = 1, **kwargs: Any) -> None:
+        """As `tf.keras.Model.compile`.
+
+        Args:
+          *args: of `tf.keras.Model.compile`.
+          microbatches: parts of each replica's batch whose click losses are computed one after the other, in the memory
+            that one part needs; the result is that of the whole batch.
+          **kwargs: of `tf.keras.Model.compile`.
+
+        Raises:
+          ValueError: fewer than one part, or several and a layer whose result depends on how the batch is divided.
+        """
+        if microbatches < 1:
+            raise ValueError(f"microbatches must be at least 1, got {microbatches}")
+        if microbatches > 1:
+            check_independent(self)
+        self.microbatches = microbatches
+        super().compile(*args, **kwargs)
+
     def call(self, batch: Batch, training: bool = False, auxiliary: bool = False) -> Any:
         """Logits `[B, C]` of a batch; with `auxiliary`, a pair with the auxiliary logits of the long-term model."""
         candidate = self.embedder.candidate(batch)  # [B, C, D]
@@ -100,8 +121,21 @@ class CTRModel(tfrs.Model):
 
         "ctr_loss" is the mean binary cross-entropy over the N candidate rows of the global batch (paper, eq. 2).
         """
+        losses, logit = self._click_losses(batch, self._candidate_rows(batch), training)
+        self._update_auc(batch, logit)
+        return {**losses, **self._objective_losses(batch)}
+
+    def _candidate_rows(self, batch: Batch) -> tf.Tensor:
+        """N of the global batch, float32."""
+        return _sum_over_replicas(tf.reduce_sum(tf.cast(batch["candidate_mask"], tf.float32)))
+
+    def _update_auc(self, batch: Batch, logit: tf.Tensor) -> None:
+        self.auc.update_state(batch["label"], logit, sample_weight=tf.cast(batch["candidate_mask"], tf.float32))
+
+    def _click_losses(self, batch: Batch, rows: tf.Tensor, training: bool = True
+                      ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """The losses that are sums over requests, divided by `rows`, and the logits `[B, C]`."""
         mask = tf.cast(batch["candidate_mask"], tf.float32)
-        rows = _sum_over_replicas(tf.reduce_sum(mask))
 
         def cross_entropy(logit: tf.Tensor) -> tf.Tensor:
             total = self.task(
@@ -112,9 +146,13 @@ class CTRModel(tfrs.Model):
         auxiliary = bool(self._auxiliary_weight)
         logits = self(batch, training=training, auxiliary=auxiliary)
         logit = logits[0] if auxiliary else logits
-        self.auc.update_state(batch["label"], logit, sample_weight=mask)
         losses = {"ctr_loss": cross_entropy(logit)}
         losses.update({name: self._auxiliary_weight * cross_entropy(logits[1]) for name in self._auxiliary_terms()})
+        return losses, logit
+
+    def _objective_losses(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """The losses that compare requests of the batch with each other."""
+        losses: dict[str, tf.Tensor] = {}
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         for index, (name, objective) in enumerate(self.objectives.items()):
             seed = tf.stack([tf.constant(self.seed + index, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])
@@ -132,19 +170,31 @@ class CTRModel(tfrs.Model):
         """The terms of `compute_losses`, and the gradient of their sum by every trainable variable.
 
         Tables are looked up once for the whole batch: the gradient of each names the batch's distinct ids, once each.
+        With microbatches, objectives come first: they alone need the whole batch at once.
         """
-        variables = self.trainable_variables
+        variables, whole = self.trainable_variables, self.microbatches == 1
         with tf.GradientTape() as lookup:
-            batch = self.embedder.look_up(batch)
-        rows = [batch[name] for name in self.embedder.row_names()]
+            looked_up = self.embedder.look_up(batch)
+        rows = {name: looked_up[name] for name in self.embedder.row_names()}
         with tf.GradientTape() as tape:
             tape.watch(rows)
-            losses = self.compute_losses(batch)
-            total = tf.add_n(list(losses.values()))
-        direct, of_rows = tape.gradient(total, [variables, rows])
-        through_rows = lookup.gradient(
-            rows, variables, [dense_gradient(*pair) for pair in zip(of_rows, rows, strict=True)])
-        return losses, [merged_gradient(*pair) for pair in zip(direct, through_rows, strict=True)]
+            losses = self.compute_losses(looked_up) if whole else self._objective_losses(looked_up)
+            total = tf.add_n([tf.constant(0.0), *losses.values()])
+        direct, of_rows = tape.gradient(total, [variables, list(rows.values())])
+        of_rows = [dense_gradient(*pair) for pair in zip(of_rows, rows.values(), strict=True)]
+        if not whole:
+            candidates, names = self._candidate_rows(batch), ("ctr_loss", *self._auxiliary_terms())
+            of_requests = {name: value for name, value in looked_up.items() if name not in rows}
+            tables = {table.ref() for table in self.embedder.trainable_variables}  # read through their rows alone
+            weights = [None if weight.ref() in tables else weight for weight in variables]
+            clicks, added, logit = sum_over_parts(lambda part: self._click_losses(part, candidates), names, of_requests,
+                                                  rows, self.microbatches, [*weights, *rows.values()])
+            self._update_auc(batch, logit)
+            losses = {**clicks, **losses}
+            direct = list(map(merged_gradient, direct, added[:len(variables)]))
+            of_rows = list(map(merged_gradient, of_rows, added[len(variables):]))
+        through_rows = lookup.gradient(list(rows.values()), variables, of_rows)
+        return losses, list(map(merged_gradient, direct, through_rows))
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """One step of the optimiser; returns running means over the global batches of the epoch."""

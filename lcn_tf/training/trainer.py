@@ -46,10 +46,13 @@ class TrainConfig:
     seed: int = dataclasses.field(default=1, metadata={"help": "of initialisation, data order and sampling"})
     deterministic: bool = dataclasses.field(
         default=False, metadata={"help": "the same seed gives the same metrics to the last digit; costs some speed"})
+    microbatches: int = dataclasses.field(
+        default=1, metadata={"help": "parts of a batch whose activations are in memory one after the other; changes "
+                                     "memory and time, not the result"})
     checkpoint_every: int = dataclasses.field(default=200, metadata={"help": "steps between checkpoints"})
 
     def __post_init__(self):
-        for name in ("batch_size", "epochs", "patience", "checkpoint_every"):
+        for name in ("batch_size", "epochs", "patience", "microbatches", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name} must be at least 1, got {getattr(self, name)}")
         if self.learning_rate <= 0:
@@ -74,9 +77,10 @@ class TrainingResult:
 def compile_model(model: CTRModel, config: TrainConfig) -> None:
     """Creates the weights, the optimiser and its slots; call it inside the strategy's scope."""
     model.build_weights()
-    model.compile(optimizer=create_optimizer(
+    optimizer = create_optimizer(
         model.trainable_variables, model.embedder.trainable_variables, config.optimizer, config.learning_rate,
-        config.table_optimizer, config.table_learning_rate, unique_ids=model.embedder.search_tables is None))
+        config.table_optimizer, config.table_learning_rate, unique_ids=model.embedder.search_tables is None)
+    model.compile(optimizer=optimizer, microbatches=config.microbatches)
 
 
 def train(

@@ -140,6 +140,23 @@ def test_gradients_are_finite_and_masked_events_get_none(model):
     assert not np.any(item_gradient[0])  # row 0 is what padding reads
 
 
+def test_parts_of_a_batch_give_the_gradients_of_the_whole(model):
+    batch = grouped_rows(*serialized(offsets=True, moments=True), LENGTHS)
+    found = []
+    for microbatches in (1, 3):
+        model.compile(optimizer=tf.keras.optimizers.SGD(0.1), microbatches=microbatches)
+        losses, gradients = model.losses_and_gradients(batch)
+        found.append((losses, [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in gradients]))
+    (losses, gradients), (other_losses, other_gradients) = found
+    assert set(other_losses) == set(losses)
+    for name, loss in losses.items():
+        np.testing.assert_allclose(other_losses[name], loss, rtol=1e-5, err_msg=name)
+    for gradient, other, weight in zip(gradients, other_gradients, model.trainable_variables, strict=True):
+        assert (gradient is None) == (other is None), weight.name
+        if gradient is not None:
+            np.testing.assert_allclose(other, gradient, rtol=1e-4, atol=1e-5, err_msg=weight.name)
+
+
 def test_one_step_changes_the_model(model):
     model.compile(optimizer=tf.keras.optimizers.Adam(1e-3))
     schema, examples = serialized()

@@ -17,7 +17,7 @@ STEPS = 5
 BATCH_SIZE = 41  # not a multiple of any number of replicas
 
 
-def main(data_dir: str, layout: str, table_optimizer: str, replicas: int, output: str) -> None:
+def main(data_dir: str, layout: str, table_optimizer: str, replicas: int, microbatches: int, output: str) -> None:
     """Trains with `replicas` logical CPUs (0: no strategy) and saves losses, weights and test logits as `.npz`."""
     config = StrategyConfig(name="mirrored", logical_cpus=replicas) if replicas else StrategyConfig()
     strategy = create_strategy(config)
@@ -31,7 +31,7 @@ def main(data_dir: str, layout: str, table_optimizer: str, replicas: int, output
     with strategy.scope():
         model = build_model(files.schema, data.lengths, ModelConfig(),
                             {("long_term", "lap"): lap, ("objectives", "crp"): crp}, EmbeddingConfig(embedding_dim=4))
-        compile_model(model, TrainConfig(table_optimizer=table_optimizer))
+        compile_model(model, TrainConfig(table_optimizer=table_optimizer, microbatches=microbatches))
     logs = model.fit(read(files, "train", data, BATCH_SIZE, seed=(7, 1)).take(STEPS), verbose=0).history
     values = {f"log_{name}": value[-1] for name, value in logs.items()}
     values.update({f"weight_{index}": weight.numpy() for index, weight in enumerate(model.trainable_weights)})
@@ -39,4 +39,4 @@ def main(data_dir: str, layout: str, table_optimizer: str, replicas: int, output
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], int(sys.argv[4]), sys.argv[5])
+    main(*sys.argv[1:4], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6])

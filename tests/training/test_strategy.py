@@ -1,4 +1,4 @@
-"""The number of replicas changes neither losses nor weights, CRP's negatives included."""
+"""Neither the number of replicas nor that of microbatches changes losses or weights, CRP's negatives included."""
 
 import os
 import pathlib
@@ -15,8 +15,8 @@ SCRIPT = pathlib.Path(__file__).with_name("replicas.py")
 ROOT = SCRIPT.parent.parent.parent
 
 
-def trained(data_dir, layout, table_optimizer, replicas, output):
-    arguments = map(str, (data_dir, layout, table_optimizer, replicas, output))
+def trained(data_dir, layout, table_optimizer, replicas, microbatches, output):
+    arguments = map(str, (data_dir, layout, table_optimizer, replicas, microbatches, output))
     done = subprocess.run([sys.executable, str(SCRIPT), *arguments],
                           capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -24,13 +24,13 @@ def trained(data_dir, layout, table_optimizer, replicas, output):
 
 
 @pytest.mark.parametrize("layout, table_optimizer, numbers", [
-    ("grouped", "same", (1, 2, 4)), ("flat", "row_sparse_adam", (2,))])
+    ("grouped", "same", ((1, 1), (2, 3), (4, 1))), ("flat", "row_sparse_adam", ((2, 2),))])
 def test_replicas_agree(tmp_path, layout, table_optimizer, numbers):
     synthetic.write_records(tmp_path, seed=3, groups={"train": 83, "validation": 5, "test": 17})
-    expected = trained(tmp_path, layout, table_optimizer, 0, tmp_path / "0.npz")
+    expected = trained(tmp_path, layout, table_optimizer, 0, 1, tmp_path / "0.npz")
     assert {"log_loss", "log_ctr_loss", "log_crp_pt", "log_crp_ps", "log_crp_pc", "log_auc"} <= set(expected)
-    for replicas in numbers:
-        found = trained(tmp_path, layout, table_optimizer, replicas, tmp_path / f"{replicas}.npz")
+    for replicas, microbatches in numbers:
+        found = trained(tmp_path, layout, table_optimizer, replicas, microbatches, tmp_path / f"{replicas}.npz")
         assert set(found) == set(expected)
         for name, value in found.items():
             np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-5, err_msg=f"{name}, {replicas}")

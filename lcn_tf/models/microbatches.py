@@ -1,0 +1,81 @@
+"""Losses and gradients of a batch, part by part: the memory of one part's activations, the sums of the whole batch.
+
+Shape letters: B requests, C candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import tensorflow as tf
+
+from lcn_tf.embeddings.batch_rows import dense_gradient
+from lcn_tf.layers import StatelessDropout
+
+Batch = Mapping[str, tf.Tensor]
+Losses = dict[str, tf.Tensor]
+
+# The result of these depends on which requests come together in a call.
+_DEPENDENT = (tf.keras.layers.BatchNormalization, tf.keras.layers.Dropout, StatelessDropout)
+
+
+def check_independent(model: tf.Module) -> None:
+    """Refuses a model whose result would depend on how a batch is divided.
+
+    Raises:
+      ValueError: a layer takes statistics over the batch, or draws dropout masks by place in it.
+    """
+    for layer in model.submodules:
+        if isinstance(layer, _DEPENDENT):
+            raise ValueError(f"microbatches must be 1 with the layer {layer.name!r} ({type(layer).__name__}), whose "
+                             "result depends on how the batch is divided; tower.input_norm=none or layer, and no "
+                             "dropout, are without such layers")
+
+
+def sum_over_parts(function: Callable[[Batch], tuple[Losses, tf.Tensor]], names: Sequence[str], batch: Batch,
+                   shared: Batch, parts: int, sources: Sequence[tf.Variable | tf.Tensor | None]
+                   ) -> tuple[Losses, list[tf.Tensor | None], tf.Tensor]:
+    """Adds the losses and gradients of one part of a batch after the other.
+
+    Consecutive requests are divided as evenly as possible, none of the parts is empty. A part begins when the one
+    before it is done, so that the activations of one part alone are in memory.
+
+    Args:
+      function: part, `shared` included -> losses by name (float32 scalars, sums over the part's requests), and logit
+        `[B, C]`.
+      names: of those losses.
+      batch: tensors whose first axis are the B requests.
+      shared: tensors of the batch that all parts read.
+      parts: at most so many parts.
+      sources: to differentiate the sum of the losses by: weights, and tensors among `shared`; None is passed over.
+
+    Returns:
+      The losses of the batch; the gradient of each source, float32 and dense, None where it has none; the logit
+      `[B, C]`.
+    """
+    known = [source for source in sources if source is not None]
+    has_gradient = [False] * len(known)
+    requests, candidates = tf.unstack(tf.shape(batch["candidate_mask"]))
+    parts = tf.minimum(parts, requests)
+
+    def add_part(part: tf.Tensor, losses: Losses, sums: list[tf.Tensor], logits: tf.TensorArray) -> tuple:
+        begin, end = part * requests // parts, (part + 1) * requests // parts
+        with tf.GradientTape() as tape:
+            tape.watch(list(shared.values()))
+            found, logit = function({**{name: value[begin:end] for name, value in batch.items()}, **shared})
+            total = tf.add_n([found[name] for name in names])
+        sums = list(sums)
+        for place, gradient in enumerate(tape.gradient(total, known)):
+            if gradient is not None:
+                has_gradient[place] = True
+                sums[place] += dense_gradient(gradient, known[place])
+        return (part + 1, {name: losses[name] + found[name] for name in names}, sums,
+                logits.write(part, tf.reshape(logit, [-1])))
+
+    sums = [tf.zeros_like(source, tf.float32) for source in known]
+    logits = tf.TensorArray(tf.float32, parts, infer_shape=False, element_shape=[None])
+    start = tf.constant(0), {name: tf.constant(0.0) for name in names}, sums, logits
+    _, losses, sums, logits = tf.while_loop(lambda part, *_: part < parts, add_part, start, parallel_iterations=1)
+    found = iter([total if has else None for total, has in zip(sums, has_gradient, strict=True)])
+    gradients = [None if source is None else next(found) for source in sources]
+    return losses, gradients, tf.reshape(logits.concat(), [requests, candidates])
