@@ -36,7 +36,6 @@ from lcn_tf.layers.crp import ItemHistory, crp_loss
 _NEGATIVES = flags.DEFINE_multi_integer("negatives", [256, 1024, 4096, 8192, 16384, 32768, 65536],
                                         "M negative pairs of each term, once for each M", lower_bound=1)
 _NUM_ITEMS = flags.DEFINE_integer("num_items", 200_000, "rows of the table", lower_bound=1)
-_EMBEDDING_DIM = flags.DEFINE_integer("embedding_dim", 64, "width of the table", lower_bound=1)
 _CHUNK_SIZE = flags.DEFINE_integer("chunk_size", 8192, "pairs compared at a time", lower_bound=1)
 
 _MEMORY_SECONDS = 2.0  # passes are repeated so long, for the samples to meet the peak
@@ -100,8 +99,9 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         sys.exit(f"error: unexpected arguments {argv[1:]}")
     settings = {flag.name: flag.value for flag in (
-        _NEGATIVES, common.BATCH_SIZE, common.SHORT_LENGTH, _NUM_ITEMS, _EMBEDDING_DIM, _CHUNK_SIZE, common.STEPS)}
-    sizes = Sizes(common.BATCH_SIZE.value, common.SHORT_LENGTH.value, _NUM_ITEMS.value, _EMBEDDING_DIM.value)
+        _NEGATIVES, common.BATCH_SIZE, common.SHORT_LENGTH, _NUM_ITEMS, common.EMBEDDING_DIM, _CHUNK_SIZE,
+        common.STEPS)}
+    sizes = Sizes(common.BATCH_SIZE.value, common.SHORT_LENGTH.value, _NUM_ITEMS.value, common.EMBEDDING_DIM.value)
     try:
         figures = measure_negatives(sizes, sorted(set(_NEGATIVES.value)), _CHUNK_SIZE.value, common.STEPS.value)
         measure.write_figures(common.OUTPUT.value or "crp_negatives.json", settings, figures)

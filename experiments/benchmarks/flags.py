@@ -8,3 +8,4 @@ OUTPUT = flags.DEFINE_string("output", None, "the figures as a JSON file; none: 
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 2048, "impressions in a batch", lower_bound=1)
 SHORT_LENGTH = flags.DEFINE_integer("short_length", 24, "events of each short history", lower_bound=2)
 STEPS = flags.DEFINE_integer("steps", 20, "measured steps of each line of the table", lower_bound=1)
+EMBEDDING_DIM = flags.DEFINE_integer("embedding_dim", 64, "width of the tables", lower_bound=1)
