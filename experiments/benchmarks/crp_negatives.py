@@ -9,9 +9,7 @@ passes add at most to what is resident before, the table included.
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
-import multiprocessing
 import os
 import statistics
 import sys
@@ -35,7 +33,6 @@ from lcn_tf.layers.crp import ItemHistory, crp_loss
 
 _NEGATIVES = flags.DEFINE_multi_integer("negatives", [256, 1024, 4096, 8192, 16384, 32768, 65536],
                                         "M negative pairs of each term, once for each M", lower_bound=1)
-_NUM_ITEMS = flags.DEFINE_integer("num_items", 200_000, "rows of the table", lower_bound=1)
 _CHUNK_SIZE = flags.DEFINE_integer("chunk_size", 8192, "pairs compared at a time", lower_bound=1)
 
 _MEMORY_SECONDS = 2.0  # passes are repeated so long, for the samples to meet the peak
@@ -99,9 +96,10 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         sys.exit(f"error: unexpected arguments {argv[1:]}")
     settings = {flag.name: flag.value for flag in (
-        _NEGATIVES, common.BATCH_SIZE, common.SHORT_LENGTH, _NUM_ITEMS, common.EMBEDDING_DIM, _CHUNK_SIZE,
+        _NEGATIVES, common.BATCH_SIZE, common.SHORT_LENGTH, common.NUM_ITEMS, common.EMBEDDING_DIM, _CHUNK_SIZE,
         common.STEPS)}
-    sizes = Sizes(common.BATCH_SIZE.value, common.SHORT_LENGTH.value, _NUM_ITEMS.value, common.EMBEDDING_DIM.value)
+    sizes = Sizes(common.BATCH_SIZE.value, common.SHORT_LENGTH.value, common.NUM_ITEMS.value,
+                  common.EMBEDDING_DIM.value)
     try:
         figures = measure_negatives(sizes, sorted(set(_NEGATIVES.value)), _CHUNK_SIZE.value, common.STEPS.value)
         measure.write_figures(common.OUTPUT.value or "crp_negatives.json", settings, figures)
@@ -119,11 +117,7 @@ def measure_negatives(sizes: Sizes, numbers: Sequence[int], chunk_size: int, ste
       RuntimeError: a process that measured memory was killed.
     """
     versions = {(number, size) for number in numbers for size in (number, min(number, chunk_size))}
-    peaks = {}
-    for version in versions:
-        spawn = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as process:
-            peaks[version] = process.submit(peak_bytes, sizes, *version).result()
+    peaks = {version: measure.in_own_process(peak_bytes, sizes, *version) for version in versions}
     passes = Passes(sizes)
     names = {f"{number} by {size}": (number, size) for number, size in sorted(versions)}
     times = measure.durations({name: passes.of(*version) for name, version in names.items()}, steps)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import multiprocessing
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import psutil
 
 from experiments import environment
 from lcn_tf.training import results
+
+T = TypeVar("T")
 
 _SAMPLE_SECONDS = 0.1  # a sample looks at every process of the machine: 3 ms
 
@@ -48,6 +52,17 @@ def durations(calls: Mapping[str, Callable[[], Any]], count: int = 20, warmup: i
 def ratio(values: Sequence[float] | np.ndarray, others: Sequence[float] | np.ndarray) -> float:
     """Median over turns of `value / other`."""
     return float(np.median(np.asarray(values, np.float64) / np.asarray(others, np.float64)))
+
+
+def in_own_process(function: Callable[..., T], *arguments: Any) -> T:
+    """`function(*arguments)` in a new process, whose memory no earlier work has touched.
+
+    Raises:
+      RuntimeError: the process was killed.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as process:
+        return process.submit(function, *arguments).result()
 
 
 class PeakMemory:
@@ -101,6 +116,11 @@ def resident_bytes(pid: int | None = None) -> int:
         except psutil.Error:  # it ended in the meantime
             continue
     return total
+
+
+def mebibytes(count: int | None) -> str:
+    """Bytes as a cell of a table; nothing where they were not measured."""
+    return "" if count is None else f"{count / 2**20:,.0f}"
 
 
 def write_figures(path: str, settings: Mapping[str, Any], figures: Any) -> None:

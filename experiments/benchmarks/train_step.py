@@ -16,10 +16,8 @@ The plain reference needs most: --noreference leaves it out, as where tables are
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import itertools
-import multiprocessing
 import os
 import statistics
 import sys
@@ -50,17 +48,15 @@ from lcn_tf.training import TrainConfig, compile_model
 _LONG_TERM = flags.DEFINE_multi_enum(
     "long_term", ["lap"], components("long_term"), "model of the lifelong history, once for each; lap with CRP "
     "(LCN-200-50), the others without")
-_LENGTHS = flags.DEFINE_multi_integer(
-    "lengths", [500, 2000], "events of the lifelong history, once for each length", lower_bound=1)
 _TABLE_ROWS = flags.DEFINE_multi_integer("table_rows", [200_000], "rows of the item table, once for each number",
                                          lower_bound=3)
 _LAYOUT = flags.DEFINE_multi_enum("layout", list(LAYOUTS), LAYOUTS, "layout of the batches, once for each")
-_CANDIDATES = flags.DEFINE_integer("candidates", 4, "candidates of a request in grouped batches", lower_bound=1)
+_CANDIDATES = flags.DEFINE_integer("candidates_per_request", 4, "candidates of a request in grouped batches",
+                                   lower_bound=1)
 _OPTIMIZER = flags.DEFINE_enum("optimizer", "row_sparse_adam", ["adam", "row_sparse_adam", "adagrad"],
                                "optimiser of the models; the plain reference has Keras' Adam")
 _CONTEXT = flags.DEFINE_boolean("context", True, "events have a type and a time gap, as the Taobao data")
 _REFERENCE = flags.DEFINE_boolean("reference", True, "measure the plain reference")
-_MEMORY = flags.DEFINE_boolean("memory", True, "measure peak memory")
 
 PLAIN = "plain"
 
@@ -132,21 +128,20 @@ class MemoryFloor:
     In all five times B L D numbers, B L ids beside them. Not in it, because known beforehand: which ids are different.
     """
 
-    def __init__(self, batch: Batch, table_rows: int, embedding_dim: int):
+    def __init__(self, batch: Batch, table: tf.Variable):
         self._ids = batch[f"lifelong_source_{ITEM}"]  # [B, L]
         unique, places = tf.unique(tf.reshape(self._ids, [-1]), tf.int64)
         self._places = places  # [B L]
-        width = [embedding_dim]
-        self._table = tf.Variable(tf.random.stateless_normal([table_rows, *width], [1, 2]), trainable=False)
-        self._gradient = tf.Variable(tf.zeros([tf.size(unique), *width]), trainable=False)  # [U, D]
-        self._queries = tf.random.stateless_normal([tf.shape(self._ids)[0], *width, 1], [1, 3])
+        self._table = table
+        self.gradient = tf.Variable(tf.zeros([tf.size(unique), table.shape[1]]))  # [U, D]
+        self._queries = tf.ones([tf.shape(self._ids)[0], table.shape[1], 1])
 
     @tf.function
     def _run(self) -> tf.Tensor:
         history = tf.gather(self._table, self._ids)  # [B, L, D]
         products = tf.matmul(history, self._queries)  # [B, L, 1]
         contributions = tf.reshape(history, [-1, history.shape[-1]])
-        self._gradient.scatter_add(tf.IndexedSlices(contributions, self._places))
+        self.gradient.scatter_add(tf.IndexedSlices(contributions, self._places))
         return tf.reduce_sum(products)
 
     def __call__(self) -> float:
@@ -160,14 +155,14 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         sys.exit(f"error: unexpected arguments {argv[1:]}")
     settings = {flag.name: flag.value for flag in (
-        _LONG_TERM, _LENGTHS, _TABLE_ROWS, _LAYOUT, _CANDIDATES, _OPTIMIZER, _CONTEXT, _REFERENCE, _MEMORY,
-        common.BATCH_SIZE, common.SHORT_LENGTH, common.EMBEDDING_DIM, common.STEPS)}
+        _LONG_TERM, common.LENGTHS, _TABLE_ROWS, _LAYOUT, _CANDIDATES, _OPTIMIZER, _CONTEXT, _REFERENCE,
+        common.MEMORY, common.BATCH_SIZE, common.SHORT_LENGTH, common.EMBEDDING_DIM, common.STEPS)}
     sizes = Sizes(common.BATCH_SIZE.value, _CANDIDATES.value, common.SHORT_LENGTH.value, common.EMBEDDING_DIM.value,
                   _OPTIMIZER.value, _CONTEXT.value)
-    products = itertools.product(_LENGTHS.value, _TABLE_ROWS.value, _LAYOUT.value, _LONG_TERM.value)
+    products = itertools.product(common.LENGTHS.value, _TABLE_ROWS.value, _LAYOUT.value, _LONG_TERM.value)
     cases = [Case(*values) for values in dict.fromkeys(products)]
     try:
-        figures = measure_steps(sizes, cases, common.STEPS.value, _REFERENCE.value, _MEMORY.value)
+        figures = measure_steps(sizes, cases, common.STEPS.value, _REFERENCE.value, common.MEMORY.value)
         measure.write_figures(common.OUTPUT.value or "train_step.json", settings, figures)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"error: {error}")
@@ -185,29 +180,46 @@ def measure_steps(sizes: Sizes, cases: Sequence[Case], steps: int, reference: bo
       ValueError: the batch size is no multiple of the candidates where batches are grouped.
     """
     if any(case.layout == "grouped" for case in cases) and sizes.batch_size % sizes.candidates:
-        raise ValueError(f"--batch_size must be a multiple of --candidates, got {sizes.batch_size} and "
+        raise ValueError(f"--batch_size must be a multiple of --candidates_per_request, got {sizes.batch_size} and "
                          f"{sizes.candidates}")
     if reference:
         cases = sorted(cases, key=_reference_of)
         cases = list(dict.fromkeys(part for case in cases for part in (case.reference, case)))
-    peaks = {case: _in_own_process(peak_bytes, sizes, case) if memory else None for case in cases}
+    peaks = {case: measure.in_own_process(peak_bytes, sizes, case) if memory else None for case in cases}
     calls: dict[Any, Callable[[], float]] = {}
+    tables = {rows: tf.Variable(tf.ones([rows, sizes.embedding_dim])) for rows in {case.table_rows for case in cases}}
     for case in cases:
         calls[case] = Steps(sizes, case)
-        calls.setdefault(_floor_of(case), MemoryFloor(calls[case].batch, case.table_rows, sizes.embedding_dim))
+        if _floor_of(case) not in calls:
+            calls[_floor_of(case)] = MemoryFloor(calls[case].batch, tables[case.table_rows])
     seconds = measure.durations(calls, steps)
-    return [figures_of(case, sizes, seconds, peaks[case]) for case in cases]
+    return [{**figures_of(case, sizes, seconds), "peak_bytes": peaks[case]} for case in cases]
 
 
-def figures_of(case: Case, sizes: Sizes, seconds: Mapping[Any, np.ndarray], peak: int | None) -> dict[str, Any]:
-    """The figures of a case, of the seconds of all cases and floors."""
-    own, floor, plain = seconds[case], seconds[_floor_of(case)], seconds.get(case.reference)
+def figures_of(case: Case, sizes: Sizes, seconds: Mapping[Any, np.ndarray]) -> dict[str, Any]:
+    """The figures of a case, given the seconds of all cases and floors; None where there is nothing to compare with."""
+    own, floor = seconds[case], seconds[_floor_of(case)]
+    alike = [other for other in seconds if isinstance(other, Case) and other.long_term == case.long_term]
+    lengths = [other for other in alike if dataclasses.replace(other, length=case.length) == case]
+    smallest = min(other for other in alike if dataclasses.replace(other, table_rows=case.table_rows) == case)
+    flat = dataclasses.replace(case, layout="flat")
     return {
         "long_term": case.long_term, "layout": case.layout, "lifelong_length": case.length,
         "table_rows": case.table_rows, "steps": len(own), "seconds": statistics.median(own),
         "impressions_per_second": sizes.batch_size / statistics.median(own),
-        "speed_over_plain": None if plain is None else measure.ratio(plain, own),
-        "floor_seconds": statistics.median(floor), "over_floor": measure.ratio(own, floor), "peak_bytes": peak}
+        "speed_over_plain": measure.ratio(seconds[case.reference], own) if case.reference in seconds else None,
+        "speed_over_flat": measure.ratio(seconds[flat], own) if flat in seconds and flat != case else None,
+        "over_floor": measure.ratio(own, floor), "floor_seconds": statistics.median(floor),
+        "over_line": over_line(case, {other: seconds[other] for other in lengths}) if len(lengths) > 2 else None,
+        "over_smallest_table": measure.ratio(own, seconds[smallest]) if smallest != case else None}
+
+
+def over_line(case: Case, seconds: Mapping[Case, np.ndarray]) -> float:
+    """Step time of one of at least three lengths over the line `a + b L` nearest, in proportion, to all of theirs."""
+    lengths = [other.length for other in seconds]
+    medians = np.array([statistics.median(values) for values in seconds.values()])
+    line = np.polynomial.Polynomial.fit(lengths, medians, 1, w=1 / medians)
+    return float(statistics.median(seconds[case]) / line(case.length))
 
 
 def peak_bytes(sizes: Sizes, case: Case) -> int:
@@ -224,16 +236,30 @@ def peak_bytes(sizes: Sizes, case: Case) -> int:
 
 
 def report(figures: Sequence[Mapping[str, Any]]) -> str:
-    """The figures as text."""
-    rows = [("model", "layout", "L", "table rows", "ms", "impressions/s", "over plain", "over floor", "peak MiB")]
-    rows += [(_NAMES.get(one["long_term"], one["long_term"]), one["layout"], f"{one['lifelong_length']:,}",
-              f"{one['table_rows']:,}", f"{1e3 * one['seconds']:.1f}", f"{one['impressions_per_second']:,.0f}",
-              "" if one["speed_over_plain"] is None else f"{one['speed_over_plain']:.2f}", f"{one['over_floor']:.2f}",
-              "" if one["peak_bytes"] is None else f"{one['peak_bytes'] / 2**20:,.0f}") for one in figures]
-    return "\n".join(align(rows, left=2))
+    """The figures as text, without columns of which none is known."""
+    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        "model": lambda one: _NAMES.get(one["long_term"], one["long_term"]),
+        "layout": lambda one: one["layout"],
+        "L": lambda one: f"{one['lifelong_length']:,}",
+        "table rows": lambda one: f"{one['table_rows']:,}",
+        "ms": lambda one: f"{1e3 * one['seconds']:,.0f}",
+        "impressions/s": lambda one: f"{one['impressions_per_second']:,.0f}",
+        "speed over plain": lambda one: _rounded(one["speed_over_plain"]),
+        "speed over flat": lambda one: _rounded(one["speed_over_flat"]),
+        "ms floor": lambda one: f"{1e3 * one['floor_seconds']:,.0f}",
+        "over floor": lambda one: _rounded(one["over_floor"]),
+        "over line in L": lambda one: _rounded(one["over_line"]),
+        "over smallest table": lambda one: _rounded(one["over_smallest_table"]),
+        "peak MiB": lambda one: measure.mebibytes(one["peak_bytes"])}
+    cells = [[name, *map(cell, figures)] for name, cell in columns.items()]
+    return "\n".join(align(list(zip(*(column for column in cells if any(column[1:])), strict=True)), left=2))
 
 
 _NAMES = {"lap": "lap + crp", PLAIN: "plain lap + crp"}
+
+
+def _rounded(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}"
 
 
 def _reference_of(case: Case) -> Case:
@@ -243,12 +269,6 @@ def _reference_of(case: Case) -> Case:
 def _floor_of(case: Case) -> tuple[Any, ...]:
     """What distinguishes floors: every model of a batch has the same one."""
     return "floor", case.length, case.table_rows, case.layout
-
-
-def _in_own_process(function: Callable[..., int], *arguments: Any) -> int:
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as process:
-        return process.submit(function, *arguments).result()
 
 
 if __name__ == "__main__":

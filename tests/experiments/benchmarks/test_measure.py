@@ -63,3 +63,9 @@ def test_figures_stand_beside_what_they_were_measured_on(tmp_path):
     assert written["settings"] == {"steps": 3} and written["figures"] == [{"rate": 1.5}]
     assert written["hardware"]["cpus"] == os.cpu_count()
     assert written["versions"]["lcn_tf"] == lcn_tf.__version__ and "commit" in written
+
+
+def test_a_function_runs_in_a_process_of_its_own():
+    assert measure.in_own_process(os.getpid) != os.getpid()
+    with pytest.raises(RuntimeError, match="terminated abruptly"):
+        measure.in_own_process(os._exit, 1)

@@ -1,0 +1,170 @@
+"""How long scoring one user's candidates takes, beside scoring a copy of the user for each with the plain reference.
+
+    python -m experiments.benchmarks.scoring [--lengths=500 --lengths=2000] [--output=scoring.json]
+
+Ours is the exported signature `serving_default` on one request: the user's histories once, all candidates. The plain
+LCN-200-50 (`plain_lcn`) scores rows of one candidate and a copy of the user, in chunks: the events of all 1,000 copies
+are 1.5 GB, several times over. Making the copies is not counted. SIM Soft is there for what LCN's pyramid costs beyond
+it. All take turns in one process. Peak memory is measured in processes of their own: what scoring adds at most to the
+model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from absl import app, flags, logging
+
+import lcn_tf  # noqa: F401  (chooses Keras 2 before TensorFlow is loaded)
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import tensorflow as tf
+
+from data_prep.text_table import align
+from experiments.benchmarks import flags as common
+from experiments.benchmarks import measure
+from experiments.benchmarks.plain_lcn import PlainLCN
+from experiments.benchmarks.synthetic_batches import make_batch, make_schema, signature
+from lcn_tf.embeddings import EmbeddingConfig
+from lcn_tf.models import CTRModel, ModelConfig, build_model
+from lcn_tf.models.inputs import request_names
+from lcn_tf.serving.signatures import SERVING_DEFAULT, build_signatures
+
+_NUM_CANDIDATES = flags.DEFINE_integer("num_candidates", 1000, "candidates of the request", lower_bound=1)
+_COPIES_AT_ONCE = flags.DEFINE_integer("copies_at_once", 250, "copies of the user that the plain reference scores at "
+                                       "once", lower_bound=1)
+
+PLAIN, SIM, LCN = "plain lap", "sim", "lap"
+PAPER_SECONDS = 0.003  # of LCN-200-50 beyond SIM Soft, as the LCN paper reports
+
+_MEMORY_SECONDS = 1.0  # scoring is repeated so long, for the samples to meet the peak
+
+Score = Callable[[], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """What is scored."""
+
+    lifelong_length: int
+    short_length: int
+    candidates: int
+    copies_at_once: int
+    num_items: int
+    embedding_dim: int
+
+
+class Request:
+    """One user with candidates, and the ways to score them; each call of one returns the probabilities `[C]`."""
+
+    def __init__(self, sizes: Sizes):
+        self.sizes = sizes
+        self.schema = make_schema(sizes.num_items, sizes.short_length, sizes.lifelong_length)
+        self.batch = make_batch(self.schema, 1, sizes.candidates)
+
+    def scored_by(self, name: str) -> Score:
+        """A way to score, with weights of its own."""
+        if name == PLAIN:
+            return self.scored_in_copies(PlainLCN(self.schema, self.sizes.embedding_dim))
+        return self.scored_at_once(build_model(
+            self.schema, self.schema.lengths, ModelConfig(long_term=name, objectives=()),
+            embeddings=EmbeddingConfig(embedding_dim=self.sizes.embedding_dim)))
+
+    def scored_at_once(self, model: CTRModel) -> Score:
+        """By the signature of an export."""
+        model.build_weights()
+        serve = build_signatures(model)[SERVING_DEFAULT]
+        names = [name for part in request_names(self.schema) for name in part]
+        request = {name: self.batch[name] for name in names}
+        return lambda: serve(**request)["probability"].numpy()[0]
+
+    def scored_in_copies(self, plain: PlainLCN) -> Score:
+        """Each candidate beside a copy of the user."""
+        chunks = [self._copies(slice(first, first + self.sizes.copies_at_once))
+                  for first in range(0, self.sizes.candidates, self.sizes.copies_at_once)]
+        score = tf.function(lambda batch: tf.sigmoid(plain(batch)),
+                            input_signature=[signature(self.schema, chunks[0], "flat")])
+        return lambda: np.concatenate([score(chunk).numpy() for chunk in chunks])
+
+    def _copies(self, chosen: slice) -> dict[str, tf.Tensor]:
+        """A flat batch of the chosen candidates."""
+        of_candidates = {*self.schema.impression_names, "candidate_mask"}
+        batch = {name: values[0, chosen, tf.newaxis] for name, values in self.batch.items() if name in of_candidates}
+        rows = tf.shape(batch["label"])[0]
+        batch.update({name: tf.repeat(values, rows, axis=0) for name, values in self.batch.items()
+                      if name not in of_candidates})
+        return batch
+
+
+def main(argv: list[str]) -> None:
+    """Runs the benchmark, prints its table and writes the JSON file; bad input ends in one line."""
+    logging.set_verbosity(logging.WARNING)
+    if len(argv) > 1:
+        sys.exit(f"error: unexpected arguments {argv[1:]}")
+    settings = {flag.name: flag.value for flag in (
+        common.LENGTHS, _NUM_CANDIDATES, _COPIES_AT_ONCE, common.SHORT_LENGTH, common.NUM_ITEMS, common.EMBEDDING_DIM,
+        common.MEMORY, common.STEPS)}
+    try:
+        cases = [Sizes(length, common.SHORT_LENGTH.value, _NUM_CANDIDATES.value, _COPIES_AT_ONCE.value,
+                       common.NUM_ITEMS.value, common.EMBEDDING_DIM.value)
+                 for length in dict.fromkeys(common.LENGTHS.value)]
+        figures = [measure_scoring(sizes, common.STEPS.value, common.MEMORY.value) for sizes in cases]
+        measure.write_figures(common.OUTPUT.value or "scoring.json", settings, figures)
+    except (OSError, RuntimeError) as error:
+        sys.exit(f"error: {error}")
+    print(report(figures))
+
+
+def measure_scoring(sizes: Sizes, steps: int, memory: bool = True) -> dict[str, Any]:
+    """The figures of one length: medians over the turns, ratios and differences within turns.
+
+    Raises:
+      RuntimeError: a process that measured memory was killed.
+    """
+    names = (PLAIN, SIM, LCN)
+    peaks = {name: measure.in_own_process(peak_bytes, sizes, name) if memory else None for name in names}
+    request = Request(sizes)
+    seconds = measure.durations({name: request.scored_by(name) for name in names}, steps)
+    return {
+        "lifelong_length": sizes.lifelong_length, "candidates": sizes.candidates, "steps": steps,
+        "lap_minus_sim_seconds": statistics.median(seconds[LCN] - seconds[SIM]),
+        "models": {name: {
+            "seconds": statistics.median(own), "candidates_per_second": sizes.candidates / statistics.median(own),
+            "speed_over_plain": measure.ratio(seconds[PLAIN], own), "peak_bytes": peaks[name],
+        } for name, own in seconds.items()}}
+
+
+def peak_bytes(sizes: Sizes, name: str) -> int:
+    """What scoring adds at most to the memory of this process; to be the first thing that the process does."""
+    score = Request(sizes).scored_by(name)
+    before = measure.resident_bytes()
+    with measure.PeakMemory() as memory:
+        ends = time.perf_counter() + _MEMORY_SECONDS
+        score()
+        while time.perf_counter() < ends:
+            score()
+    return memory.bytes - before
+
+
+def report(figures: Sequence[Mapping[str, Any]]) -> str:
+    """The figures as text."""
+    rows = [("model", "L", "candidates", "ms", "candidates/s", "speed over plain", "peak MiB")]
+    for one in figures:
+        rows += [(name, f"{one['lifelong_length']:,}", f"{one['candidates']:,}", f"{1e3 * model['seconds']:,.1f}",
+                  f"{model['candidates_per_second']:,.0f}", f"{model['speed_over_plain']:.1f}",
+                  measure.mebibytes(model["peak_bytes"])) for name, model in one["models"].items()]
+    beyond = [f"L = {one['lifelong_length']:,}: LCN-200-50 takes {1e3 * one['lap_minus_sim_seconds']:+.1f} ms beside "
+              f"SIM Soft; the paper: {1e3 * PAPER_SECONDS:+.0f} ms" for one in figures]
+    return "\n".join([*align(rows), "", *beyond])
+
+
+if __name__ == "__main__":
+    app.run(main)
