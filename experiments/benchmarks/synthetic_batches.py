@@ -16,7 +16,7 @@ from lcn_tf.schema import FIRST_ID, HISTORIES, TIME_GAP, Feature, FeatureSchema
 ITEM, AGE, SLOT, TYPE = "item_id", "age", "slot", "type"
 LAYOUTS = ("flat", "grouped")
 
-_SMALL_TABLES = {AGE: 8, SLOT: 4, TYPE: 6}
+_AGES, _SLOTS, _TYPES = 8, 4, 6  # rows of small tables
 _MOMENT = 1_700_000_000
 _MOST_SECONDS_APART = 20_000  # two events in a row
 _CLICK_RATE = 0.3
@@ -33,9 +33,9 @@ def make_schema(table_rows: int, short_length: int, lifelong_length: int, contex
       context: whether events have a type and a time gap.
     """
     boundaries = TIME_GAP_BOUNDARIES if context else ()
-    tables = {ITEM: table_rows, **_SMALL_TABLES}
+    tables = {ITEM: table_rows, AGE: _AGES, SLOT: _SLOTS}
     if context:
-        tables[TIME_GAP] = FIRST_ID + len(boundaries) + 1
+        tables.update({TYPE: _TYPES, TIME_GAP: FIRST_ID + len(boundaries) + 1})
     lengths = {name: lifelong_length if name == "lifelong_source" else short_length for name in HISTORIES}
     return FeatureSchema(
         name="synthetic_batches", tables=tables, user=(Feature(AGE, AGE),), item=(Feature(ITEM, ITEM),), candidate=(),

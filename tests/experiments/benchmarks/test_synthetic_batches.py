@@ -45,5 +45,5 @@ def test_histories_are_full_and_items_follow_the_zipf_law():
 
 def test_context_can_be_left_out():
     schema = make_schema(200, 5, 11, context=False)
-    assert schema.context_features == ()
+    assert schema.context_features == () and set(schema.tables) == {"item_id", "age", "slot"}
     assert "lifelong_source_type" not in make_batch(schema, 2, 3)
