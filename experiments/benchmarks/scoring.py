@@ -76,7 +76,7 @@ class Request:
             return self.scored_in_copies(PlainLCN(self.schema, self.sizes.embedding_dim))
         return self.scored_at_once(build_model(
             self.schema, self.schema.lengths, ModelConfig(long_term=name, objectives=()),
-            embeddings=EmbeddingConfig(embedding_dim=self.sizes.embedding_dim)))
+            embeddings=EmbeddingConfig(self.sizes.embedding_dim)))
 
     def scored_at_once(self, model: CTRModel) -> Score:
         """By the signature of an export."""

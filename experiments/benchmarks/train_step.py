@@ -7,7 +7,8 @@ is measured takes turns in one process: the models, the plain LCN-200-50 (`plain
 length, table and number of impressions, and the memory-traffic floor (`MemoryFloor`) of the model's own batch. Peak
 memory is measured in processes of their own: what model, optimiser, batch and steps add at most to TensorFlow itself.
 
-The plain reference needs most: --noreference leaves it out, as where tables are large (six times the table with both).
+The plain reference needs the most memory, and --noreference leaves it out. Where tables are large, mind that each model
+holds its table and two moments.
 
     --lengths=500 --lengths=1000 --lengths=2000 --lengths=4000 --lengths=8000 --batch_size=256   # linear in L?
     --table_rows=100000 --table_rows=10000000 --lengths=500 --layout=flat --noreference          # any table size?
@@ -23,7 +24,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from absl import app, flags, logging
 
@@ -37,13 +38,15 @@ import tensorflow as tf
 from data_prep.text_table import align
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
+from experiments.benchmarks.memory_floor import MemoryFloor
 from experiments.benchmarks.plain_lcn import PlainLCN, compile_plain
-from experiments.benchmarks.synthetic_batches import ITEM, LAYOUTS, Batch, make_batch, make_schema, signature
+from experiments.benchmarks.synthetic_batches import LAYOUTS, make_batch, make_schema, signature
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model
 from lcn_tf.models.registry import components
-from lcn_tf.schema import HISTORIES
 from lcn_tf.training import TrainConfig, compile_model
+
+Optimizer = Literal["adam", "row_sparse_adam", "adagrad"]
 
 _LONG_TERM = flags.DEFINE_multi_enum(
     "long_term", ["lap"], components("long_term"), "model of the lifelong history, once for each; lap with CRP "
@@ -53,7 +56,7 @@ _TABLE_ROWS = flags.DEFINE_multi_integer("table_rows", [200_000], "rows of the i
 _LAYOUT = flags.DEFINE_multi_enum("layout", list(LAYOUTS), LAYOUTS, "layout of the batches, once for each")
 _CANDIDATES = flags.DEFINE_integer("candidates_per_request", 4, "candidates of a request in grouped batches",
                                    lower_bound=1)
-_OPTIMIZER = flags.DEFINE_enum("optimizer", "row_sparse_adam", ["adam", "row_sparse_adam", "adagrad"],
+_OPTIMIZER = flags.DEFINE_enum("optimizer", "row_sparse_adam", get_args(Optimizer),
                                "optimiser of the models; the plain reference has Keras' Adam")
 _CONTEXT = flags.DEFINE_boolean("context", True, "events have a type and a time gap, as the Taobao data")
 _REFERENCE = flags.DEFINE_boolean("reference", True, "measure the plain reference")
@@ -71,7 +74,7 @@ class Sizes:
     candidates: int
     short_length: int
     embedding_dim: int
-    optimizer: str
+    optimizer: Optimizer
     context: bool
 
 
@@ -91,7 +94,7 @@ class Case:
 
 
 class Steps:
-    """Training steps of one case over one batch, and their floor."""
+    """Training steps of one case over one batch."""
 
     def __init__(self, sizes: Sizes, case: Case):
         schema = make_schema(case.table_rows, sizes.short_length, case.length, sizes.context)
@@ -102,9 +105,8 @@ class Steps:
             compile_plain(self.model, {name: values[:1] for name, values in self.batch.items()})
         else:
             objectives = ("crp",) if case.long_term == "lap" else ()
-            self.model = build_model(schema, {name: schema.lengths[name] for name in HISTORIES},
-                                     ModelConfig(long_term=case.long_term, objectives=objectives),
-                                     embeddings=EmbeddingConfig(embedding_dim=sizes.embedding_dim))
+            self.model = build_model(schema, schema.lengths, ModelConfig(case.long_term, objectives=objectives),
+                                     embeddings=EmbeddingConfig(sizes.embedding_dim))
             compile_model(self.model, TrainConfig(optimizer=sizes.optimizer))
         specs = signature(schema, self.batch, case.layout)
         self._step = tf.function(self.model.train_step, input_signature=[specs])
@@ -113,40 +115,6 @@ class Steps:
         """One step; returns the running loss when the step is done."""
         metrics = self._step(self.batch)
         return float(metrics["loss"]) + float(metrics["auc"])
-
-
-class MemoryFloor:
-    """The memory traffic that no training step on these ids can do without, as plainly as TensorFlow allows.
-
-    Rows are D float32 wide; of the lifelong history's B L ids, U are different.
-
-    - Forward: one gather of all B L rows from the table (B L rows read at random, as many written one after the
-      other), and one read of them: their inner products with a vector for each request, from which a scalar is kept.
-    - Backward: one more read of the B L rows, as the contributions of all positions to the gradient, and their
-      scatter-add into U rows (B L rows read and written at random).
-
-    In all five times B L D numbers, B L ids beside them. Not in it, because known beforehand: which ids are different.
-    """
-
-    def __init__(self, batch: Batch, table: tf.Variable):
-        self._ids = batch[f"lifelong_source_{ITEM}"]  # [B, L]
-        unique, places = tf.unique(tf.reshape(self._ids, [-1]), tf.int64)
-        self._places = places  # [B L]
-        self._table = table
-        self.gradient = tf.Variable(tf.zeros([tf.size(unique), table.shape[1]]))  # [U, D]
-        self._queries = tf.ones([tf.shape(self._ids)[0], table.shape[1], 1])
-
-    @tf.function
-    def _run(self) -> tf.Tensor:
-        history = tf.gather(self._table, self._ids)  # [B, L, D]
-        products = tf.matmul(history, self._queries)  # [B, L, 1]
-        contributions = tf.reshape(history, [-1, history.shape[-1]])
-        self.gradient.scatter_add(tf.IndexedSlices(contributions, self._places))
-        return tf.reduce_sum(products)
-
-    def __call__(self) -> float:
-        """All of it once; returns when it is done."""
-        return float(self._run())
 
 
 def main(argv: list[str]) -> None:
@@ -186,12 +154,12 @@ def measure_steps(sizes: Sizes, cases: Sequence[Case], steps: int, reference: bo
         cases = sorted(cases, key=_reference_of)
         cases = list(dict.fromkeys(part for case in cases for part in (case.reference, case)))
     peaks = {case: measure.in_own_process(peak_bytes, sizes, case) if memory else None for case in cases}
-    calls: dict[Any, Callable[[], float]] = {}
     tables = {rows: tf.Variable(tf.ones([rows, sizes.embedding_dim])) for rows in {case.table_rows for case in cases}}
+    calls: dict[Any, Callable[[], float]] = {}
     for case in cases:
-        calls[case] = Steps(sizes, case)
+        calls[case] = training = Steps(sizes, case)
         if _floor_of(case) not in calls:
-            calls[_floor_of(case)] = MemoryFloor(calls[case].batch, tables[case.table_rows])
+            calls[_floor_of(case)] = MemoryFloor(training.batch, tables[case.table_rows])
     seconds = measure.durations(calls, steps)
     return [{**figures_of(case, sizes, seconds), "peak_bytes": peaks[case]} for case in cases]
 

@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from experiments.benchmarks import train_step
 from experiments.benchmarks.train_step import PLAIN, Case
@@ -18,15 +17,6 @@ SIZES = train_step.Sizes(batch_size=12, candidates=3, short_length=5, embedding_
 def run(*arguments):
     return subprocess.run([sys.executable, "-m", "experiments.benchmarks.train_step", *arguments],
                           capture_output=True, text=True, check=False)
-
-
-def test_the_floor_reads_every_event_and_adds_it_to_its_row():
-    ids = np.array([[2, 3, 2], [5, 2, 6]])
-    table = np.arange(35, dtype=np.float32).reshape(7, 5)
-    floor = train_step.MemoryFloor({"lifelong_source_item_id": tf.constant(ids)}, tf.Variable(table))
-    assert floor() == table[ids].sum()
-    expected = np.stack([3 * table[2], table[3], table[5], table[6]])
-    np.testing.assert_allclose(floor.gradient, expected)
 
 
 def test_figures_compare_what_differs_in_one_thing():
