@@ -128,7 +128,7 @@ class LAP(HistoryLayer):
           `msa_scores`: float32 `[B, C, K]` pooling weights of MSA; `fsa_scores`: FSA's attention averaged over heads;
           both 0 in empty slots. K is the level's top-k or, if smaller, L. An omitted level has no keys.
         """
-        return self._run(candidate, history, context, mask, select, search, False)[1]
+        return self._run(candidate, history, context, mask, select, search, False, ordered=True)[1]
 
     def stage_scores(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None = None,
                      mask: tf.Tensor | None = None, search: Search | None = None) -> dict[str, tf.Tensor]:
@@ -163,7 +163,7 @@ class LAP(HistoryLayer):
         return (*input_shape[:-1], self.output_width(input_shape[-1]))
 
     def _run(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None, mask: tf.Tensor | None,
-             select: Select | None, search: Search | None, training: bool | None
+             select: Select | None, search: Search | None, training: bool | None, ordered: bool = False
              ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         """The cascade: interests of the levels, first to last, and what `explain` reports."""
         mask = _required(mask)
@@ -171,7 +171,7 @@ class LAP(HistoryLayer):
             select = functools.partial(gather, beside(history, context))
         interest, scores = self.csa(candidate, history, mask=mask, search=search)
         interests, explanation = [interest], {}
-        indices, kept = masked_top_k(scores, mask, self._kept[0])  # [B, C, K]
+        indices, kept = masked_top_k(scores, mask, self._kept[0], ordered)  # [B, C, K]
         events = select(indices)  # [B, C, K, E]
         if self.msa is not None:
             interest, logits = self.msa(candidate, events, mask=kept)
@@ -179,7 +179,7 @@ class LAP(HistoryLayer):
             explanation["msa_indices"] = tf.where(kept, indices, -1)
             explanation["msa_scores"] = attention_weights(logits, kept, self.msa_norm)
             if self.fsa is not None:
-                slots, kept = masked_top_k(logits, kept, self._kept[-1])
+                slots, kept = masked_top_k(logits, kept, self._kept[-1], ordered)
                 indices = tf.gather(indices, slots, batch_dims=2)
                 events = select(indices)  # not gathered from MSA's, whose gradient would be as large as they are
         if self.fsa is not None:

@@ -48,7 +48,7 @@ def masked_softmax(logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     return tf.where(mask, probabilities, 0.0)
 
 
-def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int, ordered: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
     """Indices of the `k` best unmasked events of each candidate.
 
     Masking comes before ranking: with `top_k(score * mask)` padding (0) would outrank real events of negative score.
@@ -58,9 +58,10 @@ def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int) -> tuple[tf.Tensor,
       scores: `[B, C, L]`, any floating type, ranked in float32.
       mask: bool `[B, L]` or `[B, C, L]`.
       k: events to keep, at least 1; clipped to L, which may be unknown until run time.
+      ordered: the best first, padding last; False is faster, and enough for attention.
 
     Returns:
-      indices: int32 `[B, C, min(k, L)]`, best first; padding comes last.
+      indices: int32 `[B, C, min(k, L)]`.
       kept_mask: bool, the same shape, False where fewer than `k` events were unmasked.
 
     Raises:
@@ -72,5 +73,5 @@ def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int) -> tuple[tf.Tensor,
     ranked = tf.where(expand_mask(mask), tf.cast(scores, tf.float32), tf.float32.min)  # [B, C, L]
     length = scores.shape[-1]
     kept = min(k, length) if length is not None else tf.minimum(k, tf.shape(scores)[-1])
-    indices = tf.math.top_k(tf.stop_gradient(ranked), k=kept, sorted=True).indices  # [B, C, K]
+    indices = tf.math.top_k(tf.stop_gradient(ranked), k=kept, sorted=ordered).indices  # [B, C, K]
     return indices, tf.gather(mask, indices, batch_dims=mask.shape.rank - 1)

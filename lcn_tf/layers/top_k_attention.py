@@ -53,7 +53,7 @@ class TopKAttention(tf.keras.layers.Layer):
         if self.top_k is None or scores is None:
             return self.attention(candidate, events=self._events(history), mask=history.mask)[0]
         scores = tf.broadcast_to(scores, tf.shape(history.mask))
-        indices, kept = masked_top_k(scores, history.mask, self.top_k)  # [B, C, K]
+        indices, kept = masked_top_k(scores, history.mask, self.top_k, ordered=False)  # [B, C, K]
         return self.attention(candidate, events=history.select(indices, context=self.context), mask=kept)[0]
 
     def final_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:

@@ -84,9 +84,9 @@ class TwinInterest(tf.keras.layers.Layer):
         """Positions `[B, C, K]` and mask `[B, C, K]`, or `[B, C, H K]` and `[B, C, H, H K]` for events of each head."""
         top_k = self.config.top_k
         if not self.config.top_k_per_head:
-            return masked_top_k(-merged_ranks(logits, mask, top_k), mask, top_k)
+            return masked_top_k(-merged_ranks(logits, mask, top_k), mask, top_k, ordered=False)
         heads = self.config.num_heads
-        found = [masked_top_k(logits[:, :, head], mask, top_k) for head in range(heads)]
+        found = [masked_top_k(logits[:, :, head], mask, top_k, ordered=False) for head in range(heads)]
         own = [tf.stack([kept if head == other else tf.zeros_like(kept) for other in range(heads)], axis=2)
                for head, (_, kept) in enumerate(found)]  # H times [B, C, H, K]
         return tf.concat([indices for indices, _ in found], -1), tf.concat(own, -1)

@@ -45,12 +45,15 @@ def test_masked_top_k_matches_sorting(seed, k, per_candidate):
     rng = np.random.default_rng(seed)
     scores = rng.integers(-3, 3, (2, 3, 7)).astype(np.float32)  # few values: many ties
     mask = rng.random((2, 3, 7) if per_candidate else (2, 7)) < 0.5
-    indices, kept = (tensor.numpy() for tensor in masking.masked_top_k(tf.constant(scores), tf.constant(mask), k))
-    assert indices.dtype == np.int32 and indices.shape == kept.shape == (2, 3, min(k, 7))
-    for b in range(2):
-        for c in range(3):
-            row_mask = mask[b, c] if per_candidate else mask[b]
-            assert indices[b, c][kept[b, c]].tolist() == references.top_k(scores[b, c], row_mask, k)
+    for ordered in (True, False):
+        indices, kept = (tensor.numpy() for tensor in masking.masked_top_k(
+            tf.constant(scores), tf.constant(mask), k, ordered))
+        assert indices.dtype == np.int32 and indices.shape == kept.shape == (2, 3, min(k, 7))
+        for b in range(2):
+            for c in range(3):
+                found = indices[b, c][kept[b, c]].tolist()
+                expected = references.top_k(scores[b, c], mask[b, c] if per_candidate else mask[b], k)
+                assert found == expected if ordered else sorted(found) == sorted(expected)
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16, tf.float16])
