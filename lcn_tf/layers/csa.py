@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Beside, Gathered, Vectors, as_vectors, products, weighted_sums
+from lcn_tf.layers.event_vectors import Beside, Bucketed, Gathered, Vectors, as_vectors, products, weighted_sums
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.layers.linear_attention import linear_attention
 from lcn_tf.layers.masking import expand_mask, mask_scores, masked_softmax
@@ -61,7 +61,8 @@ class CSA(HistoryLayer):
         mask = expand_mask(mask)  # [B, 1 or C, L]
         inverse_root = tf.math.rsqrt(tf.cast(tf.shape(queries)[-1], tf.float32))
         scale = inverse_root if self.scale else 1.0
-        fused = not isinstance(history, Beside) and (queries.shape[1] != 1 or not isinstance(history, Gathered))
+        fused = not isinstance(history, (Beside, Bucketed)) and (
+            queries.shape[1] != 1 or not isinstance(history, Gathered))
         if fused and search is None and self.pool in ("sum", "mean"):
             interest, inner = linear_attention(queries, history, scale * tf.cast(mask, tf.float32))
             scores = scale * inner
