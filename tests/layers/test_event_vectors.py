@@ -1,145 +1,234 @@
+"""Every form of events gives the values and gradients of the wide tensor, without building it."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lcn_tf.layers import FSA, LAP, MSA, TwinAttention
-from lcn_tf.layers.event_vectors import BucketedVectors, products, weighted_sums
-from tests.layers.batches import as_tensor, gradients, random_batch, randomise
+from lcn_tf.layers import CSA, FSA, LAP, MSA, TargetMHA, TwinAttention
+from lcn_tf.layers.csa import CSA_POOLS
+from lcn_tf.layers.event_vectors import (
+    Beside,
+    as_tensor,
+    beside,
+    gather,
+    num_requests,
+    products,
+    split,
+    weighted_sums,
+    width_of,
+)
+from tests.layers import batches
+from tests.layers.batches import gradients, randomise, weighted_sum
+from tests.layers.event_forms import KINDS, REQUESTS, Events
 
 SMALL = {"msa_top_k": 5, "fsa_top_k": 3, "attention_dim": 6, "num_heads": 2, "ffn_dim": 11}
 OPTIONS = [{}, {"msa_top_k": None}, {"fsa_top_k": None}, {"share_msa_fsa": True}, {"msa_norm": "none"},
-           {"integration": "last"}, {"msa_top_k": 50, "fsa_top_k": 50}, {"fsa_pool": "per_item"}]
+           {"integration": "last"}, {"msa_top_k": 50, "fsa_top_k": 50}, {"fsa_pool": "per_item"},
+           {"csa_pool": "softmax"}]
+ITEMS = [("gathered", "shared"), ("bucketed", "one"), ("tensor", "shared")]
+GAP = ("bucketed", "own")
+KEPT = [kind for kind in KINDS if kind[1] != "one" or kind[0] == "bucketed"]  # what an embedder makes
 
 
-class Case:
-    """A batch whose context is `context` followed by a row of its bucket."""
-
-    def __init__(self, seed, candidates=3, length=11, num_buckets=4, **options):
-        self.batch = random_batch(seed, candidates=candidates, length=length, per_candidate=True, **options)
-        rng = np.random.default_rng(seed)
-        self.rows = rng.normal(size=(num_buckets, 3)).astype(np.float32)
-        self.buckets = rng.integers(0, num_buckets, (2, candidates, length))
-        self.mask = tf.constant(self.batch.mask)
-        self.inputs = [self.batch.candidate, self.batch.history, self.batch.context, self.rows]
-
-    def bucketed(self, shared, rows):
-        return BucketedVectors(shared, rows, tf.constant(self.buckets))
-
-    def wide(self, shared, rows):
-        """The same as one tensor `[B, C, L, E]`."""
-        shared = tf.repeat(shared[:, tf.newaxis], self.buckets.shape[1], axis=1)
-        return tf.concat([shared, tf.gather(rows, self.buckets)], -1)
+def normal(seed, *shape):
+    return np.round(8 * np.random.default_rng(seed).normal(size=shape)).astype(np.float32) / 8
 
 
-def assert_equal(function, case, forms, inputs):
-    """Values and gradients of `function(form, *inputs)` are the same for both forms."""
-    (value, found), (expected, expected_found) = (
-        gradients(lambda *tensors, form=form: function(form, *tensors), inputs) for form in forms)
+def assert_same(function, events, inputs):
+    """Values and gradients of `function(form of the sources, *inputs)` are the same for both forms."""
+    def run(form):
+        count = len(events.sources)
+        return gradients(lambda *tensors: function(form(*tensors[:count]), *tensors[count:]),
+                         [*events.sources, *inputs])
+
+    (value, found), (expected, expected_found) = run(events.mixed), run(events.wide)
     np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
     for gradient, other in zip(found, expected_found, strict=True):
         np.testing.assert_allclose(gradient, other, rtol=1e-4, atol=1e-5 * np.abs(other).max(initial=1.0))
 
 
-@given(st.integers(0, 10**6), st.integers(1, 3), st.integers(0, 7), st.integers(1, 5))
-def test_products_and_sums_equal_those_of_the_wide_tensor(seed, candidates, length, num_buckets):
-    case = Case(seed, candidates, length, num_buckets)
-    rng = np.random.default_rng(seed)
-    queries = rng.normal(size=(2, candidates, 2, 8)).astype(np.float32)  # 5 of the item, 3 of the bucket
-    weights = rng.normal(size=(2, candidates, 2, length)).astype(np.float32)
-    shared = case.batch.history
-    forms = [case.bucketed, case.wide]
-    assert_equal(lambda form, queries, *parts: products(queries, form(*parts)), case, forms,
-                 [queries, shared, case.rows])
-    assert_equal(lambda form, weights, *parts: weighted_sums(weights, form(*parts)), case, forms,
-                 [weights, shared, case.rows])
-
-
-def lap_of(case, **options):
-    """A layer built by its first call, over a bucketed context."""
-    layer = LAP(**{**SMALL, **options})
-    run_lap(layer, case, case.bucketed, *case.inputs)
-    randomise(layer, 1)
-    return layer
-
-
-def run_lap(layer, case, form, candidate, history, shared, rows):
-    return layer(candidate, history, form(tf.convert_to_tensor(shared), tf.convert_to_tensor(rows)), case.mask)
-
-
-@given(st.integers(0, 10**6), st.sampled_from(OPTIONS), st.integers(1, 3), st.integers(1, 13), st.integers(1, 5))
-def test_lap_equals_gathering(seed, options, candidates, length, num_buckets):
-    case = Case(seed, candidates, length, num_buckets)
-    layer = lap_of(case, **options)
-    assert_equal(lambda form, *inputs: run_lap(layer, case, form, *inputs), case, [case.bucketed, case.wide],
-                 case.inputs)
-
-
-def test_weights_learn_the_same_as_by_gathering():
-    case = Case(5)
-    layer = lap_of(case)
+def assert_same_weight_gradients(layer, function, events, *inputs):
     found = []
-    for form in (case.bucketed, case.wide):
+    for form in (events.mixed, events.wide):
         with tf.GradientTape() as tape:
-            total = tf.reduce_sum(run_lap(layer, case, form, *case.inputs) ** 2)
-        found.append(tape.gradient(total, [as_tensor(variable) for variable in layer.trainable_variables]))
+            total = weighted_sum(function(form(*map(tf.constant, events.sources)), *map(tf.constant, inputs)))
+        found.append(tape.gradient(total, [batches.as_tensor(variable) for variable in layer.trainable_variables]))
     for gradient, expected in zip(*found, strict=True):
-        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(expected).max()))
+        assert (gradient is None) == (expected is None)
+        if gradient is not None:
+            np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(expected).max()))
 
 
-def test_stage_scores_and_explanations_equal_those_of_the_wide_context():
-    case = Case(7)
-    layer = lap_of(case)
-    candidate, history, *parts = (tf.constant(value) for value in case.inputs)
-    for function in (layer.stage_scores, layer.explain):
-        found, expected = (function(candidate, history, form(*parts), case.mask)
-                           for form in (case.bucketed, case.wide))
+PARTS = st.lists(st.sampled_from(KINDS), min_size=1, max_size=3)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), PARTS, st.integers(1, 3), st.integers(1, 2), st.sampled_from([0, 1, 2, 7]),
+       st.integers(1, 5), st.booleans())
+def test_products_and_sums_equal_those_of_the_wide_tensor(seed, kinds, candidates, heads, length, num_rows, one_query):
+    events = Events(seed, kinds, candidates, length, num_rows=num_rows)
+    queries = normal(seed, REQUESTS, 1 if one_query else candidates, heads, events.width)
+    weights = normal(seed + 1, REQUESTS, candidates, heads, length)
+
+    def inner(form, queries):
+        return tf.broadcast_to(products(queries, form), [REQUESTS, candidates, heads, length])
+
+    assert_same(inner, events, [queries])
+    assert_same(lambda form, weights: weighted_sums(weights, form), events, [weights])
+
+
+@given(st.integers(0, 10**6), st.lists(st.sampled_from(KEPT), min_size=1, max_size=3), st.integers(1, 3),
+       st.sampled_from([1, 2, 7]), st.integers(0, 4))
+def test_chosen_events_and_tensors_equal_those_of_the_wide_tensor(seed, kinds, candidates, length, kept):
+    events = Events(seed, kinds, candidates, length)
+    indices = tf.constant(np.random.default_rng(seed).integers(0, length, (REQUESTS, candidates, kept)), tf.int32)
+    assert_same(lambda form: events.for_candidates(as_tensor(form)), events, [])
+    assert_same(lambda form: as_tensor(gather(form, indices)), events, [])
+
+
+def test_parts_split_where_one_ends():
+    events = Events(1, [("gathered", "shared"), ("bucketed", "one"), ("tensor", "own")], 3, 7)
+    form = events.mixed(*map(tf.constant, events.sources))
+    assert width_of(form) == 10 and int(num_requests(form)) == REQUESTS
+    assert [width_of(part) for part in split(form, 5)] == [5, 5]
+    first, rest = split(form, 8)
+    assert isinstance(first, Beside) and first.parts == form.parts[:2] and rest is form.parts[2]
+    assert beside(None, first, None, rest).parts == form.parts
+    with pytest.raises(ValueError, match=r"end at columns \[5, 8, 10\] cannot be cut at column 6"):
+        split(form, 6)
+    with pytest.raises(ValueError, match="one part and 5 columns cannot be cut at column 3"):
+        split(form.parts[0], 3)
+    assert [part.shape[-1] for part in split(form.parts[2], 1)] == [1, 1]
+
+
+def attend(layer, mask):
+    def interest(events, candidate):
+        return layer(candidate, events=events, mask=mask)[0]
+
+    return interest
+
+
+def random_mask(seed, events):
+    """For every candidate; the last one of the last request has no event."""
+    mask = np.random.default_rng(seed).random(events.shape) < 0.8
+    mask[-1, -1] = False
+    return tf.constant(mask)
+
+
+@pytest.mark.parametrize("kinds", [[("gathered", "shared")], [("gathered", "shared"), ("bucketed", "one"), GAP],
+                                   [("gathered", "own"), ("tensor", "own"), GAP]], ids=str)
+@pytest.mark.parametrize("make", [
+    lambda: MSA(6), lambda: MSA(6, "none"), lambda: FSA(6, 2), lambda: FSA(6, 2, pool="per_item"),
+    lambda: TargetMHA(6, 2), lambda: TwinAttention(6, 2), lambda: TwinAttention(6, 2, num_context_fields=2)],
+    ids=["msa", "msa none", "fsa", "fsa per_item", "target", "twin", "twin with context"])
+def test_every_attention_equals_itself_over_the_wide_tensor(make, kinds):
+    layer = make()
+    if len(kinds) == 1 and isinstance(layer, TwinAttention):
+        kinds = [kinds[0], ("gathered", "shared")]  # the context is a part of its own
+    for candidates in (1, 3):
+        events = Events(11, kinds, candidates, 7, widths=(5, 2, 2) if len(kinds) == 3 else (5, 4))
+        candidate = normal(12, REQUESTS, candidates, 5)
+        interest = attend(layer, random_mask(13, events))
+        interest(events.wide(*map(tf.constant, events.sources)), tf.constant(candidate))
+        randomise(layer, 2)
+        assert_same(interest, events, [candidate])
+        assert_same_weight_gradients(layer, interest, events, candidate)
+
+
+@pytest.mark.parametrize("kinds", [*([kind] for kind in ITEMS), ITEMS], ids=str)
+@pytest.mark.parametrize("pool", CSA_POOLS)
+def test_csa_equals_itself_over_the_wide_tensor(pool, kinds):
+    for candidates in (1, 3):
+        events = Events(17, kinds, candidates, 7)
+        mask = random_mask(18, events)
+        layer = CSA(pool)
+
+        def interest(form, candidate, layer=layer, mask=mask):
+            history = form[:, 0] if isinstance(form, tf.Tensor) and form.shape.rank == 4 else form
+            interest, scores = layer(candidate, history, mask=mask)
+            return tf.concat([interest, tf.where(mask, scores, 0.0)], -1)
+
+        assert_same(interest, events, [normal(19, REQUESTS, candidates, events.width)])
+
+
+class Pyramid:
+    """LAP over items of the forms `ITEMS` and a context of which each candidate has a part of its own."""
+
+    def __init__(self, seed, kinds, candidates, length, width=5, **options):
+        self.items = len(kinds)
+        widths = (*[width] * self.items, 2, 3)
+        self.events = Events(seed, [*kinds, ("gathered", "shared"), GAP], candidates, length, widths)
+        self.candidate = normal(seed + 1, REQUESTS, candidates, width * self.items)
+        self.mask = random_mask(seed, self.events)
+        self.layer = LAP(**{**SMALL, **options})
+        self.interest(self.events.wide(*map(tf.constant, self.events.sources)), tf.constant(self.candidate))
+        randomise(self.layer, 1)
+
+    def parts(self, form):
+        """History and context of one form or the other."""
+        width = self.candidate.shape[-1]
+        if isinstance(form, Beside):
+            return split(form, width)
+        return form[:, 0, :, :width], form[..., width:]
+
+    def interest(self, form, candidate):
+        return self.layer(candidate, *self.parts(form), self.mask)
+
+
+@settings(max_examples=12)
+@given(st.integers(0, 10**6), st.sampled_from(OPTIONS), st.lists(st.sampled_from(ITEMS), min_size=1, max_size=2),
+       st.integers(1, 3), st.sampled_from([1, 2, 13]))
+def test_lap_equals_itself_over_the_wide_tensor(seed, options, kinds, candidates, length):
+    pyramid = Pyramid(seed, kinds, candidates, length, **options)
+    assert_same(pyramid.interest, pyramid.events, [pyramid.candidate])
+
+
+def test_lap_learns_scores_and_explains_the_same_over_the_wide_tensor():
+    pyramid = Pyramid(5, ITEMS[:2], 3, 13)
+    assert_same_weight_gradients(pyramid.layer, pyramid.interest, pyramid.events, pyramid.candidate)
+    forms = [form(*map(tf.constant, pyramid.events.sources)) for form in (pyramid.events.mixed, pyramid.events.wide)]
+    for function in (pyramid.layer.stage_scores, pyramid.layer.explain):
+        found, expected = (function(pyramid.candidate, *pyramid.parts(form), mask=pyramid.mask) for form in forms)
         for name, value in expected.items():
-            np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-def test_order_and_padding_of_the_history_do_not_matter():
-    case = Case(9)
-    layer = lap_of(case)
-    expected = run_lap(layer, case, case.bucketed, *case.inputs)
-    order = np.random.default_rng(0).permutation(np.arange(13) % 11)
-    first = [np.flatnonzero(order == place)[0] for place in range(11)]  # the other two places are padding
-    real = np.isin(np.arange(13), first)
-    case.buckets = case.buckets[:, :, order]
-    case.mask = tf.constant(case.batch.mask[:, :, order] & real)
-    candidate, history, shared, rows = case.inputs
-    found = run_lap(layer, case, case.bucketed, candidate, history[:, order], shared[:, order], rows)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-    assert (found.numpy()[~case.mask.numpy().any(-1)] == 0).all()
-
-
-@pytest.mark.parametrize("layer", [MSA(6), FSA(6, 2), TwinAttention(6, 2), TwinAttention(6, 2, num_context_fields=5)],
-                         ids=["msa", "fsa", "twin", "twin with context"])
-def test_each_attention_equals_itself_over_the_wide_tensor(layer):
-    case = Case(11)
-    forms = [case.bucketed, case.wide]
-
-    def interest(form, candidate, history, shared, rows):
-        return layer(candidate, events=form(tf.concat([history, shared], -1), rows), mask=case.mask)[0]
-
-    interest(case.bucketed, *(tf.constant(value) for value in case.inputs))
-    randomise(layer, 2)
-    assert_equal(interest, case, forms, case.inputs)
-
-
-def test_nothing_is_built_for_every_candidate_and_event():
-    """Neither forward nor backward, whatever the candidates' moments: that is what the bucketed form is for."""
-    case = Case(13, candidates=7, length=37, num_buckets=3, width=29)
-    layer = lap_of(case)
-
+def large_tensors(function, inputs, size):
+    """Kinds of operations, with repetition, whose output in a step forward and backward has `size` elements or more."""
     @tf.function
     def step(*inputs):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            total = tf.reduce_sum(run_lap(layer, case, case.bucketed, *inputs) ** 2)
+            total = tf.reduce_sum(function(*inputs) ** 2)
         return tape.gradient(total, inputs)
 
-    graph = step.get_concrete_function(*(tf.constant(value) for value in case.inputs)).graph
-    sizes = [output.shape.num_elements() or 0 for operation in graph.get_operations() for output in operation.outputs]
-    assert 2 * 7 * 37 * 3 in sizes and max(sizes) < 2 * 7 * 37 * 29
+    graph = step.get_concrete_function(*map(tf.constant, inputs)).graph
+    return sorted(operation.type for operation in graph.get_operations() for output in operation.outputs
+                  if (output.shape.num_elements() or 0) >= size)
+
+
+GATHERED = ["GatherV2", "StopGradient"]  # the forward's, of vectors that carry no gradient
+PER_EVENT = ["BatchMatMulV2", "Reshape"]  # one gradient for each event, where several queries read it
+
+
+@pytest.mark.parametrize("candidates", [1, 7])
+def test_lap_builds_nothing_for_every_event(candidates):
+    """Neither forward nor backward, projections included: with several candidates, one gradient by event."""
+    pyramid = Pyramid(13, ITEMS[:1], candidates, 37, width=29, attention_dim=30)
+    found = large_tensors(lambda candidate, *sources: pyramid.interest(pyramid.events.mixed(*sources), candidate),
+                          [pyramid.candidate, *pyramid.events.sources], size=REQUESTS * 37 * 29)
+    assert found == sorted([*GATHERED, *([] if candidates == 1 else PER_EVENT)])
+
+
+@pytest.mark.parametrize("layer", [MSA(30), FSA(30, 1, 11), FSA(30, 2, 11)], ids=["msa", "one head", "two heads"])
+def test_attention_over_all_events_builds_nothing_for_every_event(layer):
+    """Of two heads, the gradient by event of the products and that of the sums, each once for both."""
+    events = Events(13, [("gathered", "shared"), GAP], 1, 37, widths=(29, 3))
+    interest = attend(layer, random_mask(3, events))
+    candidate = normal(4, REQUESTS, 1, 29)
+    interest(events.mixed(*map(tf.constant, events.sources)), tf.constant(candidate))
+    found = large_tensors(lambda candidate, *sources: interest(events.mixed(*sources), candidate),
+                          [candidate, *events.sources], size=REQUESTS * 37 * 29)
+    assert found == sorted([*GATHERED, *PER_EVENT * 2 * (getattr(layer, "num_heads", 1) - 1)])
