@@ -77,6 +77,16 @@ def read(
     Raises:
       ValueError: a history longer than the records hold, or a batch size below 1.
     """
+    return parse(cut(files, split, config, batch_size, seed, skip), files, config, batch_size)
+
+
+def cut(files: RecordFiles, split: str, config: DataConfig, batch_size: int, seed: tuple[int, int] | None = None,
+        skip: int = 0) -> tf.data.Dataset:
+    """The records of every batch, not parsed yet: the first half of `read`, whose arguments and errors it has.
+
+    Returns:
+      A dataset of pairs for `parse`: records `[G]`, and how many impressions of the first one an earlier batch has.
+    """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     for history, length in config.lengths.items():
@@ -95,6 +105,11 @@ def read(
     steps = files.steps(split, config.layout, batch_size)
     if steps is not None:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
+    return dataset.skip(skip)
+
+
+def parse(dataset: tf.data.Dataset, files: RecordFiles, config: DataConfig, batch_size: int) -> tf.data.Dataset:
+    """What `cut` returned -> batches; the second half of `read`."""
     schema, lengths = files.schema, config.lengths
 
     def batch(serialized: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -102,7 +117,7 @@ def read(
             return flat_rows(schema, serialized, lengths, first, batch_size)
         return grouped_rows(schema, serialized, lengths)
 
-    return dataset.skip(skip).map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return dataset.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def flat_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str, int], first: tf.Tensor | int = 0,

@@ -6,18 +6,36 @@ import math
 
 import tensorflow as tf
 
+from lcn_tf.training.checkpoints import Checkpoints
+
+
+def check_losses(model: tf.keras.Model, logs: dict | None) -> None:
+    """Raises FloatingPointError if a loss of the logs is NaN or infinite.
+
+    The AUC is no loss, and undefined until both classes have been seen.
+    """
+    broken = sorted(name for name, value in (logs or {}).items() if name != "auc" and not math.isfinite(value))
+    if broken:
+        step = int(model.optimizer.iterations)
+        raise FloatingPointError(
+            f"training step {step}: {', '.join(broken)} is no longer finite; no checkpoint holds such values. "
+            "Likely remedies: a lower train.learning_rate, lap.csa_pool=mean, tower.input_norm=layer")
+
 
 class StopOnNonFiniteLoss(tf.keras.callbacks.Callback):
-    """Raises FloatingPointError at the first step whose running loss is NaN or infinite, before it is checkpointed."""
+    """Stops at the first step whose running loss is not finite, before it is checkpointed."""
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Looks at every loss of the logs; the AUC is not one, and undefined until both classes have been seen."""
-        broken = sorted(name for name, value in (logs or {}).items() if name != "auc" and not math.isfinite(value))
-        if broken:
-            step = int(self.model.optimizer.iterations)
-            raise FloatingPointError(
-                f"training step {step}: {', '.join(broken)} is no longer finite; no checkpoint holds such values. "
-                "Likely remedies: a lower train.learning_rate, lap.csa_pool=mean, tower.input_norm=layer")
+        """Looks at the running losses."""
+        check_losses(self.model, logs)
+
+
+class StopOnNonFiniteEpoch(tf.keras.callbacks.Callback):
+    """`StopOnNonFiniteLoss` for `fit`s that see the losses of an epoch only when it is over."""
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Looks at the losses of the epoch."""
+        check_losses(self.model, logs)
 
 
 class StopAfterEpoch(tf.keras.callbacks.Callback):
@@ -31,17 +49,20 @@ class StopAfterEpoch(tf.keras.callbacks.Callback):
 class SaveProgress(tf.keras.callbacks.Callback):
     """Saves a checkpoint every `every` steps, never one with broken weights.
 
-    `step` counts the batches of the epoch that are done.
+    `step` counts the batches of the epoch that are done. With parameter servers, where `fit` only hands steps out, it
+    waits for those that are out before it saves.
 
     Args:
-      manager: where checkpoints go.
+      checkpoints: where checkpoints go.
       step: int64 variable in the checkpoint.
       every: steps between checkpoints.
     """
 
-    def __init__(self, manager: tf.train.CheckpointManager, step: tf.Variable, every: int):
+    _supports_tf_logs = True  # it looks at none; Keras then allows it with parameter servers, too
+
+    def __init__(self, checkpoints: Checkpoints, step: tf.Variable, every: int):
         super().__init__()
-        self.manager = manager
+        self.checkpoints = checkpoints
         self.step = step
         self.every = every
 
@@ -49,8 +70,15 @@ class SaveProgress(tf.keras.callbacks.Callback):
         """Counts the batch and saves when it is due."""
         step = int(self.step.assign_add(1))
         if step % self.every == 0:
-            for variable in self.model.trainable_variables:
-                if not bool(tf.reduce_all(tf.math.is_finite(variable))):
-                    raise FloatingPointError(f"training step {step}: {variable.name} holds values that are not finite; "
-                                             "no checkpoint does")
-            self.manager.save()
+            coordinator = self.model._cluster_coordinator
+            if coordinator is not None:
+                coordinator.join()
+            self.check_weights()
+            self.checkpoints.save()
+
+    def check_weights(self) -> None:
+        """Raises FloatingPointError if a weight is not finite."""
+        for variable in self.model.trainable_variables:
+            if not bool(tf.reduce_all(tf.math.is_finite(variable))):
+                raise FloatingPointError(f"training step {int(self.step)}: {variable.name} holds values that are not "
+                                         "finite; no checkpoint does")

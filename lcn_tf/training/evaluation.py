@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from lcn_tf.metrics import report, sigmoid
 from lcn_tf.models import CTRModel
+from lcn_tf.training.distributed_input import distributed, fit_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +41,15 @@ class Predictions:
 
 
 def predict(model: CTRModel, dataset: tf.data.Dataset) -> Predictions:
-    """Scores every impression of a dataset; its order and batches do not matter.
+    """Scores every impression of a dataset, once over all replicas; its order and batches do not matter.
+
+    With parameter servers the coordinator scores.
 
     Raises:
       ValueError: the dataset holds no impression.
     """
-    rows = model.predict(dataset, verbose=0)
+    batches = distributed(model.distribute_strategy, dataset)
+    rows = model.predict(batches, steps=fit_steps(dataset), verbose=0)
     if not len(rows["label"]):
         raise ValueError("no impression to score: the split is empty")
     order = np.argsort(rows["impression_id"], kind="stable")

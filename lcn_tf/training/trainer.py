@@ -18,8 +18,11 @@ from lcn_tf.data import pipeline, records
 from lcn_tf.models import CTRModel
 from lcn_tf.optimizers import create_optimizer
 from lcn_tf.training import results
-from lcn_tf.training.callbacks import SaveProgress, StopAfterEpoch, StopOnNonFiniteLoss
+from lcn_tf.training.callbacks import SaveProgress, StopAfterEpoch, StopOnNonFiniteEpoch, StopOnNonFiniteLoss
+from lcn_tf.training.checkpoints import Checkpoints
+from lcn_tf.training.distributed_input import UNTIL_THE_END, fit_steps, training_batches
 from lcn_tf.training.evaluation import predict
+from lcn_tf.training.strategy import is_chief, wait_for_all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +71,12 @@ class TrainingResult:
     Attributes:
       history: one row per epoch: training means and validation metrics.
       best_epoch: epoch (from 1) whose weights the model has.
+      best_checkpoint: path of the checkpoint they come from.
     """
 
     history: list[dict[str, float]]
     best_epoch: int
+    best_checkpoint: str
 
 
 def compile_model(model: CTRModel, config: TrainConfig) -> None:
@@ -109,40 +114,74 @@ def train(
       RecordError: a damaged record file, by name.
       ValueError: the monitored metric is undefined on the validation split.
     """
-    history_path = os.path.join(workdir, "history.csv")
+    strategy = model.distribute_strategy
+    chief = is_chief(strategy)
+    history_path, folder = os.path.join(workdir, "history.csv"), os.path.join(workdir, "checkpoints")
     epoch, step = (tf.Variable(0, dtype=tf.int64, trainable=False, name=name) for name in ("epoch", "step"))
-    checkpoint = tf.train.Checkpoint(model=model, epoch=epoch, step=step)
-    manager = tf.train.CheckpointManager(checkpoint, os.path.join(workdir, "checkpoints"), max_to_keep=2)
-    best = tf.train.CheckpointManager(
-        tf.train.Checkpoint(model=model), os.path.join(workdir, "checkpoints", "best"), max_to_keep=1)
-    if manager.latest_checkpoint:
-        checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
+    newest = Checkpoints(tf.train.Checkpoint(model=model, epoch=epoch, step=step), folder, 2, chief)
+    best = Checkpoints(tf.train.Checkpoint(model=model), os.path.join(folder, "best"), 1, chief)
+    if newest.latest:
+        newest.checkpoint.restore(newest.latest).assert_existing_objects_matched()
+    _check_same_position(strategy, int(epoch), int(step), folder)
     history = [row for row in results.read_history(history_path) if row["epoch"] <= int(epoch)]
-    callbacks = [StopOnNonFiniteLoss(), SaveProgress(manager, step, config.checkpoint_every), StopAfterEpoch(),
-                 tf.keras.callbacks.TensorBoard(os.path.join(workdir, "tensorboard"), write_graph=False)]
+    callbacks = _callbacks(strategy, SaveProgress(newest, step, config.checkpoint_every), workdir)
     while int(epoch) < config.epochs and not _stalled(history, config):
         number = int(epoch) + 1
         started = time.monotonic()
-        dataset = pipeline.read(files, "train", data, config.batch_size, seed=(config.seed, number), skip=int(step))
-        done = int(step) > 0 and not any(True for _ in dataset.take(1))  # killed between the last step and validation
         row: dict[str, float] = {"epoch": number}
         with records.naming_damage(files.paths):
-            if not done:
-                log = model.fit(dataset, initial_epoch=number - 1, epochs=config.epochs, callbacks=callbacks,
-                                verbose=verbose)
-                row.update({f"train_{name}": values[-1] for name, values in log.history.items()})
+            log = _fit_epoch(model, files, data, config, number, int(step), callbacks, verbose)
+            row.update({f"train_{name}": value for name, value in log.items()})
             validation = predict(model, pipeline.read(files, "validation", data, config.batch_size))
         row.update({f"validation_{name}": value for name, value in validation.metrics(gauc_weights).items()})
         row["seconds"] = time.monotonic() - started
         history.append(row)
         if _best_epoch(history, config) == number:
             best.save()
-        results.write_history(history_path, history)
+        if chief:
+            results.write_history(history_path, history)
         epoch.assign(number)
         step.assign(0)
-        manager.save()
-    tf.train.Checkpoint(model=model).restore(best.latest_checkpoint).expect_partial()
-    return TrainingResult(history, _best_epoch(history, config))
+        newest.save()
+    wait_for_all(strategy)  # until the chief has written the checkpoint that is read next
+    path = best.latest
+    if path is None:
+        raise FileNotFoundError(f"no checkpoint in {best.folder}: all processes must see the same work folder")
+    tf.train.Checkpoint(model=model).restore(path).expect_partial()
+    return TrainingResult(history, _best_epoch(history, config), path)
+
+
+def _callbacks(strategy: tf.distribute.Strategy, save: SaveProgress, workdir: str) -> list[tf.keras.callbacks.Callback]:
+    asynchronous = isinstance(strategy, tf.distribute.ParameterServerStrategy)
+    callbacks = [StopOnNonFiniteEpoch() if asynchronous else StopOnNonFiniteLoss(), save, StopAfterEpoch()]
+    if is_chief(strategy):
+        callbacks.append(tf.keras.callbacks.TensorBoard(os.path.join(workdir, "tensorboard"), write_graph=False))
+    return callbacks
+
+
+def _fit_epoch(model: CTRModel, files: pipeline.RecordFiles, data: pipeline.DataConfig, config: TrainConfig, number: int,
+               done: int, callbacks: list[tf.keras.callbacks.Callback], verbose: int) -> dict[str, float]:
+    """Trains what is left of an epoch; its means, {} where nothing is (killed between the last step and validation)."""
+    seed = (config.seed, number)
+    left = pipeline.cut(files, "train", data, config.batch_size, seed, done)
+    if done and not any(True for _ in left.take(1)):
+        return {}
+    steps = fit_steps(left)
+    if isinstance(model.distribute_strategy, tf.distribute.ParameterServerStrategy):  # its datasets have no end
+        if steps == UNTIL_THE_END:
+            steps = int(left.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
+        verbose = min(2 * verbose, 2)  # Keras offers no progress bar there
+    batches = training_batches(model.distribute_strategy, files, data, config.batch_size, seed, done)
+    log = model.fit(batches, steps_per_epoch=steps, initial_epoch=number - 1, epochs=config.epochs, callbacks=callbacks,
+                    verbose=verbose)
+    return {name: values[-1] for name, values in log.history.items()}
+
+
+def _check_same_position(strategy: tf.distribute.Strategy, epoch: int, step: int, folder: str) -> None:
+    positions = set(wait_for_all(strategy, (epoch << 40) + step))
+    if len(positions) > 1:
+        raise ValueError(f"the processes found different checkpoints in {folder}: "
+                         "all must see the same work folder, e.g. on a network file system")
 
 
 def _best_epoch(history: list[dict[str, float]], config: TrainConfig) -> int:
