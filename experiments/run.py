@@ -28,18 +28,36 @@ import tensorflow as tf
 
 from experiments import artifacts, flags, inputs, reference_points, summary
 from lcn_tf.data import pipeline, records
-from lcn_tf.models import build_model
+from lcn_tf.models import CTRModel, build_model
 from lcn_tf.serving import VerificationError, export_model, verify_export
-from lcn_tf.training import compile_model, create_strategy, predict, train
+from lcn_tf.training import cluster, compile_model, create_strategy, predict, task_of, train, wait_for_all
 
 _EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError, VerificationError)
+# What TensorFlow raises in a process whose peer is gone or has started anew.
+_LOST_PEER = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
+              tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError)
 
 
 def run(experiment: flags.Experiment) -> None:
-    """Trains, measures, exports and verifies; a run that is finished already is shown and verified again."""
+    """Trains, measures, exports and verifies; a run that is finished already is shown and verified again.
+
+    Of several processes, the chief does what one does alone, the others only take part in its training.
+    """
+    config = experiment.groups["strategy"]
+    task = task_of(config)
+    chief = task is None or task.is_chief
+    if task and config.name == "parameter_server" and not chief:
+        print(f"{task.job} {task.index} of {len(task.cluster[task.job])} serves until it is ended", flush=True)
+        cluster.serve(task)
     workdir = artifacts.workdir_of(experiment)
-    artifacts.open_workdir(workdir, experiment)
-    metrics = artifacts.finished(workdir) or _train_and_export(experiment, workdir)
+    metrics = artifacts.finished(workdir)
+    strategy = None if metrics else create_strategy(config)  # first, so that others notice if this process fails
+    if chief:
+        artifacts.open_workdir(workdir, experiment)
+    if strategy:
+        metrics = _train_and_export(experiment, workdir, strategy, chief)
+    if not (chief and metrics):
+        return
     print(summary.format_table(artifacts.name_of(experiment), metrics["metrics"]), flush=True)
     print(f"Best epoch {metrics['best_epoch']} of {metrics['epochs']}; training {metrics['training_seconds']:.0f} s. "
           f"Outputs: {workdir}\nSavedModel: {metrics['saved_model']}", flush=True)
@@ -48,34 +66,50 @@ def run(experiment: flags.Experiment) -> None:
           f"lcn_tf; largest difference {report.max_difference:.1e}")
 
 
-def _train_and_export(experiment: flags.Experiment, workdir: str) -> dict[str, Any]:
-    """The job itself; returns what it writes to `metrics.json`."""
+def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.distribute.Strategy,
+                      chief: bool) -> dict[str, Any] | None:
+    """The job itself; the chief returns what it writes to `metrics.json`."""
     groups = experiment.groups
-    strategy = create_strategy(groups["strategy"])
     if groups["train"].deterministic:
         tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(groups["train"].seed)
     tf.keras.mixed_precision.set_global_policy(groups["train"].precision)
+    if not chief:
+        wait_for_all(strategy)  # until the chief has prepared data that is missing
     data = inputs.prepared_data(experiment)
+    if chief:
+        wait_for_all(strategy)
     files = pipeline.RecordFiles.open(data.data_dir)
     with strategy.scope():
-        model = build_model(files.schema, groups["data"].lengths, groups["model"], experiment.components,
-                            groups["embeddings"], groups["train"].seed)
+        model = _new_model(experiment, files)
         compile_model(model, groups["train"])
     gauc_weights = groups["eval"].gauc_weights
-    trained = train(model, files, groups["data"], groups["train"], workdir, gauc_weights,
-                    verbose=1 if sys.stdout.isatty() else 2)
-    table = {}
+    verbose = (1 if sys.stdout.isatty() else 2) if chief else 0
+    trained = train(model, files, groups["data"], groups["train"], workdir, gauc_weights, verbose)
+    if isinstance(strategy, tf.distribute.ParameterServerStrategy):  # from here on without the servers and their shards
+        model = _new_model(experiment, files)
+        model.build_weights()
+        tf.train.Checkpoint(model=model).restore(trained.best_checkpoint).assert_existing_objects_matched()
+    rows = {}
     for split in ("validation", "test"):
         with records.naming_damage(files.paths):
-            rows = predict(model, pipeline.read(files, split, groups["data"], groups["train"].batch_size))
-            table[split] = reference_points.measure(files, split, rows, data.true_probability, gauc_weights)
+            rows[split] = predict(model, pipeline.read(files, split, groups["data"], groups["train"].batch_size))
+    if not chief:
+        return None
+    table = {split: reference_points.measure(files, split, predictions, data.true_probability, gauc_weights)
+             for split, predictions in rows.items()}
     metrics = {"metrics": table, "best_epoch": trained.best_epoch, "epochs": len(trained.history),
                "parameters": model.count_params(),
                "training_seconds": sum(row["seconds"] for row in trained.history),
                "saved_model": export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])}
     artifacts.write(workdir, experiment, data, metrics)
     return metrics
+
+
+def _new_model(experiment: flags.Experiment, files: pipeline.RecordFiles) -> CTRModel:
+    groups = experiment.groups
+    return build_model(files.schema, groups["data"].lengths, groups["model"], experiment.components,
+                       groups["embeddings"], groups["train"].seed)
 
 
 def main(argv: list[str]) -> None:
@@ -87,6 +121,18 @@ def main(argv: list[str]) -> None:
         run(flags.read())
     except _EXPECTED_ERRORS as error:
         sys.exit(f"error: {error}")
+    except _LOST_PEER as error:
+        if not os.environ.get(cluster.VARIABLE):
+            raise
+        print("error: a process of the cluster is gone or failed before this one; start the same command again on every "
+              f"machine to continue from the last checkpoint ({_reason(error)})", file=sys.stderr, flush=True)
+        os._exit(1)  # TensorFlow's threads wait for the lost peer
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """The part of TensorFlow's message that tells the cause, on one line."""
+    text = " ".join(error.message.split())
+    return text.partition("Collective ops is aborted by: ")[2][:200] or text[:200]
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -58,10 +58,9 @@ class SaveProgress(tf.keras.callbacks.Callback):
       every: steps between checkpoints.
     """
 
-    _supports_tf_logs = True  # it looks at none; Keras then allows it with parameter servers, too
-
     def __init__(self, checkpoints: Checkpoints, step: tf.Variable, every: int):
         super().__init__()
+        self._supports_tf_logs = True  # it looks at none; Keras then allows it with parameter servers, too
         self.checkpoints = checkpoints
         self.step = step
         self.every = every

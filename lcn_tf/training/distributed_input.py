@@ -17,6 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from lcn_tf.data import pipeline
+from lcn_tf.training.cluster import current_task
 
 UNTIL_THE_END = -1
 Batches = Any  # tf.data.Dataset, a strategy's distributed dataset or a DatasetCreator
@@ -29,9 +30,11 @@ def training_batches(strategy: tf.distribute.Strategy, files: pipeline.RecordFil
     With parameter servers the dataset never ends: `fit` needs the number of steps.
     """
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
+        workers = _num_workers()
+
         def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
             cut = pipeline.cut(files, "train", data, batch_size, seed, skip)
-            return pipeline.parse(in_turn(cut, _num_workers(strategy), _worker_index()), files, data, batch_size)
+            return pipeline.parse(in_turn(cut, workers, _worker_index()), files, data, batch_size)
 
         return tf.keras.utils.experimental.DatasetCreator(of_worker)
     return distributed(strategy, pipeline.read(files, "train", data, batch_size, seed, skip))
@@ -87,8 +90,11 @@ def in_turn(dataset: tf.data.Dataset, workers: int, index: tf.Tensor | int) -> t
     return turns.repeat()
 
 
-def _num_workers(strategy: tf.distribute.Strategy) -> int:
-    return len(strategy.cluster_resolver.cluster_spec().as_dict()["worker"])
+def _num_workers() -> int:
+    task = current_task()
+    if task is None:
+        raise RuntimeError("parameter servers without TF_CONFIG")
+    return len(task.cluster["worker"])
 
 
 def _worker_index() -> tf.Tensor:
