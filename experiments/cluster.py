@@ -1,4 +1,4 @@
-"""Writes the TF_CONFIG of every process of a cluster: one small shell file each, to be sourced before `experiments.run`.
+"""Writes the TF_CONFIG of every process of a cluster: a small shell file each, to be sourced before `experiments.run`.
 
     python -m experiments.cluster --workers=a,b,c,d --output_dir=cluster                            # multi_worker
     python -m experiments.cluster --chief=a --workers=b,c --ps=d,e --output_dir=cluster             # parameter_server
@@ -20,7 +20,7 @@ from lcn_tf.training.results import write_text
 
 
 def addresses(jobs: Mapping[str, Sequence[str]], port: int) -> dict[str, list[str]]:
-    """Job -> `host:port` of each of its hosts, where hosts without a port get the first one from `port` on that is free.
+    """Job -> `host:port` of each of its hosts, where hosts without a port get the first free one from `port` on.
 
     Raises:
       ValueError: an address is given twice.

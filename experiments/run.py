@@ -30,7 +30,16 @@ from experiments import artifacts, flags, inputs, reference_points, summary
 from lcn_tf.data import pipeline, records
 from lcn_tf.models import CTRModel, build_model
 from lcn_tf.serving import VerificationError, export_model, verify_export
-from lcn_tf.training import cluster, compile_model, create_strategy, predict, task_of, train, wait_for_all
+from lcn_tf.training import (
+    cluster,
+    compile_model,
+    create_strategy,
+    evaluation_batches,
+    predict,
+    task_of,
+    train,
+    wait_for_all,
+)
 
 _EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError, VerificationError)
 # What TensorFlow raises in a process whose peer is gone or has started anew.
@@ -93,7 +102,8 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     rows = {}
     for split in ("validation", "test"):
         with records.naming_damage(files.paths):
-            rows[split] = predict(model, pipeline.read(files, split, groups["data"], groups["train"].batch_size))
+            rows[split] = predict(model, evaluation_batches(strategy, files, split, groups["data"],
+                                                            groups["train"].batch_size))
     if not chief:
         return None
     table = {split: reference_points.measure(files, split, predictions, data.true_probability, gauc_weights)
@@ -124,8 +134,8 @@ def main(argv: list[str]) -> None:
     except _LOST_PEER as error:
         if not os.environ.get(cluster.VARIABLE):
             raise
-        print("error: a process of the cluster is gone or failed before this one; start the same command again on every "
-              f"machine to continue from the last checkpoint ({_reason(error)})", file=sys.stderr, flush=True)
+        print("error: a process of the cluster is gone or failed before this one; start the same command again on "
+              f"every machine to continue from the last checkpoint ({_reason(error)})", file=sys.stderr, flush=True)
         os._exit(1)  # TensorFlow's threads wait for the lost peer
 
 

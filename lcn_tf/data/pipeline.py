@@ -108,23 +108,33 @@ def cut(files: RecordFiles, split: str, config: DataConfig, batch_size: int, see
     return dataset.skip(skip)
 
 
-def parse(dataset: tf.data.Dataset, files: RecordFiles, config: DataConfig, batch_size: int) -> tf.data.Dataset:
-    """What `cut` returned -> batches; the second half of `read`."""
+def parse(dataset: tf.data.Dataset, files: RecordFiles, config: DataConfig, batch_size: int,
+          part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+    """What `cut` returned -> batches; the second half of `read`.
+
+    Args:
+      dataset: of `cut`.
+      files, config, batch_size: as given to `cut`.
+      part: (index, parts) keeps one of several parts of each batch, of nearly as many rows, some of which may have
+        none. Apart from its rows, a part has the shape of the whole.
+    """
     schema, lengths = files.schema, config.lengths
 
     def batch(serialized: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
         if config.layout == "flat":
-            return flat_rows(schema, serialized, lengths, first, batch_size)
-        return grouped_rows(schema, serialized, lengths)
+            return flat_rows(schema, serialized, lengths, first, batch_size, part)
+        return grouped_rows(schema, serialized, lengths, part)
 
     return dataset.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def flat_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str, int], first: tf.Tensor | int = 0,
-              size: int | None = None) -> dict[str, tf.Tensor]:
+              size: int | None = None, part: tuple[int, int] = (0, 1)) -> dict[str, tf.Tensor]:
     """Records `[G]` -> a batch of their impressions with C = 1: all N of them, or at most `size` from `first` on."""
     parsed = records.parse(schema, serialized)
-    chosen = slice(first, None if size is None else first + size)
+    rows = tf.shape(parsed["label"].flat_values, tf.int64)[0] - first
+    rows = rows if size is None else tf.minimum(rows, size)
+    chosen = slice(*(first + edge for edge in _edges(rows, part)))
     row = parsed["label"].value_rowids()[chosen]  # [N]
     batch = {name: tf.gather(parsed[name], row) for name in schema.user_names}
     batch.update({name: parsed[name].flat_values[chosen, tf.newaxis] for name in schema.impression_names})
@@ -141,21 +151,30 @@ def flat_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str, i
     return batch
 
 
-def grouped_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str, int]) -> dict[str, tf.Tensor]:
+def grouped_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str, int],
+                 part: tuple[int, int] = (0, 1)) -> dict[str, tf.Tensor]:
     """Records `[G]` -> a batch of G requests; histories are as long as the largest offset demands."""
-    parsed = records.parse(schema, serialized)
+    whole = records.parse(schema, serialized)
+    chosen = slice(*_edges(tf.shape(serialized, tf.int64)[0], part))
+    parsed = {name: values[chosen] for name, values in whole.items()}
     batch = {name: parsed[name] for name in schema.user_names}
-    batch.update({name: parsed[name].to_tensor() for name in schema.impression_names})
+    candidates = whole["label"].bounding_shape(axis=1)
+    batch.update(_padded(parsed, schema.impression_names, candidates))
     batch["label"] = tf.cast(batch["label"], tf.float32)
-    batch["candidate_mask"] = tf.sequence_mask(parsed["label"].row_lengths(), tf.shape(batch["label"])[1])
+    batch["candidate_mask"] = tf.sequence_mask(parsed["label"].row_lengths(), candidates)
     for history, length in lengths.items():
         names = schema.history_names(history)
-        stored = parsed[names[0]].row_lengths()
-        visible = length + tf.reduce_max(batch[f"{history}_offset"])
-        longest = tf.minimum(visible, tf.maximum(tf.reduce_max(stored), length))
+        visible = length + tf.reduce_max(whole[f"{history}_offset"].flat_values)
+        longest = tf.minimum(visible, tf.maximum(whole[names[0]].bounding_shape(axis=1), length))
         batch.update(_padded(parsed, names, longest))
-        batch[f"{history}_mask"] = tf.sequence_mask(stored, longest)
+        batch[f"{history}_mask"] = tf.sequence_mask(parsed[names[0]].row_lengths(), longest)
     return batch
+
+
+def _edges(rows: tf.Tensor, part: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where part (index, parts) of some rows begins and ends."""
+    index, parts = part
+    return rows * index // parts, rows * (index + 1) // parts
 
 
 def _padded(parsed: dict[str, tf.RaggedTensor], names: Sequence[str], length: tf.Tensor) -> dict[str, tf.Tensor]:

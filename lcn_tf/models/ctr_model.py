@@ -229,7 +229,7 @@ def _global_batch(batch: Batch, names: tuple[str, ...]) -> dict[str, tf.Tensor]:
     if context is None or context.num_replicas_in_sync == 1:
         return {name: batch[name] for name in names}
     dtypes = {name: batch[name].dtype for name in names}
-    # An operation of the replica's own tells where its tensor is, which the input pipeline of several machines does not.
+    # An operation of the replica's own knows its device; what the input pipeline of several machines returns does not.
     local = {name: tf.cast(batch[name], tf.int32) if dtypes[name] == tf.bool else tf.identity(batch[name])
              for name in names}
     return {name: tf.cast(context.all_gather(value, axis=0), dtypes[name]) for name, value in local.items()}

@@ -7,74 +7,85 @@
 | `multi_worker`     | its share of the same global batch: replicas in order have its rows in order              |
 | `parameter_server` | a global batch of its own: workers take turns through the epoch, without waiting          |
 
-Shape letters: B rows of a global batch.
+TensorFlow's automatic sharding is out of use: it deals files out to machines, which changes the global batches. Every
+process reads all records and keeps its share of each batch before it pads histories.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from lcn_tf.data import pipeline
 from lcn_tf.training.cluster import current_task
 
-UNTIL_THE_END = -1
-Batches = Any  # tf.data.Dataset, a strategy's distributed dataset or a DatasetCreator
+_UNTIL_THE_END = -1
+
+
+class Batches(NamedTuple):
+    """What `fit` and `predict` read.
+
+    Attributes:
+      dataset: a `tf.data.Dataset`, a strategy's distributed one, or a `DatasetCreator`.
+      steps: number of steps, or None where Keras is to read on until the end.
+    """
+
+    dataset: Any
+    steps: int | None
 
 
 def training_batches(strategy: tf.distribute.Strategy, files: pipeline.RecordFiles, data: pipeline.DataConfig,
                      batch_size: int, seed: tuple[int, int], skip: int) -> Batches:
-    """What is left of an epoch of the training split, for `fit`; arguments as of `pipeline.read`.
-
-    With parameter servers the dataset never ends: `fit` needs the number of steps.
-    """
-    if isinstance(strategy, tf.distribute.ParameterServerStrategy):
-        workers = _num_workers()
-
-        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            cut = pipeline.cut(files, "train", data, batch_size, seed, skip)
-            return pipeline.parse(in_turn(cut, workers, _worker_index()), files, data, batch_size)
-
-        return tf.keras.utils.experimental.DatasetCreator(of_worker)
-    return distributed(strategy, pipeline.read(files, "train", data, batch_size, seed, skip))
-
-
-def distributed(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset) -> Batches:
-    """Global batches for `fit` or `predict`; TensorFlow's automatic sharding would change them between machines."""
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return dataset
+    """What is left of an epoch of the training split; arguments as of `pipeline.read`."""
+    if not isinstance(strategy, tf.distribute.ParameterServerStrategy):
+        return _synchronous(strategy, files, "train", data, batch_size, seed, skip)
+    task = current_task()
+    if task is None:
+        raise RuntimeError("parameter servers without TF_CONFIG")
+    workers = len(task.cluster["worker"])
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        replicas = context.num_replicas_in_sync
-        local = replicas // context.num_input_pipelines
-        return shares(dataset, replicas, context.input_pipeline_id * local, local)
+        index = tf.distribute.coordinator.experimental_get_current_worker_index()
+        cut = pipeline.cut(files, "train", data, batch_size, seed, skip)
+        return pipeline.parse(in_turn(cut, workers, index), files, data, batch_size)
 
-    return strategy.distribute_datasets_from_function(of_worker)
+    left = pipeline.cut(files, "train", data, batch_size, seed, skip)
+    steps = int(left.cardinality())
+    if steps < 0:
+        steps = int(left.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
+    return Batches(tf.keras.utils.experimental.DatasetCreator(of_worker), steps)
 
 
-def fit_steps(dataset: tf.data.Dataset) -> int:
-    """Steps for Keras, which cannot ask a distributed dataset: the number of its batches, or `UNTIL_THE_END`."""
-    return max(int(dataset.cardinality()), UNTIL_THE_END)
+def evaluation_batches(strategy: tf.distribute.Strategy, files: pipeline.RecordFiles, split: str,
+                       data: pipeline.DataConfig, batch_size: int) -> Batches:
+    """A split in the order of its files; with parameter servers, the coordinator's alone."""
+    return _synchronous(strategy, files, split, data, batch_size)
 
 
-def shares(dataset: tf.data.Dataset, replicas: int, first: int, count: int) -> tf.data.Dataset:
-    """Cuts global batches into shares of nearly equal numbers of rows, and keeps some of them.
+def _synchronous(strategy: tf.distribute.Strategy, files: pipeline.RecordFiles, split: str, data: pipeline.DataConfig,
+                 batch_size: int, seed: tuple[int, int] | None = None, skip: int = 0) -> Batches:
+    cut = pipeline.cut(files, split, data, batch_size, seed, skip)
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return Batches(pipeline.parse(cut, files, data, batch_size), None)
 
-    Args:
-      dataset: dicts of tensors `[B, ...]`.
-      replicas: shares of a global batch; where it has fewer rows, some are empty.
-      first: the first share to keep.
-      count: how many to keep, each of which becomes an element.
-    """
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        workers = context.num_input_pipelines
+        own = pipeline.parse(cut, files, data, batch_size, (context.input_pipeline_id, workers))
+        return shares(own, context.num_replicas_in_sync // workers)
+
+    # Keras cannot ask a distributed dataset for its number of batches.
+    steps = max(int(cut.cardinality()), _UNTIL_THE_END)
+    return Batches(strategy.distribute_datasets_from_function(of_worker), steps)
+
+
+def shares(dataset: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    """Cuts dicts of tensors `[B, ...]` into `count` elements each, of nearly as many rows; some may have none."""
     def cut(batch: dict[str, tf.Tensor]) -> tf.data.Dataset:
         rows = tf.shape(next(iter(batch.values())), tf.int64)[0]
-
-        def share(index: tf.Tensor) -> dict[str, tf.Tensor]:
-            begin, end = index * rows // replicas, (index + 1) * rows // replicas
-            return {name: value[begin:end] for name, value in batch.items()}
-
-        return tf.data.Dataset.range(first, first + count).map(share)
+        return tf.data.Dataset.range(count).map(
+            lambda index: {name: value[index * rows // count:(index + 1) * rows // count]
+                           for name, value in batch.items()})
 
     return dataset.flat_map(cut).prefetch(count)
 
@@ -88,14 +99,3 @@ def in_turn(dataset: tf.data.Dataset, workers: int, index: tf.Tensor | int) -> t
     index = tf.cast(index, tf.int64)
     turns = tf.data.Dataset.range(workers).flat_map(lambda turn: dataset.shard(workers, (index + turn) % workers))
     return turns.repeat()
-
-
-def _num_workers() -> int:
-    task = current_task()
-    if task is None:
-        raise RuntimeError("parameter servers without TF_CONFIG")
-    return len(task.cluster["worker"])
-
-
-def _worker_index() -> tf.Tensor:
-    return tf.distribute.coordinator.experimental_get_current_worker_index()

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from lcn_tf.metrics import report, sigmoid
 from lcn_tf.models import CTRModel
-from lcn_tf.training.distributed_input import distributed, fit_steps
+from lcn_tf.training.distributed_input import Batches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,16 +40,16 @@ class Predictions:
         return report.evaluate(self.label, self.logit, self.user_key, gauc_weights=gauc_weights)
 
 
-def predict(model: CTRModel, dataset: tf.data.Dataset) -> Predictions:
+def predict(model: CTRModel, dataset: tf.data.Dataset | Batches) -> Predictions:
     """Scores every impression of a dataset, once over all replicas; its order and batches do not matter.
 
-    With parameter servers the coordinator scores.
+    With several machines the dataset is of `evaluation_batches`; all of them get all rows.
 
     Raises:
       ValueError: the dataset holds no impression.
     """
-    batches = distributed(model.distribute_strategy, dataset)
-    rows = model.predict(batches, steps=fit_steps(dataset), verbose=0)
+    batches = dataset if isinstance(dataset, Batches) else Batches(dataset, None)
+    rows = model.predict(batches.dataset, steps=batches.steps, verbose=0)
     if not len(rows["label"]):
         raise ValueError("no impression to score: the split is empty")
     order = np.argsort(rows["impression_id"], kind="stable")

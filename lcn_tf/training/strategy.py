@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import tensorflow as tf
@@ -18,7 +19,7 @@ class StrategyConfig:
     """Where a model's replicas run."""
 
     name: Literal["default", "mirrored", "multi_worker", "parameter_server"] = dataclasses.field(
-        default="default", metadata={"help": "default: one device; mirrored: one replica per GPU of this machine, or per "
+        default="default", metadata={"help": "default: one device; mirrored: one replica per GPU of a machine, or per "
                                              "logical CPU; multi_worker: the same over the machines of TF_CONFIG; "
                                              "parameter_server: asynchronous workers, tables sharded over servers"})
     logical_cpus: int = dataclasses.field(
@@ -50,13 +51,11 @@ def task_of(config: StrategyConfig) -> cluster.Task | None:
     if task is None:
         raise ValueError(f"strategy.name={config.name} needs the variable {cluster.VARIABLE}; "
                          "python -m experiments.cluster writes it")
-    needed, refused = (("worker",), ("ps",)) if config.name == "multi_worker" else (("chief", "worker", "ps"), ())
-    for job in needed:
-        if not task.cluster.get(job):
-            raise ValueError(f"strategy.name={config.name} needs a {job} in {cluster.VARIABLE}, got {dict(task.cluster)}")
-    for job in refused:
-        if job in task.cluster:
-            raise ValueError(f"strategy.name={config.name} has no {job}, but {cluster.VARIABLE} lists one")
+    jobs, needed = dict(task.cluster), ["worker"] if config.name == "multi_worker" else list(cluster.JOBS)
+    if missing := [job for job in needed if not jobs.get(job)]:
+        raise ValueError(f"strategy.name={config.name} needs a {missing[0]} in {cluster.VARIABLE}, got {jobs}")
+    if config.name == "multi_worker" and jobs.get("ps"):
+        raise ValueError(f"strategy.name={config.name} has no ps, but {cluster.VARIABLE} lists {jobs['ps']}")
     return task
 
 
@@ -98,11 +97,24 @@ def wait_for_all(strategy: tf.distribute.Strategy, value: int = 0) -> list[int]:
     return strategy.gather(values, axis=0).numpy().tolist()
 
 
-def _parameter_server(task: cluster.Task, min_shard_bytes: int) -> tf.distribute.Strategy:
+def table_partitioner(servers: int, min_shard_bytes: int) -> Callable[..., Sequence[int]]:
+    """Function of a variable's shape and dtype: into how many parts each axis is cut.
+
+    Args:
+      servers: a variable has one shard on each ...
+      min_shard_bytes: ... or fewer, which are not smaller than this, or more, where one would be too large to be sent.
+    """
     partitioners = tf.distribute.experimental.partitioners
-    spread = partitioners.MinSizePartitioner(min_shard_bytes, max_shards=len(task.cluster["ps"]))
+    spread = partitioners.MinSizePartitioner(min_shard_bytes, max_shards=servers)
     bound = partitioners.MaxSizePartitioner(_MAX_SHARD_BYTES)
+
+    def partition(shape: tf.TensorShape, dtype: tf.DType, **kwargs) -> Sequence[int]:
+        return max(list(spread(shape, dtype, **kwargs)), list(bound(shape, dtype, **kwargs)))
+
+    return partition
+
+
+def _parameter_server(task: cluster.Task, min_shard_bytes: int) -> tf.distribute.Strategy:
     return tf.distribute.ParameterServerStrategy(
         tf.distribute.cluster_resolver.TFConfigClusterResolver(rpc_layer="grpc"),
-        variable_partitioner=lambda shape, dtype, **kwargs: max(spread(shape, dtype, **kwargs),
-                                                                bound(shape, dtype, **kwargs)))
+        variable_partitioner=table_partitioner(len(task.cluster["ps"]), min_shard_bytes))

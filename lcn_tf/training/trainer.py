@@ -20,7 +20,7 @@ from lcn_tf.optimizers import create_optimizer
 from lcn_tf.training import results
 from lcn_tf.training.callbacks import SaveProgress, StopAfterEpoch, StopOnNonFiniteEpoch, StopOnNonFiniteLoss
 from lcn_tf.training.checkpoints import Checkpoints
-from lcn_tf.training.distributed_input import UNTIL_THE_END, fit_steps, training_batches
+from lcn_tf.training.distributed_input import evaluation_batches, training_batches
 from lcn_tf.training.evaluation import predict
 from lcn_tf.training.strategy import is_chief, wait_for_all
 
@@ -132,7 +132,7 @@ def train(
         with records.naming_damage(files.paths):
             log = _fit_epoch(model, files, data, config, number, int(step), callbacks, verbose)
             row.update({f"train_{name}": value for name, value in log.items()})
-            validation = predict(model, pipeline.read(files, "validation", data, config.batch_size))
+            validation = predict(model, evaluation_batches(strategy, files, "validation", data, config.batch_size))
         row.update({f"validation_{name}": value for name, value in validation.metrics(gauc_weights).items()})
         row["seconds"] = time.monotonic() - started
         history.append(row)
@@ -159,21 +159,17 @@ def _callbacks(strategy: tf.distribute.Strategy, save: SaveProgress, workdir: st
     return callbacks
 
 
-def _fit_epoch(model: CTRModel, files: pipeline.RecordFiles, data: pipeline.DataConfig, config: TrainConfig, number: int,
-               done: int, callbacks: list[tf.keras.callbacks.Callback], verbose: int) -> dict[str, float]:
+def _fit_epoch(model: CTRModel, files: pipeline.RecordFiles, data: pipeline.DataConfig, config: TrainConfig,
+               number: int, done: int, callbacks: list[tf.keras.callbacks.Callback], verbose: int) -> dict[str, float]:
     """Trains what is left of an epoch; its means, {} where nothing is (killed between the last step and validation)."""
-    seed = (config.seed, number)
-    left = pipeline.cut(files, "train", data, config.batch_size, seed, done)
-    if done and not any(True for _ in left.take(1)):
+    strategy, seed = model.distribute_strategy, (config.seed, number)
+    if done and not any(True for _ in pipeline.cut(files, "train", data, config.batch_size, seed, done).take(1)):
         return {}
-    steps = fit_steps(left)
-    if isinstance(model.distribute_strategy, tf.distribute.ParameterServerStrategy):  # its datasets have no end
-        if steps == UNTIL_THE_END:
-            steps = int(left.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
+    if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         verbose = min(2 * verbose, 2)  # Keras offers no progress bar there
-    batches = training_batches(model.distribute_strategy, files, data, config.batch_size, seed, done)
-    log = model.fit(batches, steps_per_epoch=steps, initial_epoch=number - 1, epochs=config.epochs, callbacks=callbacks,
-                    verbose=verbose)
+    batches = training_batches(strategy, files, data, config.batch_size, seed, done)
+    log = model.fit(batches.dataset, steps_per_epoch=batches.steps, initial_epoch=number - 1, epochs=config.epochs,
+                    callbacks=callbacks, verbose=verbose)
     return {name: values[-1] for name, values in log.history.items()}
 
 
