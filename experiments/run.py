@@ -136,7 +136,8 @@ def main(argv: list[str]) -> None:
             raise
         print("error: a process of the cluster is gone or failed before this one; start the same command again on "
               f"every machine to continue from the last checkpoint ({_reason(error)})", file=sys.stderr, flush=True)
-        os._exit(1)  # TensorFlow's threads wait for the lost peer
+        sys.stdout.flush()
+        os._exit(1)  # an ordinary exit would wait for the lost peer
 
 
 def _reason(error: tf.errors.OpError) -> str:

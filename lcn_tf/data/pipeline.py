@@ -134,7 +134,8 @@ def flat_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str, i
     parsed = records.parse(schema, serialized)
     rows = tf.shape(parsed["label"].flat_values, tf.int64)[0] - first
     rows = rows if size is None else tf.minimum(rows, size)
-    chosen = slice(*(first + edge for edge in _edges(rows, part)))
+    begin, end = _edges(rows, part)
+    chosen = slice(first + begin, first + end)
     row = parsed["label"].value_rowids()[chosen]  # [N]
     batch = {name: tf.gather(parsed[name], row) for name in schema.user_names}
     batch.update({name: parsed[name].flat_values[chosen, tf.newaxis] for name in schema.impression_names})
@@ -155,8 +156,10 @@ def grouped_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str
                  part: tuple[int, int] = (0, 1)) -> dict[str, tf.Tensor]:
     """Records `[G]` -> a batch of G requests; histories are as long as the largest offset demands."""
     whole = records.parse(schema, serialized)
-    chosen = slice(*_edges(tf.shape(serialized, tf.int64)[0], part))
-    parsed = {name: values[chosen] for name, values in whole.items()}
+    parsed = whole
+    if part != (0, 1):
+        begin, end = _edges(tf.shape(serialized, tf.int64)[0], part)
+        parsed = {name: values[begin:end] for name, values in whole.items()}
     batch = {name: parsed[name] for name in schema.user_names}
     candidates = whole["label"].bounding_shape(axis=1)
     batch.update(_padded(parsed, schema.impression_names, candidates))

@@ -19,7 +19,7 @@ SMALL = ["--flagfile=lcn_200_50.cfg", "--data_dir=data", "--data.short_length=3"
          "--data.shuffle_buffer=50", "--lap.msa_top_k=7", "--lap.fsa_top_k=3", "--lap.attention_dim=4",
          "--embeddings.embedding_dim=4", "--crp.num_negatives=31", "--tower.units=7", "--train.batch_size=41",
          "--train.deterministic=true"]
-TIMEOUT = 300  # seconds, for machines with much else to do
+TIMEOUT = 600  # seconds, for machines with much else to do
 
 
 def write_data(folder: pathlib.Path) -> None:
