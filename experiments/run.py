@@ -98,7 +98,8 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):  # from here on without the servers and their shards
         model = _new_model(experiment, files)
         model.build_weights()
-        tf.train.Checkpoint(model=model).restore(trained.best_checkpoint).assert_existing_objects_matched()
+        tf.train.Checkpoint(model=model).restore(
+            trained.best_checkpoint).expect_partial().assert_existing_objects_matched()
     rows = {}
     for split in ("validation", "test"):
         with records.naming_damage(files.paths):
