@@ -16,7 +16,7 @@ from tests import synthetic
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SMALL = ["--flagfile=lcn_200_50.cfg", "--data_dir=data", "--data.short_length=3", "--data.lifelong_length=11",
-         "--data.shuffle_buffer=50", "--lap.msa_top_k=7", "--lap.fsa_top_k=3", "--lap.attention_dim=4",
+         "--data.shuffle_buffer=50", "--model.long_term=mean_pool", "--model.short_term=mean",
          "--embeddings.embedding_dim=4", "--crp.num_negatives=31", "--tower.units=7", "--train.batch_size=41",
          "--train.deterministic=true"]
 TIMEOUT = 600  # seconds, for machines with much else to do

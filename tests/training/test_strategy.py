@@ -28,7 +28,7 @@ def trained(outputs, *arguments, tasks=(None,)):
             processes.append(subprocess.Popen([sys.executable, str(SCRIPT), *map(str, arguments), str(output)],
                                               stderr=subprocess.PIPE, text=True, env=environment))
         for process in processes:
-            _, log = process.communicate(timeout=300)
+            _, log = process.communicate(timeout=600)
             assert process.returncode == 0, log[-3000:]
     finally:
         for process in processes:
