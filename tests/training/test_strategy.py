@@ -1,4 +1,4 @@
-"""Neither the number of replicas nor of processes nor of microbatches changes losses or weights, CRP's negatives included."""
+"""Replicas, processes and microbatches change neither losses nor weights, CRP's negatives included."""
 
 import os
 import pathlib
