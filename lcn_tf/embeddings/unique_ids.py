@@ -25,7 +25,7 @@ def unique_ids(ids: tf.Tensor, rows: int) -> tuple[tf.Tensor, tf.Tensor]:
       places: int32 `[N]`, `unique[places] == ids`.
 
     Raises:
-      tf.errors.InvalidArgumentError: on the CPU, an id outside the table.
+      tf.errors.InvalidArgumentError: on the CPU, an id outside the table; or its lookup raises it.
     """
     def by_marks() -> tuple[tf.Tensor, tf.Tensor]:
         present = tf.raw_ops.DenseBincount(
@@ -35,8 +35,8 @@ def unique_ids(ids: tf.Tensor, rows: int) -> tuple[tf.Tensor, tf.Tensor]:
         return unique[:, 0], tf.gather(places, ids)
 
     def by_hashes() -> tuple[tf.Tensor, tf.Tensor]:
-        unique, places = tf.unique(tf.cast(ids, tf.int32))
-        return tf.cast(unique, tf.int64), places
+        unique, places = tf.unique(ids)
+        return unique, places
 
     if rows <= _ROWS_PER_ID:
         return by_marks()

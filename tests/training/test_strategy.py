@@ -46,7 +46,7 @@ def test_replicas_agree_on_grouped_batches(tmp_path):
     synthetic.write_records(tmp_path, seed=3, groups={"train": 83, "validation": 5, "test": 17})
     expected, = trained([tmp_path / "0.npz"], tmp_path, "grouped", "same", "default", 1, 1)
     assert {"log_loss", "log_ctr_loss", "log_crp_pt", "log_crp_ps", "log_crp_pc", "log_auc"} <= set(expected)
-    for replicas, microbatches in ((1, 1), (2, 3), (4, 1)):
+    for replicas, microbatches in ((2, 3), (4, 1)):
         check(*trained([tmp_path / f"{replicas}.npz"], tmp_path, "grouped", "same", "mirrored", replicas, microbatches),
               expected)
 
@@ -80,7 +80,7 @@ def test_the_cluster_must_be_one_for_the_strategy(monkeypatch, name, jobs, messa
         task_of(StrategyConfig(name=name))
 
 
-@pytest.mark.parametrize("rows, shards", [(3, 1), (64, 1), (128, 2), (10_000, 3), (1 << 27, 8)])
+@pytest.mark.parametrize("rows, shards", [(3, 1), (32, 2), (10_000, 3), (1 << 27, 8)])
 def test_tables_are_cut_into_shards_of_bounded_size(rows, shards):
     partitioner = table_partitioner(servers=3, min_shard_bytes=1024)
     assert list(partitioner(tf.TensorShape([rows, 16]), tf.float32)) == [shards, 1]
