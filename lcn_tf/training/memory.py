@@ -1,0 +1,113 @@
+"""The peak memory of training a model like LCN, as a formula of its sizes.
+
+Shape letters: B requests, C candidates, L lifelong events, S short ones, K1 and K2 events MSA and FSA keep, D item
+width, E event width (item and context), M negatives, R table rows, U rows of them that a batch reads, d table width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+_FLOAT, _ID, _MASK = 4, 8, 1  # bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """What the memory of a training step depends on.
+
+    Attributes:
+      requests: B of a replica's batch; in flat batches its impressions.
+      candidates: C, padded; 1 in flat batches.
+      lifelong_length: L.
+      short_length: S, of each of two short histories.
+      embedding_dim: d.
+      item_fields: D / d.
+      context_fields: (E - D) / d.
+      msa_top_k: K1.
+      fsa_top_k: K2.
+      num_negatives: M of CRP.
+      table_rows: R, over all tables.
+      unique_ids: U, over all tables.
+      optimizer: of the tables, as `TrainConfig.optimizer`.
+      microbatches: parts of the batch.
+    """
+
+    requests: int
+    candidates: int
+    lifelong_length: int
+    short_length: int
+    embedding_dim: int
+    item_fields: int
+    context_fields: int
+    msa_top_k: int
+    fsa_top_k: int
+    num_negatives: int
+    table_rows: int
+    unique_ids: int
+    optimizer: str
+    microbatches: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Constants:
+    """Measured on the CPU (`experiments.benchmarks.memory --fit`): how many tensors of each kind are alive at the peak.
+
+    Attributes:
+      traced: MiB of the traced step, beside a TensorFlow that is loaded.
+      flat_events: `[L, D]` of a request of one candidate.
+      flat_kept: `[K1 + K2, E]` of such a request.
+      grouped_events: `[L, E]` of a request of several candidates.
+      grouped_scores: `[C, L]` of such a request.
+      short_events: `[C, 2 S, D]` of a request.
+      negatives: `[M, D]`.
+      gradients: `[U, d]`.
+      dense_update: `[R, d]` of an optimiser that updates every row.
+    """
+
+    traced: float = 185.0
+    flat_events: float = 3.0
+    flat_kept: float = 3.4
+    grouped_events: float = 7.0
+    grouped_scores: float = 10.0
+    short_events: float = 5.0
+    negatives: float = 30.0
+    gradients: float = 3.2
+    dense_update: float = 4.0
+
+
+def training_bytes(sizes: Sizes, constants: Constants = Constants()) -> float:
+    """Peak memory of training in float32, without what Python and TensorFlow take once they are loaded.
+
+    The largest of three phases, beside what stays: the objectives, which see the whole batch; the click loss of one
+    part; and the optimiser's update.
+
+    Args:
+      sizes: see there.
+      constants: numbers of tensors.
+
+    Raises:
+      ValueError: an optimiser other than adam, row_sparse_adam and adagrad.
+    """
+    slots = {"adam": 2, "row_sparse_adam": 2, "adagrad": 1}
+    if sizes.optimizer not in slots:
+        raise ValueError(f"optimizer must be one of {', '.join(slots)}, got {sizes.optimizer!r}")
+    width = sizes.item_fields * sizes.embedding_dim  # D
+    event_width = width + sizes.context_fields * sizes.embedding_dim  # E
+    table = _FLOAT * sizes.table_rows * sizes.embedding_dim
+    fields = _ID * (sizes.item_fields + sizes.context_fields) + _MASK  # the time gap is a timestamp in the batch
+    events = sizes.lifelong_length + 2 * sizes.short_length
+    staying = constants.traced * 2**20 + (1 + slots[sizes.optimizer]) * table + sizes.requests * events * fields
+
+    short = constants.short_events * sizes.candidates * 2 * sizes.short_length * width
+    if sizes.candidates == 1:
+        request = (constants.flat_events * sizes.lifelong_length * width
+                   + constants.flat_kept * (sizes.msa_top_k + sizes.fsa_top_k) * event_width)
+    else:
+        request = (constants.grouped_events * sizes.lifelong_length * event_width
+                   + constants.grouped_scores * sizes.candidates * sizes.lifelong_length)
+    gradients = _FLOAT * constants.gradients * sizes.unique_ids * sizes.embedding_dim
+    objectives = _FLOAT * constants.negatives * sizes.num_negatives * width
+    part = gradients + _FLOAT * math.ceil(sizes.requests / sizes.microbatches) * (request + short)
+    update = gradients + (0 if sizes.optimizer == "row_sparse_adam" else constants.dense_update * table)
+    return staying + max(objectives, part, update)
