@@ -1,7 +1,7 @@
 """The peak memory of training a model like LCN, as a formula of its sizes.
 
 Shape letters: B requests, C candidates, L lifelong events, S short ones, K1 and K2 events MSA and FSA keep, D item
-width, E event width (item and context), M negatives, R table rows, U rows of them that a batch reads, d table width.
+width, M negatives, R table rows, U rows of them that a batch reads, d table width.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Sizes:
       short_length: S, of each of two short histories.
       embedding_dim: d.
       item_fields: D / d.
-      context_fields: (E - D) / d.
+      context_fields: of an event, its timestamp for the time gap included.
       msa_top_k: K1.
       fsa_top_k: K2.
       num_negatives: M of CRP.
@@ -56,9 +56,9 @@ class Constants:
     Attributes:
       traced: MiB of the traced step, beside a TensorFlow that is loaded.
       flat_events: `[L, D]` of a request of one candidate.
-      flat_kept: `[K1 + K2, E]` of such a request.
-      grouped_events: `[L, E]` of a request of several candidates.
-      grouped_scores: `[C, L]` of such a request.
+      grouped_events: `[L, D]` of a request of several candidates.
+      scores: `[C, L]` of a request, lists of places included.
+      kept: `[C, K1 + K2, D]` of a request.
       short_events: `[C, 2 S, D]` of a request.
       negatives: `[M, D]`.
       gradients: `[U, d]`.
@@ -66,10 +66,10 @@ class Constants:
     """
 
     traced: float = 185.0
-    flat_events: float = 3.0
-    flat_kept: float = 3.4
-    grouped_events: float = 7.0
-    grouped_scores: float = 10.0
+    flat_events: float = 1.5
+    grouped_events: float = 3.0
+    scores: float = 20.0
+    kept: float = 3.0
     short_events: float = 5.0
     negatives: float = 30.0
     gradients: float = 3.2
@@ -93,19 +93,16 @@ def training_bytes(sizes: Sizes, constants: Constants = Constants()) -> float:
     if sizes.optimizer not in slots:
         raise ValueError(f"optimizer must be one of {', '.join(slots)}, got {sizes.optimizer!r}")
     width = sizes.item_fields * sizes.embedding_dim  # D
-    event_width = width + sizes.context_fields * sizes.embedding_dim  # E
     table = _FLOAT * sizes.table_rows * sizes.embedding_dim
-    fields = _ID * (sizes.item_fields + sizes.context_fields) + _MASK  # the time gap is a timestamp in the batch
-    events = sizes.lifelong_length + 2 * sizes.short_length
-    staying = constants.traced * 2**20 + (1 + slots[sizes.optimizer]) * table + sizes.requests * events * fields
+    fields = _ID * (sizes.item_fields + sizes.context_fields) + _MASK
+    read = sizes.requests * (sizes.lifelong_length + 2 * sizes.short_length) * fields
+    staying = constants.traced * 2**20 + (1 + slots[sizes.optimizer]) * table + read
 
     short = constants.short_events * sizes.candidates * 2 * sizes.short_length * width
-    if sizes.candidates == 1:
-        request = (constants.flat_events * sizes.lifelong_length * width
-                   + constants.flat_kept * (sizes.msa_top_k + sizes.fsa_top_k) * event_width)
-    else:
-        request = (constants.grouped_events * sizes.lifelong_length * event_width
-                   + constants.grouped_scores * sizes.candidates * sizes.lifelong_length)
+    events = constants.flat_events if sizes.candidates == 1 else constants.grouped_events
+    kept = constants.kept * (sizes.msa_top_k + sizes.fsa_top_k) * width
+    request = events * sizes.lifelong_length * width + sizes.candidates * (
+        constants.scores * sizes.lifelong_length + kept)
     gradients = _FLOAT * constants.gradients * sizes.unique_ids * sizes.embedding_dim
     objectives = _FLOAT * constants.negatives * sizes.num_negatives * width
     part = gradients + _FLOAT * math.ceil(sizes.requests / sizes.microbatches) * (request + short)

@@ -26,10 +26,10 @@ def test_terms_of_a_step():
     grouped = dataclasses.replace(SIZES, candidates=3)
     assert added(traced=1) == 2**20
     assert added(flat_events=1) == 13 * 4 * 101 * 10
-    assert added(flat_kept=1) == 13 * 4 * 26 * 25
+    assert added(kept=1) == 13 * 4 * 26 * 10
     assert added(grouped_events=1) == 0 == added(grouped, flat_events=1)
-    assert added(grouped, grouped_events=1) == 13 * 4 * 101 * 25
-    assert added(grouped, grouped_scores=1) == 13 * 4 * 3 * 101
+    assert added(grouped, grouped_events=1) == 13 * 4 * 101 * 10
+    assert added(grouped, scores=1) == 13 * 4 * 3 * 101
     assert added(grouped, short_events=1) == 13 * 4 * 3 * 14 * 10
     assert added(negatives=1) == 4 * 31 * 10
     assert added(gradients=1) == 4 * 211 * 5
