@@ -107,8 +107,12 @@ def define() -> None:
 
 
 def prefix_of(kind: str, name: str) -> str:
-    """Flag prefix of a component: its name, and `tower` for the paper's tower."""
-    return "tower" if (kind, name) == ("towers", "mlp") else name
+    """Flag prefix of a component: its name, but `tower` for the paper's tower, and `lifelong_<name>` for a lifelong
+    model that shares its name with an encoder of the short histories."""
+    if (kind, name) == ("towers", "mlp"):
+        return "tower"
+    shared = kind == "long_term" and name in registry.components("short_term")
+    return f"lifelong_{name}" if shared else name
 
 
 def read() -> Experiment:

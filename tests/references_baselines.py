@@ -132,6 +132,54 @@ def mean_pool(history, mask):
     return sum(valid, start=np.zeros(history.shape[1])) / max(len(valid), 1)
 
 
+def augru_state(state, update, new, attention, gate):
+    """DIEN's next state for given update gate and candidate state: the paper's gate, or the authors' `code`."""
+    if gate == "paper":
+        update = attention * update
+        return (1 - update) * state + update * new
+    update = (1 - attention) * update
+    return update * state + (1 - update) * new
+
+
+def gru_state(event, state, weights, attention=None, gate="paper"):
+    """Next state of a GRU (DIEN, eqs 2 to 5) or, with an attention, of an AUGRU; gates in the order u, r, c."""
+    kernel, recurrent_kernel, bias = weights
+    width = len(state)
+    u, r, c = (slice(place * width, (place + 1) * width) for place in range(3))
+    update = references.sigmoid(event @ kernel[:, u] + state @ recurrent_kernel[:, u] + bias[u])
+    reset = references.sigmoid(event @ kernel[:, r] + state @ recurrent_kernel[:, r] + bias[r])
+    new = np.tanh(event @ kernel[:, c] + reset * (state @ recurrent_kernel[:, c]) + bias[c])
+    if attention is None:
+        return (1 - update) * state + update * new
+    return augru_state(state, update, new, attention, gate)
+
+
+def dien_attention(candidate, history, mask, weights):
+    """States `[L, D]` of DIEN's first recurrence, zeros at masked events, and its attention `[L]`.
+
+    `weights`: `extraction` and `evolution` (kernel, recurrent kernel, bias), `query` (kernel, bias, slope), `layers`.
+    """
+    kernel, bias, slope = weights["query"]
+    query = candidate @ kernel + bias
+    query = np.where(query > 0, query, slope * query)
+    states, state = np.zeros(history.shape), np.zeros(len(candidate))
+    for k in reversed(range(len(history))):
+        if mask[k]:
+            state = states[k] = gru_state(history[k], state, weights["extraction"])
+    logits = [references.din_logit(query, row, weights["layers"], False) for row in states]
+    return states, references.softmax(logits, mask)
+
+
+def dien(candidate, history, mask, weights, gate="paper"):
+    """DIEN for one candidate, `[D]`: the last state of its second recurrence."""
+    states, attention = dien_attention(candidate, history, mask, weights)
+    state = np.zeros(len(candidate))
+    for k in reversed(range(len(history))):
+        if mask[k]:
+            state = gru_state(states[k], state, weights["evolution"], attention[k], gate)
+    return state
+
+
 def golden_numbers(content):
     """Vector -> key -> number of those that the oracles give for `golden/baselines.json`."""
     vectors, fixture, shared = content["vectors"], content["fixture"], content["fixture"]["shared"]
@@ -168,4 +216,6 @@ def golden_numbers(content):
         "TV-B4": {"alpha": alpha, "top2_mask1110": kept, "attn": references.softmax(alpha[kept], [True] * 2),
                   "head_out": twin(candidate, events, mask, weights, 1, 2)},
         "TV-B4b": {"key": keys, "union_top3": sorted(sorted(range(5), key=keys.__getitem__)[:3])},
+        "TV-B6": {key: augru_state(*(vectors["TV-B6"][name] for name in ("h_prev", "u", "candidate", "attn")), gate)
+                  for key, gate in (("h_paper", "paper"), ("h_dien_official_code", "code"))},
     }

@@ -5,6 +5,7 @@ from lcn_tf.layers.csa import CSA
 from lcn_tf.layers.event_vectors import Beside, Bucketed, Gathered
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.fsa import FSA
+from lcn_tf.layers.interest_evolution import InterestEvolution
 from lcn_tf.layers.lap import LAP
 from lcn_tf.layers.masking import MASKED_SCORE, expand_mask, mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.msa import MSA
@@ -27,6 +28,7 @@ __all__ = [
     "DINAttention",
     "FoldedProjections",
     "HashPooling",
+    "InterestEvolution",
     "ItemHistory",
     "SimHash",
     "SoftSearch",

@@ -32,7 +32,7 @@ class DINAttention(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      history: `[B, S, D]`.
+      history: `[B, S, D]` or `[B, C, S, D]`.
       mask: bool `[B, S]` or `[B, C, S]`, True = real.
 
     Returns:
@@ -71,7 +71,10 @@ class DINAttention(HistoryLayer):
         mask = expand_mask(mask)  # [B, 1 or C, S]
         logits = self.attention_logits(candidate, history)  # [B, C, S]
         weights = masked_softmax(logits, mask) if self.use_softmax else tf.where(mask, logits, 0.0)
-        return tf.cast(tf.matmul(weights, tf.cast(history, tf.float32)), self.compute_dtype)  # [B, C, D]
+        history = tf.cast(history, tf.float32)
+        if history.shape.rank == 4:
+            return tf.cast(tf.matmul(weights[:, :, tf.newaxis], history)[:, :, 0], self.compute_dtype)  # [B, C, D]
+        return tf.cast(tf.matmul(weights, history), self.compute_dtype)  # [B, C, D]
 
     def attention_logits(self, candidate: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
         """Unmasked float32 logits `[B, C, S]`, scaled if `scale`."""
@@ -79,9 +82,10 @@ class DINAttention(HistoryLayer):
         history = tf.cast(history, self.compute_dtype)
         w_query, w_key, w_difference, w_product = tf.split(tf.cast(self.kernel, self.compute_dtype), 4)  # [D, U] each
         query_part = tf.tensordot(candidate, w_query + w_difference, 1) + tf.cast(self.bias, self.compute_dtype)
-        key_part = tf.tensordot(history, w_key - w_difference, 1)  # [B, S, U]
-        product = candidate[:, :, tf.newaxis, :] * history[:, tf.newaxis, :, :]  # [B, C, S, D]
-        hidden = tf.tensordot(product, w_product, 1) + query_part[:, :, tf.newaxis, :] + key_part[:, tf.newaxis, :, :]
+        history = history if history.shape.rank == 4 else history[:, tf.newaxis]  # [B, 1 or C, S, D]
+        key_part = tf.tensordot(history, w_key - w_difference, 1)  # [B, 1 or C, S, U]
+        product = candidate[:, :, tf.newaxis, :] * history  # [B, C, S, D]
+        hidden = tf.tensordot(product, w_product, 1) + query_part[:, :, tf.newaxis, :] + key_part
         if self.hidden_units:
             hidden = self._activate(hidden)  # [B, C, S, U]
         for layer in self.dense_layers:

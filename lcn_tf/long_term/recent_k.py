@@ -10,6 +10,7 @@ import dataclasses
 import tensorflow as tf
 
 from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.layers.recent_events import recency
 from lcn_tf.layers.top_k_attention import TopKAttention
 
 
@@ -31,16 +32,11 @@ class RecentInterest(tf.keras.layers.Layer):
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
-        return self.attention(candidate, history, _recency(history))
+        return self.attention(candidate, history, recency(history.mask))
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `gsu`, minus the position; `final`, the attention."""
-        return self.attention.stage_scores(candidate, history, _recency(history))
-
-
-def _recency(history: EmbeddedHistory) -> tf.Tensor:
-    """Minus the position, `[1, 1, L]`."""
-    return -tf.range(tf.cast(tf.shape(history.mask)[-1], tf.float32))[tf.newaxis, tf.newaxis]
+        return self.attention.stage_scores(candidate, history, recency(history.mask))
 
 
 def build(config: Config) -> RecentInterest:

@@ -76,6 +76,13 @@ def test_values_do_not_linger_between_commands():
     assert parsed().components[("objectives", "crp")].weight == 0.1
 
 
+def test_a_lifelong_model_named_as_a_short_encoder_has_flags_of_its_own():
+    experiment = parsed("--model.long_term=din --lifelong_din.hidden_units=7 --din.hidden_units=5,3")
+    assert experiment.components[("long_term", "din")].hidden_units == (7,)
+    assert experiment.components[("short_term", "din")].hidden_units == (5, 3)
+    assert {"--lifelong_din.hidden_units=7", "--din.hidden_units=5,3"} <= set(experiment.assignments())
+
+
 def test_what_is_written_runs_again(tmp_path):
     before = parsed("--flagfile=lcn_200_50.cfg --lap.msa_top_k=none --crp.terms=pt,pc --tower.units=7,5 "
                     "--embeddings.exclude=user_id --workdir=w")

@@ -76,6 +76,22 @@ def test_weight_gradients_match_the_unfolded_loops():
                                                  layers_of(weights)))
 
 
+@pytest.mark.parametrize("use_softmax", [True, False])
+def test_a_history_for_each_candidate(use_softmax):
+    batch = random_batch(42, per_candidate=True)
+    layer = DINAttention((7, 3), use_softmax=use_softmax)
+    mask = tf.constant(batch.mask)
+    layer(batch.candidate, batch.history, mask=mask)
+    randomise(layer, 4)
+    own = np.random.default_rng(43).normal(size=(2, 3, 7, 5)).astype(np.float32)
+    layers = layers_of({name: float64(variable) for name, variable in variables_of(layer).items()})
+    assert_matches_reference(
+        lambda candidate, history: layer(candidate, history, mask=mask),
+        lambda candidate, history: references.per_candidate(references.din, candidate, history, batch.mask, layers,
+                                                            use_softmax),
+        [batch.candidate, own])
+
+
 def test_errors():
     with pytest.raises(ValueError, match=r"hidden_units must all be at least 1, got \(80, 0\)"):
         DINAttention((80, 0))

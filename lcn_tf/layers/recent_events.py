@@ -1,0 +1,41 @@
+"""The most recent events that a candidate may see.
+
+Shapes: B requests, C candidates, L events, K kept events, D item width.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from lcn_tf.layers.event_vectors import as_tensor
+from lcn_tf.layers.masking import masked_top_k
+
+if TYPE_CHECKING:
+    from lcn_tf.embeddings import EmbeddedHistory
+
+
+def recency(mask: tf.Tensor) -> tf.Tensor:
+    """Minus the position, float32 `[1, 1, L]`, for a mask `[B, C, L]`: histories are most recent first."""
+    return -tf.range(tf.cast(tf.shape(mask)[-1], tf.float32))[tf.newaxis, tf.newaxis]
+
+
+def recent_events(history: EmbeddedHistory, top_k: int | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Items and mask of the `top_k` most recent visible events of each candidate.
+
+    Args:
+      history: the embedded history.
+      top_k: K; None keeps every event.
+
+    Returns:
+      items: `[B, C, K, D]`, most recent first; `[B, L, D]` if `top_k` is None.
+      mask: bool `[B, C, K]` or `[B, C, L]`.
+
+    Raises:
+      ValueError: `top_k` below 1.
+    """
+    if top_k is None:
+        return history.items, history.mask
+    indices, kept = masked_top_k(tf.broadcast_to(recency(history.mask), tf.shape(history.mask)), history.mask, top_k)
+    return as_tensor(history.select(indices, context=False)), kept

@@ -1,0 +1,38 @@
+"""DIEN: recurrent interests with the candidate as query (Zhou et al., AAAI 2019; SPEC B.6)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import tensorflow as tf
+
+from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.layers import InterestEvolution
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of DIEN; the attention's defaults are the authors' code."""
+
+    hidden_units: tuple[int, ...] = dataclasses.field(
+        default=(80, 40), metadata={"help": "hidden layers of the attention net"})
+    augru: Literal["paper", "code"] = dataclasses.field(
+        default="paper", metadata={"help": "attentional update gate of the paper, or of the authors' code"})
+
+
+class DIENInterest(tf.keras.layers.Layer):
+    """Interest evolution over an embedded history."""
+
+    def __init__(self, config: Config, **kwargs):
+        super().__init__(**kwargs)
+        self.evolution = InterestEvolution(config.hidden_units, config.augru, name="evolution")
+
+    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+        """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
+        return self.evolution(candidate, history.items, history.mask)
+
+
+def build(config: Config) -> DIENInterest:
+    """The layer of a configuration."""
+    return DIENInterest(config, name="dien")

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from lcn_tf.layers import MASKED_SCORE
+from lcn_tf.long_term import dien
+from lcn_tf.short_term import dien as short_term_dien
+from tests import references_baselines
+from tests.layers.test_interest_evolution import weights_of
+from tests.long_term.histories import LAYOUTS, WIDTH, Requests, built
+
+
+def oracle(layer, top_k=None, gate="paper"):
+    weights = weights_of(layer.evolution)
+
+    def evolve(candidate, events, mask):
+        newest = [k for k in range(len(events)) if mask[k]][:top_k]
+        return references_baselines.dien(candidate, events[newest, :WIDTH], [True] * len(newest), weights, gate)
+
+    return evolve
+
+
+@pytest.mark.parametrize("rows, offsets, moments", LAYOUTS)
+@pytest.mark.parametrize("top_k, augru", [(None, "paper"), (3, "paper"), (50, "code")])
+def test_evolution_over_the_most_recent_visible_items(rows, offsets, moments, top_k, augru):
+    requests = Requests(rows, offsets, moments)
+    layer = built(dien, requests, top_k=top_k, hidden_units=(7, 3), augru=augru)
+    expected = requests.expected(oracle(layer, top_k, augru))
+    np.testing.assert_allclose(requests.run(layer)[requests.real], expected[requests.real], rtol=1e-4, atol=1e-4)
+
+
+def test_the_encoder_of_short_histories_reads_all_of_them():
+    requests = Requests(offsets=True)
+    layer = built(short_term_dien, requests, hidden_units=(7, 3))
+    expected = requests.expected(oracle(layer))
+    np.testing.assert_allclose(requests.run(layer)[requests.real], expected[requests.real], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("top_k", [None, 3])
+def test_stage_scores(top_k):
+    requests = Requests(offsets=True)
+    layer = built(dien, requests, top_k=top_k, hidden_units=(7, 3))
+    stages = {name: scores.numpy() for name, scores in layer.stage_scores(requests.candidate, requests.history).items()}
+    weights = weights_of(layer.evolution)
+    final = requests.expected(lambda candidate, events, mask: references_baselines.dien_attention(
+        candidate, events[:, :WIDTH], mask, weights)[1])
+    np.testing.assert_allclose(stages["final"], np.where(requests.mask, final, MASKED_SCORE), rtol=1e-4, atol=1e-5)
+    positions = np.broadcast_to(-np.arange(requests.mask.shape[-1], dtype=np.float32), requests.mask.shape)
+    expected = stages["final"] if top_k is None else np.where(requests.mask, positions, MASKED_SCORE)
+    np.testing.assert_array_equal(stages["gsu"], expected)
+
+
+def test_impossible_options():
+    with pytest.raises(ValueError, match="lifelong_dien.top_k must be at least 1 or none, got 0"):
+        dien.Config(top_k=0)
+    with pytest.raises(ValueError, match="augru must be one of.*got 'gru'"):
+        short_term_dien.build(short_term_dien.Config(augru="gru"))
