@@ -45,6 +45,12 @@ def sim(candidate, events, mask, attention, top_k, num_heads=1, search=None):
     return target_mha(candidate, events, kept_mask(scores, mask, top_k), attention, num_heads)
 
 
+def sim_hard(candidate, events, mask, shared, attention, top_k, num_heads=1):
+    """SIM Hard: attention over the most recent unmasked events whose key is the candidate's (`shared`, `[L]`)."""
+    found = [k for k in range(len(events)) if mask[k] and shared[k]][:top_k]
+    return target_mha(candidate, events, [k in found for k in range(len(events))], attention, num_heads)
+
+
 def signs(vector, projection):
     """SimHash bits as +1 and -1; 0 counts as +1."""
     return [1 if value >= 0 else -1 for value in vector @ projection]

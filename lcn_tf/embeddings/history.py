@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from lcn_tf.layers.event_vectors import Bucketed, Vectors, as_tensor, beside
-from lcn_tf.schema import Feature
+from lcn_tf.schema import FIRST_ID, Feature
 
 if TYPE_CHECKING:
     from lcn_tf.embeddings.embedder import FeatureEmbedder
@@ -45,6 +45,26 @@ class EmbeddedHistory:
         """What identifies each event: the ids of its item fields and its timestamp, int64 `[B, L, fields + 1]`."""
         names = (*(feature.name for feature in self._embedder.schema.item), "timestamp")
         return tf.stack([self._batch[f"{self._name}_{name}"] for name in names], axis=-1)
+
+    def shares(self, field: str | None = None) -> tf.Tensor:
+        """Which events have the candidate's value of an item field; a value out of vocabulary is shared by none.
+
+        Args:
+          field: name of an item feature; None for the one of the fewest values, the category.
+
+        Returns:
+          Bool `[B, C, L]`.
+
+        Raises:
+          ValueError: `field` is not an item feature.
+        """
+        schema = self._embedder.schema
+        names = [feature.name for feature in sorted(schema.item, key=lambda feature: schema.tables[feature.table])]
+        if field is not None and field not in names:
+            raise ValueError(f"field must be an item feature, one of {', '.join(names)}, got {field!r}")
+        name = field or names[0]
+        own = self._batch[name][:, :, tf.newaxis]  # [B, C, 1]
+        return tf.equal(own, self._batch[f"{self._name}_{name}"][:, tf.newaxis]) & (own >= FIRST_ID)
 
     @property
     def vectors(self) -> Vectors:

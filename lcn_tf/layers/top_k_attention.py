@@ -1,4 +1,4 @@
-"""The second stage that SIM, ETA and the bounds share: keep the best events of a first stage, attend to them.
+"""The second stage that SIM, ETA, SDIM and the bounds share: keep the best events of a first stage, attend to them.
 
 Shapes: B requests, C candidates, L events, K kept events, H heads, D item width, D_c context width, E event width.
 """
@@ -32,6 +32,7 @@ class TopKAttention(tf.keras.layers.Layer):
       history: the embedded history.
       scores: of the first stage, `[B, C, L]` or broadcastable to it; ties go to the more recent event. Not read when
         `top_k` is None.
+      mask: bool `[B, C, L]`, the events that may be kept, all of them visible; None for every visible one.
 
     Returns:
       interest `[B, C, D]`; zeros for an empty history.
@@ -48,12 +49,14 @@ class TopKAttention(tf.keras.layers.Layer):
         self.context = context
         self.attention = TargetMHA(attention_dim, num_heads, name="attention")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor | None = None) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor | None = None,
+             mask: tf.Tensor | None = None) -> tf.Tensor:
         """The candidate's interest; see the class."""
+        mask = history.mask if mask is None else mask
         if self.top_k is None or scores is None:
-            return self.attention(candidate, events=self._events(history), mask=history.mask)[0]
-        scores = tf.broadcast_to(scores, tf.shape(history.mask))
-        indices, kept = masked_top_k(scores, history.mask, self.top_k, ordered=False)  # [B, C, K]
+            return self.attention(candidate, events=self._events(history), mask=mask)[0]
+        scores = tf.broadcast_to(scores, tf.shape(mask))
+        indices, kept = masked_top_k(scores, mask, self.top_k, ordered=False)  # [B, C, K]
         return self.attention(candidate, events=history.select(indices, context=self.context), mask=kept)[0]
 
     def final_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:

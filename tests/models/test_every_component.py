@@ -17,6 +17,7 @@ SMALL = {
     ("long_term", "lap"): {"msa_top_k": 7, "fsa_top_k": 3, "attention_dim": 4, "num_heads": 2},
     # Every event is kept where their order decides: the test of their order cannot hold for a choice by recency.
     ("long_term", "recent_k"): {"top_k": 23, "attention_dim": 4, "num_heads": 2},
+    ("long_term", "sim_hard"): {"top_k": 23, "attention_dim": 4, "num_heads": 2},
     ("long_term", "random_k"): {"top_k": 3, "attention_dim": 4, "num_heads": 2},
     ("long_term", "full_attention"): {"attention_dim": 4, "num_heads": 2},
     # So many bits that no two events tie: a tie goes to the more recent event, which the order of events decides.
