@@ -92,6 +92,13 @@ def sdim(candidate, history, mask, projection, hash_bits):
     return result
 
 
+def shared_signatures(candidate, history, projection, hash_bits):
+    """Number of the candidate's signatures that each event has, `[L]`."""
+    groups = [projection[:, first:first + hash_bits] for first in range(0, projection.shape[1], hash_bits)]
+    return np.array([sum(signs(event, columns) == signs(candidate, columns) for columns in groups)
+                     for event in history])
+
+
 def twin_logits(candidate, events, weights, num_heads):
     """TWIN's alpha `[H, L]`: scaled dot product of the items plus the bias of each position's context fields.
 

@@ -1,16 +1,19 @@
 """SDIM: events that share the candidate's hash signatures, summed; no attention (Cao et al., CIKM 2022; SPEC B.3).
 
-Shape letters: B requests, C candidates, D item width.
+Shape letters: B requests, C candidates, G signatures, L events, D item width.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import tensorflow as tf
 
 from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.layers.masking import mask_scores
 from lcn_tf.layers.simhash import HashPooling
+from lcn_tf.layers.top_k_attention import TopKAttention
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +23,11 @@ class Config:
     num_hashes: int = dataclasses.field(default=16, metadata={"help": "signatures (m / tau)"})
     hash_bits: int = dataclasses.field(default=3, metadata={"help": "bits of a signature (tau)"})
     hash_seed: int = dataclasses.field(default=0, metadata={"help": "seed of the projections, drawn once and saved"})
+    esu: Literal["pool", "mhta"] = dataclasses.field(
+        default="pool", metadata={"help": "what becomes of the events that share a signature: their sums (the paper), "
+                                          "or target attention over their items (TWIN's comparison)"})
+    attention_dim: int = dataclasses.field(default=64, metadata={"help": "width of the projections of esu=mhta"})
+    num_heads: int = dataclasses.field(default=1, metadata={"help": "heads of esu=mhta"})
 
 
 class SDIMInterest(tf.keras.layers.Layer):
@@ -34,6 +42,29 @@ class SDIMInterest(tf.keras.layers.Layer):
         return self.pooling(candidate, history.items, mask=history.mask)
 
 
-def build(config: Config) -> SDIMInterest:
+class SDIMAttention(tf.keras.layers.Layer):
+    """Target attention over the items that share a signature with the candidate, however many these are."""
+
+    def __init__(self, config: Config, **kwargs):
+        super().__init__(**kwargs)
+        self.pooling = HashPooling(config.num_hashes, config.hash_bits, config.hash_seed, name="pooling")
+        self.attention = TopKAttention(None, config.attention_dim, config.num_heads, context=False, name="attention")
+
+    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+        """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
+        return self.attention(candidate, history, mask=self._shared(candidate, history) > 0)
+
+    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+        """Scores `[B, C, L]` over the whole history: `gsu`, the number of shared signatures; `final`, the attention."""
+        return {"gsu": mask_scores(self._shared(candidate, history), history.mask),
+                "final": self.attention.final_scores(candidate, history)}
+
+    def _shared(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
+        """How many of the candidate's signatures each visible event has, float32 `[B, C, L]`."""
+        collisions = self.pooling.collisions(candidate, history.items, history.mask)  # [B, C, G, L]
+        return tf.reduce_sum(tf.cast(collisions, tf.float32), axis=2)
+
+
+def build(config: Config) -> SDIMInterest | SDIMAttention:
     """The layer of a configuration."""
-    return SDIMInterest(config, name="sdim")
+    return (SDIMInterest if config.esu == "pool" else SDIMAttention)(config, name="sdim")

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from lcn_tf.layers import MASKED_SCORE
 from lcn_tf.long_term import sdim
 from tests import references_baselines
-from tests.long_term.histories import LAYOUTS, WIDTH, Requests, built, config, small_model
+from tests.long_term.histories import LAYOUTS, WIDTH, Requests, attention_weights, built, config, small_model
 
 
 @pytest.mark.parametrize("rows, offsets, moments", LAYOUTS)
@@ -15,6 +16,27 @@ def test_pooling_of_colliding_events(rows, offsets, moments, options):
     expected = requests.expected(lambda candidate, events, mask: references_baselines.sdim(
         candidate, events[:, :WIDTH], mask, projection, layer.pooling.hash_bits))
     np.testing.assert_allclose(requests.run(layer)[requests.real], expected[requests.real], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rows, offsets, moments", LAYOUTS)
+def test_attention_over_colliding_items(rows, offsets, moments):
+    requests = Requests(rows, offsets, moments)
+    layer = built(sdim, requests, esu="mhta", num_hashes=2, hash_bits=3, attention_dim=6, num_heads=2)
+    projection, weights = np.float64(layer.pooling.simhash.projection), attention_weights(layer.attention.attention)
+
+    def shared(candidate, events, mask):
+        return references_baselines.shared_signatures(candidate, events[:, :WIDTH], projection, 3)
+
+    def attend(candidate, events, mask):
+        return references_baselines.target_mha(candidate, events[:, :WIDTH],
+                                               mask & (shared(candidate, events, mask) > 0), weights, 2)
+
+    expected, collisions = requests.expected(attend), requests.expected(shared)
+    assert 0 < (collisions[requests.mask] > 0).mean() < 1
+    np.testing.assert_allclose(requests.run(layer)[requests.real], expected[requests.real], rtol=1e-4, atol=1e-4)
+    stages = layer.stage_scores(requests.candidate, requests.history)
+    np.testing.assert_array_equal(stages["gsu"], np.where(requests.mask, collisions, MASKED_SCORE))
+    assert stages["final"].shape == requests.mask.shape
 
 
 def test_the_defaults_are_the_papers():
