@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from lcn_tf.embeddings.batch_rows import FEW_ROWS, Batch, add_rows, attended_rows_name, places_name, rows_name
 from lcn_tf.embeddings.history import EmbeddedHistory
+from lcn_tf.embeddings.pretrained import restore_tables
 from lcn_tf.embeddings.tables import EmbeddingConfig, EmbeddingTables
 from lcn_tf.layers.event_vectors import Bucketed, Gathered, Vectors
 from lcn_tf.schema import FIRST_ID, HISTORIES, TIME_GAP, Feature, FeatureSchema
@@ -137,6 +138,17 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         if self.search_tables is None:
             raise ValueError("the embedder was made without search_tables")
         return tf.concat([self.search_tables(field.table, ids[field.name]) for field in self.schema.item], -1)
+
+    def freeze_search_tables(self, checkpoint: str) -> None:
+        """Fills the separate search tables from a checkpoint of an earlier run; nothing trains them afterwards.
+
+        Raises:
+          ValueError: there are no search tables, or what `restore_tables` refuses.
+        """
+        if self.search_tables is None:
+            raise ValueError("freeze_search_tables needs search_tables=True, got False")
+        restore_tables(self.search_tables, checkpoint)
+        self.search_tables.trainable = False
 
     def user(self, batch: Batch) -> list[tf.Tensor]:
         """User features, each `[B, embedding_dim]`."""

@@ -26,7 +26,7 @@ class EmbeddedHistory:
       items: item embeddings `[B, L, D]`; positions outside the mask hold arbitrary values.
       mask: `[B, C, L]` bool, True where the candidate may see the event.
       search: None, or the pair of candidates `[B, C, D]` and events `[B, L, D]` from the separate tables that only an
-        auxiliary objective trains (SPEC A-3).
+        auxiliary objective or the search's own loss trains (SPEC A-3, B.1).
     """
 
     items: tf.Tensor
@@ -65,6 +65,12 @@ class EmbeddedHistory:
         name = field or names[0]
         own = self._batch[name][:, :, tf.newaxis]  # [B, C, 1]
         return tf.equal(own, self._batch[f"{self._name}_{name}"][:, tf.newaxis]) & (own >= FIRST_ID)
+
+    def trained_search(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """`search` with the gradient that it stops, for a loss of the search itself."""
+        embedder = self._embedder
+        events = {feature.name: self._batch[f"{self._name}_{feature.name}"] for feature in embedder.schema.item}
+        return embedder.search_items(self._batch), embedder.search_items(events)
 
     @property
     def vectors(self) -> Vectors:

@@ -22,9 +22,16 @@ class Config:
     """Options of SIM Soft; the paper keeps 100 (public) or 200 (industrial) events."""
 
     top_k: int = dataclasses.field(default=50, metadata={"help": "events the search passes to the attention (K)"})
-    gsu: Literal["bilinear_aux", "inner"] = dataclasses.field(
+    gsu: Literal["bilinear_aux", "inner", "pretrained"] = dataclasses.field(
         default="bilinear_aux", metadata={"help": "search score: bilinear, trained by a click loss of its own (the "
-                                                  "paper), or the inner product of the item embeddings"})
+                                                  "paper), or the inner product of the item embeddings, the model's or "
+                                                  "frozen ones of an earlier run"})
+    tables: Literal["shared", "separate"] = dataclasses.field(
+        default="shared", metadata={"help": "item tables of gsu=bilinear_aux: the model's, or separate ones that the "
+                                            "search's click loss alone trains"})
+    pretrained: str | None = dataclasses.field(
+        default=None, metadata={"help": "tables of gsu=pretrained: checkpoints of a run on the same prepared data, "
+                                        "like <workdir>/checkpoints/best"})
     attention_dim: int = dataclasses.field(
         default=64, metadata={"help": "width of the search's and the attention's projections"})
     num_heads: int = dataclasses.field(default=1, metadata={"help": "heads of the attention"})
@@ -34,6 +41,11 @@ class Config:
         default=(256, 128), metadata={"help": "hidden layers of the search's click net; the paper: as the tower's"})
 
     def __post_init__(self):
+        if self.tables == "separate" and self.gsu != "bilinear_aux":
+            raise ValueError(f"sim.tables=separate needs sim.gsu=bilinear_aux, whose loss trains them, got {self.gsu}")
+        if (self.gsu == "pretrained") != bool(self.pretrained):
+            raise ValueError("sim.pretrained must name checkpoints with sim.gsu=pretrained and nothing otherwise, got "
+                             f"sim.gsu={self.gsu} and sim.pretrained={self.pretrained}")
         if self.gsu == "bilinear_aux" and self.aux_weight <= 0:
             raise ValueError("sim.aux_weight must be positive with sim.gsu=bilinear_aux, whose weights nothing else "
                              f"trains, got {self.aux_weight}")
@@ -44,17 +56,22 @@ class SIMInterest(tf.keras.layers.Layer):
 
     The indices of the search carry no gradient. With `gsu="bilinear_aux"` the search learns from a click prediction of
     its own, which is no part of `call` and hence of an exported model; it reaches the embeddings too (no stop-gradient,
-    as in FuxiCTR). With `gsu="inner"` the search has no weights; it reads the separate search tables where an objective
-    trains them (SPEC A-3).
+    as in FuxiCTR). `tables="separate"` gives the search item tables of its own, as the paper motivates: `call` never
+    trains them. With `gsu="inner"` the search has no weights; it reads the separate search tables where an objective
+    trains them (SPEC A-3). With `gsu="pretrained"` it reads tables of an earlier run that nothing trains any more.
 
     Attributes:
       auxiliary_weight: weight of the loss of `auxiliary_logit`; 0 where there is none.
+      search_tables: whether the search needs separate item tables.
+      pretrained: None, or the checkpoints to fill and freeze them from.
     """
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
         self.attention = TopKAttention(config.top_k, config.attention_dim, config.num_heads, name="attention")
         self.search: SoftSearch | None = None
+        self.search_tables = config.tables == "separate" or config.gsu == "pretrained"
+        self.pretrained = config.pretrained
         self.auxiliary_weight = 0.0
         if config.gsu == "bilinear_aux":
             self.search = SoftSearch(config.attention_dim, name="search")
@@ -81,8 +98,9 @@ class SIMInterest(tf.keras.layers.Layer):
           ValueError: this configuration has no such loss.
         """
         if self.search is None:
-            raise ValueError("auxiliary_logit needs sim.gsu=bilinear_aux, got inner")
-        pooled, _ = self.search(candidate, history.vectors, mask=history.mask)  # [B, C, D]
+            raise ValueError("auxiliary_logit needs sim.gsu=bilinear_aux, got another search")
+        queries, events = history.trained_search() if self.search_tables else (candidate, history.vectors)
+        pooled, _ = self.search(queries, events, mask=history.mask)  # [B, C, D]
         hidden = self.auxiliary_tower(tf.concat([features, pooled], -1), mask=candidate_mask, training=training)
         return self.auxiliary_head(hidden)
 
@@ -91,10 +109,12 @@ class SIMInterest(tf.keras.layers.Layer):
         return self.attention.stage_scores(candidate, history, self._scores(candidate, history))
 
     def _scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
-        if self.search is not None:
-            return self.search(candidate, history.vectors, mask=history.mask)[1]
-        queries, keys = history.search or (candidate, history.items)
-        return tf.matmul(tf.cast(queries, tf.float32), tf.cast(keys, tf.float32), transpose_b=True)  # [B, C, L]
+        if self.search is None:
+            queries, keys = history.search or (candidate, history.items)
+            return tf.matmul(tf.cast(queries, tf.float32), tf.cast(keys, tf.float32), transpose_b=True)  # [B, C, L]
+        own = history.search if self.search_tables else None
+        queries, events = own or (candidate, history.vectors)
+        return self.search(queries, events, mask=history.mask)[1]
 
 
 def build(config: Config) -> SIMInterest:

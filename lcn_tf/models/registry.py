@@ -71,7 +71,7 @@ def build_model(
       seed: of the auxiliary objectives' sampling.
 
     Raises:
-      ValueError: an unknown component, or values that a component refuses.
+      ValueError: an unknown component, values that a component refuses, or two that train the same search tables.
     """
     def build(kind, name):
         module = component(kind, name)
@@ -79,11 +79,20 @@ def build_model(
 
     objectives = {name: build("objectives", name) for name in model.objectives}
     objectives = {name: objective for name, objective in objectives.items() if objective.weight}
-    search_tables = any(objective.separate_tables for objective in objectives.values())
+    separate = [name for name, objective in objectives.items() if objective.separate_tables]
+    long_term = build("long_term", model.long_term)
+    own_tables = getattr(long_term, "search_tables", False)
+    if own_tables and separate:
+        raise ValueError(f"{separate[0]}.tables=separate trains the search tables, which {model.long_term} has "
+                         "for itself")
+    embedder = FeatureEmbedder(schema, lengths, embeddings or EmbeddingConfig(), own_tables or bool(separate),
+                               name="embedder")
+    if pretrained := getattr(long_term, "pretrained", None):
+        embedder.freeze_search_tables(pretrained)
     return CTRModel(
-        embedder=FeatureEmbedder(schema, lengths, embeddings or EmbeddingConfig(), search_tables, name="embedder"),
+        embedder=embedder,
         short_term={name: build("short_term", model.short_term) for name in ("short_target", "short_source")},
-        long_term=build("long_term", model.long_term),
+        long_term=long_term,
         tower=build("towers", model.tower),
         head=ClickHead(name="click"),
         objectives=objectives,

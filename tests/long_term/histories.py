@@ -84,10 +84,10 @@ def attention_weights(attention):
     return {name: float64(variable) for name, variable in variables.items()}
 
 
-def small_model(name, config, seed=5):
-    """A whole model around one long-term configuration, without objectives."""
+def small_model(name, config, seed=5, objectives=()):
+    """A whole model around one long-term configuration."""
     tf.keras.utils.set_random_seed(seed)
-    model = build_model(synthetic.make_schema(), LENGTHS, ModelConfig(long_term=name, objectives=()),
+    model = build_model(synthetic.make_schema(), LENGTHS, ModelConfig(long_term=name, objectives=objectives),
                         {("long_term", name): config}, EmbeddingConfig(embedding_dim=5))
     model.build_weights()
     model.compile(optimizer=tf.keras.optimizers.Adam(1e-2))

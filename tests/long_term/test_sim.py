@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.long_term import sim
 from lcn_tf.metrics import consistency_of_scores
-from tests import references, references_baselines
-from tests.long_term.histories import LAYOUTS, WIDTH, Requests, attention_weights, built, config, small_model
+from lcn_tf.models import ModelConfig, build_model, registry
+from tests import references, references_baselines, synthetic
+from tests.long_term.histories import LAYOUTS, LENGTHS, WIDTH, Requests, attention_weights, built, config, small_model
 
 SIZES = {"top_k": 3, "attention_dim": 6, "num_heads": 2}
 
@@ -89,6 +91,58 @@ def test_the_search_learns_from_its_own_loss_alone_and_the_embeddings_from_both(
     assert reached(model, "ctr_loss", tables) == reached(model, "sim_gsu", tables) == [True]
 
 
+def test_separate_tables_learn_from_the_searchs_loss_alone():
+    model = small_model("sim", config("sim", **SIZES, tables="separate"))
+    own, search = (tables.tables["item"] for tables in (model.embedder.tables, model.embedder.search_tables))
+    assert reached(model, "sim_gsu", [search]) == [True] and reached(model, "ctr_loss", [search, own]) == [False, True]
+    requests = Requests(embedder=model.embedder)
+    weights = attention_weights(model.long_term.attention.attention)
+    before = requests.run(model.long_term)
+    search.assign(tf.random.stateless_normal(search.shape, [5, 6]))
+    after = requests.run(model.long_term)
+    assert not np.allclose(before, after)  # the search reads them
+    scores = model.long_term.stage_scores(requests.candidate, requests.history)["gsu"].numpy()
+    for b, c in np.argwhere(requests.real):
+        kept = references_baselines.kept_mask(scores[b, c], requests.mask[b, c], 3)
+        expected = references_baselines.target_mha(
+            np.float64(requests.candidate[b, c]), requests.events[b, c], kept, weights, 2)
+        np.testing.assert_allclose(after[b, c], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_crp_trains_the_models_tables_beside_those_of_the_search():
+    model = small_model("sim", config("sim", **SIZES, tables="separate"), objectives=("crp",))
+    own, search = (tables.tables["item"] for tables in (model.embedder.tables, model.embedder.search_tables))
+    assert reached(model, "crp_pt", [own, search]) == [True, False]
+    configs = {("long_term", "sim"): config("sim", tables="separate"),
+               ("objectives", "crp"): registry.component("objectives", "crp").Config(tables="separate")}
+    with pytest.raises(ValueError, match="crp.tables=separate trains the search tables, which sim has for itself"):
+        build_model(synthetic.make_schema(), LENGTHS, ModelConfig(long_term="sim"), configs)
+
+
+def test_pretrained_tables_search_and_stay_as_they_are(tmp_path):
+    first = small_model("sim", config("sim", **SIZES, gsu="inner"))
+    first.train_step(Requests(embedder=first.embedder).batch)
+    manager = tf.train.CheckpointManager(tf.train.Checkpoint(model=first), str(tmp_path), max_to_keep=1)
+    manager.save()  # as training does
+    model = small_model("sim", config("sim", **SIZES, gsu="pretrained", pretrained=str(tmp_path)), seed=6)
+    frozen = model.embedder.search_tables.tables
+    assert not any(table is variable for table in frozen.values() for variable in model.trainable_variables)
+    assert set(model.compute_losses(Requests(embedder=model.embedder).batch)) == {"ctr_loss"}
+    model.train_step(Requests(embedder=model.embedder).batch)
+    for name, table in frozen.items():
+        np.testing.assert_array_equal(table, first.embedder.tables.tables[name])
+    requests, old = (Requests(embedder=built_model.embedder) for built_model in (model, first))
+    scores = model.long_term.stage_scores(requests.candidate, requests.history)["gsu"].numpy()
+    expected = first.long_term.stage_scores(old.candidate, old.history)["gsu"].numpy()
+    np.testing.assert_allclose(scores[requests.mask], expected[requests.mask], rtol=1e-5, atol=1e-7)
+    with pytest.raises(ValueError, match=r"expected the tables {'item': 61, 'category': 11}, 4 wide, got others"):
+        build_model(synthetic.make_schema(), LENGTHS, ModelConfig(long_term="sim", objectives=()), {
+            ("long_term", "sim"): config("sim", gsu="pretrained", pretrained=str(tmp_path))},
+            EmbeddingConfig(embedding_dim=4))
+    with pytest.raises(ValueError, match="expected a checkpoint or a folder of checkpoints, got '.*nowhere'"):
+        small_model("sim", config("sim", gsu="pretrained", pretrained=str(tmp_path / "nowhere")))
+
+
 def test_the_auxiliary_loss_is_a_weighted_mean_over_real_candidates():
     losses = {}
     for weight in (1.0, 0.25):
@@ -136,6 +190,9 @@ def test_inner_search_has_no_loss_and_no_weights_of_its_own():
 @pytest.mark.parametrize("options, message", [
     ({"top_k": 0}, "top_k must be at least 1 or None, got 0"),
     ({"aux_weight": 0.0}, "sim.aux_weight must be positive with sim.gsu=bilinear_aux.*got 0.0"),
+    ({"gsu": "inner", "tables": "separate"}, "sim.tables=separate needs sim.gsu=bilinear_aux.*got inner"),
+    ({"gsu": "pretrained"}, "sim.pretrained must name checkpoints with sim.gsu=pretrained.*sim.pretrained=None"),
+    ({"pretrained": "x"}, "sim.pretrained must name checkpoints.*got sim.gsu=bilinear_aux and sim.pretrained=x"),
     ({"attention_dim": 5, "num_heads": 2}, "attention_dim=5 and num_heads=2"),
 ])
 def test_impossible_options(options, message):

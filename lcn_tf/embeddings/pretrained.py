@@ -1,0 +1,32 @@
+"""Fills embedding tables from the checkpoint of an earlier training run."""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow as tf
+
+from lcn_tf.embeddings.tables import EmbeddingTables
+
+
+def restore_tables(tables: EmbeddingTables, checkpoint: str) -> None:
+    """Gives tables the values that they had in the model of an earlier run on the same data, whose ids mean the same.
+
+    Args:
+      tables: with their weights.
+      checkpoint: the prefix of a checkpoint, or a folder of checkpoints, such as `<workdir>/checkpoints/best`.
+
+    Raises:
+      ValueError: no checkpoint there, or one that lacks a table or has it in another shape.
+    """
+    prefix = tf.train.latest_checkpoint(checkpoint) if os.path.isdir(checkpoint) else checkpoint
+    if not prefix or not os.path.exists(f"{prefix}.index"):
+        raise ValueError(f"expected a checkpoint or a folder of checkpoints, got {checkpoint!r}")
+    embedder, model = tf.Module(), tf.Module()  # as in `CTRModel`
+    embedder.tables, model.embedder = tables, embedder
+    try:
+        tf.train.Checkpoint(model=model).restore(prefix).assert_existing_objects_matched().expect_partial()
+    except (AssertionError, ValueError) as error:
+        rows = {name: table.shape[0] for name, table in tables.tables.items()}
+        raise ValueError(f"{checkpoint}: expected the tables {rows}, {tables.config.embedding_dim} wide, got others: "
+                         f"{error}") from error
