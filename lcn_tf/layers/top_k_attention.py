@@ -55,9 +55,33 @@ class TopKAttention(tf.keras.layers.Layer):
         mask = history.mask if mask is None else mask
         if self.top_k is None or scores is None:
             return self.attention(candidate, events=self._events(history), mask=mask)[0]
-        scores = tf.broadcast_to(scores, tf.shape(mask))
-        indices, kept = masked_top_k(scores, mask, self.top_k, ordered=False)  # [B, C, K]
-        return self.attention(candidate, events=history.select(indices, context=self.context), mask=kept)[0]
+        return self._attend_to_kept(candidate, history, scores, mask, self.top_k, ordered=False)[0]
+
+    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor,
+                mask: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """Which events were kept, best first, and what attention they got; arguments as in `call`.
+
+        Returns:
+          `esu_indices`: int32 `[B, C, K]` positions in the history, -1 in slots left empty.
+          `esu_scores`: float32 `[B, C, K]`, the attention averaged over heads; 0 in empty slots. K is `top_k` or, if
+          smaller, L.
+
+        Raises:
+          ValueError: `top_k` is None.
+        """
+        if self.top_k is None:
+            raise ValueError("top_k must be a number to keep events, got None")
+        mask = history.mask if mask is None else mask
+        _, indices, attention_scores = self._attend_to_kept(candidate, history, scores, mask, self.top_k, ordered=True)
+        return {"esu_indices": indices, "esu_scores": tf.reduce_mean(attention_scores, axis=2)}
+
+    def _attend_to_kept(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor, mask: tf.Tensor,
+                        top_k: int, ordered: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Interest `[B, C, D]`, positions `[B, C, K]`, -1 in empty slots, and attention `[B, C, H, K]`."""
+        indices, kept = masked_top_k(tf.broadcast_to(scores, tf.shape(mask)), mask, top_k, ordered)  # [B, C, K]
+        events = history.select(indices, context=self.context)
+        interest, attention_scores = self.attention(candidate, events=events, mask=kept)
+        return interest, tf.where(kept, indices, -1), attention_scores
 
     def final_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
         """Mean over heads of the softmax over the *whole* history, float32 `[B, C, L]` (SPEC E.5)."""

@@ -49,6 +49,10 @@ class ETAInterest(tf.keras.layers.Layer):
         """Scores `[B, C, L]` over the whole history: `gsu`, minus the search's key; `final`, the attention."""
         return self.attention.stage_scores(candidate, history, self._scores(candidate, history))
 
+    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+        """Positions and weights `[B, C, K]` of the events attended to, see `TopKAttention.explain`."""
+        return self.attention.explain(candidate, history, self._scores(candidate, history))
+
     def _scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
         distance = hamming_distances(self.simhash(candidate), self.simhash(history.items))  # [B, C, L]
         length = tf.shape(distance)[-1]

@@ -44,6 +44,10 @@ class RandomInterest(tf.keras.layers.Layer):
         """Scores `[B, C, L]` over the whole history: `gsu`, the random numbers; `final`, the attention."""
         return self.attention.stage_scores(candidate, history, self._draws(history))
 
+    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+        """Positions and weights `[B, C, K]` of the events attended to, see `TopKAttention.explain`."""
+        return self.attention.explain(candidate, history, self._draws(history))
+
     def _draws(self, history: EmbeddedHistory) -> tf.Tensor:
         """A random number for each event, `[B, 1, L]`."""
         return uniform_of_ids(history.event_ids(), self.choice_seed)[:, tf.newaxis]

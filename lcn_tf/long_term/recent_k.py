@@ -38,6 +38,10 @@ class RecentInterest(tf.keras.layers.Layer):
         """Scores `[B, C, L]` over the whole history: `gsu`, minus the position; `final`, the attention."""
         return self.attention.stage_scores(candidate, history, recency(history.mask))
 
+    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+        """Positions and weights `[B, C, K]` of the events attended to, see `TopKAttention.explain`."""
+        return self.attention.explain(candidate, history, recency(history.mask))
+
 
 def build(config: Config) -> RecentInterest:
     """The layer of a configuration."""

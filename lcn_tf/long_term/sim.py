@@ -108,6 +108,10 @@ class SIMInterest(tf.keras.layers.Layer):
         """Scores `[B, C, L]` over the whole history: `gsu`, the search, and `final`, the attention (SPEC E.5)."""
         return self.attention.stage_scores(candidate, history, self._scores(candidate, history))
 
+    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+        """Positions and weights `[B, C, K]` of the events attended to, see `TopKAttention.explain`."""
+        return self.attention.explain(candidate, history, self._scores(candidate, history))
+
     def _scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
         if self.search is None:
             queries, keys = history.search or (candidate, history.items)

@@ -54,6 +54,10 @@ class SIMHardInterest(tf.keras.layers.Layer):
         scores = tf.where(found, position, position - tf.cast(tf.shape(mask)[-1], tf.float32))
         return {"gsu": mask_scores(scores, mask), "final": self.attention.final_scores(candidate, history)}
 
+    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+        """Positions and weights `[B, C, K]` of the events attended to, see `TopKAttention.explain`."""
+        return self.attention.explain(candidate, history, recency(history.mask), self._found(history))
+
     def _found(self, history: EmbeddedHistory) -> tf.Tensor:
         """Visible events of the candidate's key, bool `[B, C, L]`."""
         return history.shares(self.key) & history.mask

@@ -67,6 +67,19 @@ class TwinInterest(tf.keras.layers.Layer):
         return {"gsu": mask_scores(self._logits(candidate, history), mask),
                 "final": mask_scores(self._probabilities(attended, history), mask)}
 
+    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+        """Which events were kept, in the order of the search, and what attention they got.
+
+        Returns:
+          `esu_indices`: int32 `[B, C, K]` positions in the history, -1 in slots left empty; with `top_k_per_head` the
+          lists of the heads one after the other, `[B, C, H K]`.
+          `esu_scores`: float32, the same shape, the attention averaged over heads; 0 in empty slots.
+        """
+        indices, kept = self._search(self._logits(candidate, history), history.mask, ordered=True)
+        _, scores = self._attention(history)(candidate, events=history.select(indices), mask=kept)
+        listed = tf.reduce_any(kept, axis=2) if self.config.top_k_per_head else kept
+        return {"esu_indices": tf.where(listed, indices, -1), "esu_scores": tf.reduce_mean(scores, axis=2)}
+
     def _attention(self, history: EmbeddedHistory) -> TwinAttention:
         """The attention, made when the number of context fields is known."""
         if self.attention is None:
@@ -80,13 +93,13 @@ class TwinInterest(tf.keras.layers.Layer):
         events = beside(history.vectors, history.context)
         return self._attention(history).attention_logits(candidate, events)
 
-    def _search(self, logits: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _search(self, logits: tf.Tensor, mask: tf.Tensor, ordered: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Positions `[B, C, K]` and mask `[B, C, K]`, or `[B, C, H K]` and `[B, C, H, H K]` for events of each head."""
         top_k = self.config.top_k
         if not self.config.top_k_per_head:
-            return masked_top_k(-merged_ranks(logits, mask, top_k), mask, top_k, ordered=False)
+            return masked_top_k(-merged_ranks(logits, mask, top_k), mask, top_k, ordered)
         heads = self.config.num_heads
-        found = [masked_top_k(logits[:, :, head], mask, top_k, ordered=False) for head in range(heads)]
+        found = [masked_top_k(logits[:, :, head], mask, top_k, ordered) for head in range(heads)]
         own = [tf.stack([kept if head == other else tf.zeros_like(kept) for other in range(heads)], axis=2)
                for head, (_, kept) in enumerate(found)]  # H times [B, C, H, K]
         return tf.concat([indices for indices, _ in found], -1), tf.concat(own, -1)

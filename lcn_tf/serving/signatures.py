@@ -12,7 +12,8 @@ label, no user key, no offset, no mask. Id 0 is padding: a candidate whose first
 below every real candidate, and `candidate_mask` is False there. Histories are most recent first; events beyond the
 model's lengths are ignored and shorter or empty histories are fine. `explain` returns whatever the long-term model's
 `explain` does (LAP: `msa_indices`, `msa_scores`, `fsa_indices`, `fsa_scores`, each `[B, C, K]`, index -1 in empty
-slots); a long-term model without that method has no such signature.
+slots; a model that searches once: `esu_indices`, `esu_scores`); a long-term model without that method has no such
+signature.
 
 Shape letters: B, G requests, C candidates, L events, K kept events.
 """

@@ -1,5 +1,7 @@
 """What holds for every lifelong model the registry finds, as a layer over embedded histories and in a saved model."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +13,7 @@ from tests.long_term.histories import LAYOUTS, Requests, built, config, small_mo
 from tests.models.test_every_component import SMALL
 
 WITHOUT_STAGES = ("mean_pool", "none", "sdim")  # nothing is ranked there
+EXPLAINED = ("eta", "random_k", "recent_k", "sim", "sim_hard", "twin")  # one search, then attention; LAP: test_lap
 every_model = pytest.mark.parametrize("name", registry.components("long_term"))
 
 
@@ -46,6 +49,34 @@ def test_stage_scores_cover_the_visible_events(name, rows, offsets, moments):
         assert scores.dtype == tf.float32 and scores.shape == requests.mask.shape
         assert (scores.numpy()[~requests.mask] == MASKED_SCORE).all()
         assert (scores.numpy()[requests.mask] > MASKED_SCORE).all()
+
+
+@pytest.mark.parametrize("name, options", [*((name, {}) for name in EXPLAINED), ("twin", {"top_k_per_head": True})])
+@pytest.mark.parametrize("rows, offsets, moments", [LAYOUTS[3], LAYOUTS[4]])
+def test_explain_names_the_events_that_decide(name, options, rows, offsets, moments):
+    requests = Requests(rows, offsets, moments)
+    layer = layer_of(name, requests, **{**options, "top_k": 3})
+    found = {key: values.numpy() for key, values in layer.explain(requests.candidate, requests.history).items()}
+    indices, scores = found["esu_indices"], found["esu_scores"]
+    assert indices.shape == scores.shape and (scores[indices < 0] == 0).all() and (scores >= 0).all()
+    search = layer.stage_scores(requests.candidate, requests.history)["gsu"].numpy()
+    kept = np.zeros(requests.mask.shape, bool)
+    for b, c in np.ndindex(*indices.shape[:2]):
+        listed = indices[b, c][indices[b, c] >= 0]
+        kept[b, c, listed] = True
+        assert options or (len(set(listed)) == len(listed) and (np.diff(search[b, c, listed]) <= 0).all())
+        np.testing.assert_allclose(scores[b, c].sum(), len(listed) > 0, rtol=1e-5)
+    assert (requests.mask | ~kept).all() and (name == "sim_hard" or (kept.any(-1) == requests.mask.any(-1)).all())
+    narrowed = dataclasses.replace(requests.history, mask=tf.constant(kept))  # the other events do not matter
+    np.testing.assert_allclose(layer(requests.candidate, narrowed)[requests.real], requests.run(layer)[requests.real],
+                               rtol=1e-4, atol=1e-5)
+
+
+def test_what_selects_explains_itself():
+    layers = {name: registry.component("long_term", name) for name in registry.components("long_term")}
+    explained = {name for name, module in layers.items()
+                 if hasattr(module.build(config(name, **SMALL.get(("long_term", name), {}))), "explain")}
+    assert explained == {*EXPLAINED, "lap"}
 
 
 @every_model

@@ -6,6 +6,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lcn_tf.long_term import sim
 from lcn_tf.models.inputs import request_names
 from lcn_tf.schema import HISTORIES
 from lcn_tf.serving.recorded_requests import encode_request, named_tensors
@@ -135,6 +136,17 @@ def test_explain_is_what_the_model_says(exported):
     assert expected
     for name, values in expected.items():
         np.testing.assert_allclose(answer[name], values.numpy(), atol=1e-6)
+
+
+def test_a_model_that_searches_once_explains_itself():
+    sizes = sim.Config(top_k=3, attention_dim=4)
+    model = small_model(SCHEMA, {("long_term", "sim"): sizes}, long_term="sim", objectives=())
+    groups = [group_of(4, {**SCHEMA.lengths, "lifelong_source": length}) for length in (23, 2)]
+    named = {name: tf.constant(values) for name, values in named_tensors(SCHEMA, groups).items()}
+    answer = build_signatures(model)["explain"](**named)
+    assert set(answer) == {"probability", "esu_indices", "esu_scores"}
+    assert answer["esu_indices"].shape == answer["esu_scores"].shape == (2, 4, 3)
+    assert (answer["esu_indices"].numpy()[1, :, 2] == -1).all()
 
 
 def test_a_model_that_cannot_explain_has_no_such_signature():
