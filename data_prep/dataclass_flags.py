@@ -8,6 +8,7 @@ The dataclass stays the one place for names, defaults and help texts: every fiel
 | `bool`                                        | `--name`, `--noname`, `--name=true`             |
 | `int`, `float`, `str`                         | the value                                       |
 | `Optional[...]` or `... | None` of any other  | the value; `none` or nothing means None         |
+| `int | Literal["all"]`, also with `| None`    | the number, or the word                         |
 | `tuple[int, ...]`, `tuple[float, ...]`, `tuple[str, ...]` | comma separated; nothing means `()` |
 | `Literal["a", "b"]`                           | one of the values; an error lists them          |
 
@@ -126,21 +127,24 @@ def _default(field: dataclasses.Field, where: str) -> Any:
     raise ValueError(f"{where}: expected a default, got none")
 
 
-def _inner_of_optional(annotation: Any) -> Any:
-    """`T` of `Optional[T]`, or None when the annotation is not optional."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        parts = [part for part in typing.get_args(annotation) if part is not type(None)]
-        if len(parts) == 1 and len(typing.get_args(annotation)) == 2:
-            return parts[0]
-    return None
+def _members(annotation: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """Of `type | Literal[words] | None`: the type, the words, and whether None is allowed."""
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return annotation, (), False
+    arguments = typing.get_args(annotation)
+    parts = [part for part in arguments if part is not type(None)]
+    literals = [part for part in parts if typing.get_origin(part) is typing.Literal] if len(parts) == 2 else []
+    others = [part for part in parts if part not in literals]
+    words = tuple(word for literal in literals for word in typing.get_args(literal))
+    return others[0] if len(others) == 1 else None, words, type(None) in arguments
 
 
 def _expected(annotation: Any) -> str:
     """Describes the text of an annotation; empty when there is none."""
-    inner = _inner_of_optional(annotation)
-    if inner is not None:
+    inner, words, optional = _members(annotation)
+    if inner is not annotation:
         described = "" if inner is bool else _expected(inner)
-        return described and f"{described} or {_NONE_TEXT!r}"
+        return described and " or ".join([described, *map(repr, (*words, *([_NONE_TEXT] if optional else [])))])
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Literal and all(isinstance(value, str) for value in arguments):
         return f"one of {', '.join(arguments)}"
@@ -150,9 +154,11 @@ def _expected(annotation: Any) -> str:
 
 
 def _value(annotation: Any, text: str) -> Any:
-    inner = _inner_of_optional(annotation)
-    if inner is not None:
-        return None if text.strip().lower() in ("", _NONE_TEXT) else _value(inner, text)
+    inner, words, optional = _members(annotation)
+    if optional and text.strip().lower() in ("", _NONE_TEXT):
+        return None
+    if inner is not annotation:
+        return text if text in words else _value(inner, text)
     if typing.get_origin(annotation) is tuple:
         element = typing.get_args(annotation)[0]
         return tuple(_value(element, part.strip()) for part in text.split(",")) if text.strip() else ()

@@ -11,15 +11,17 @@ from lcn_tf.embeddings import EmbeddedHistory
 from lcn_tf.layers import LAP
 from lcn_tf.layers.lap import check_levels
 
+_EVERY = tf.int32.max
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Options of LAP; the defaults are the paper's LCN-200-50."""
 
-    msa_top_k: int | None = dataclasses.field(
-        default=200, metadata={"help": "events CSA passes to MSA (K1); none leaves MSA out"})
-    fsa_top_k: int | None = dataclasses.field(
-        default=50, metadata={"help": "events MSA passes to FSA (K2); none leaves FSA out"})
+    msa_top_k: int | Literal["all"] | None = dataclasses.field(
+        default=200, metadata={"help": "events CSA passes to MSA (K1); all: every one (A-22); none leaves MSA out"})
+    fsa_top_k: int | Literal["all"] | None = dataclasses.field(
+        default=50, metadata={"help": "events MSA passes to FSA (K2); all: every one; none leaves FSA out"})
     csa_pool: Literal["sum", "mean", "softmax", "abs_norm"] = dataclasses.field(
         default="sum", metadata={"help": "how CSA pools all events; sum is eq. 8 as printed (A-11)"})
     csa_scale: bool = dataclasses.field(
@@ -42,12 +44,19 @@ class Config:
 
     def __post_init__(self):
         try:
-            check_levels(self.msa_top_k, self.fsa_top_k, self.integration, self.share_msa_fsa)
+            check_levels(**self.levels, integration=self.integration, share_msa_fsa=self.share_msa_fsa)
         except ValueError as error:
             raise ValueError(f"lap: {error}") from error
         if self.num_heads < 1 or self.attention_dim < 1 or self.attention_dim % self.num_heads:
             raise ValueError("lap.attention_dim must be a positive multiple of lap.num_heads, got "
                              f"{self.attention_dim} and {self.num_heads}")
+
+    @property
+    def levels(self) -> dict[str, int | None]:
+        """`msa_top_k` and `fsa_top_k` as the layer takes them: a number beyond every history stands for `all`."""
+        msa_top_k = _EVERY if self.msa_top_k == "all" else self.msa_top_k
+        fsa_top_k = (msa_top_k or _EVERY) if self.fsa_top_k == "all" else self.fsa_top_k
+        return {"msa_top_k": msa_top_k, "fsa_top_k": fsa_top_k}
 
 
 class LAPInterest(tf.keras.layers.Layer):
@@ -55,7 +64,7 @@ class LAPInterest(tf.keras.layers.Layer):
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
-        self.lap = LAP(**dataclasses.asdict(config), name="lap")
+        self.lap = LAP(**{**dataclasses.asdict(config), **config.levels}, name="lap")
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D_z]`."""

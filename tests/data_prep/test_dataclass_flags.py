@@ -20,6 +20,8 @@ class Example:
     rate: float = option(0.5)
     name: str = option("a")
     top_k: int | None = option(200)
+    kept: int | Literal["all"] | None = option(5)
+    size: int | Literal["all"] = option("all")
     note: str | None = option(None)
     limit: float | None = option(None)
     units: tuple[int, ...] = option((3, 2))
@@ -59,6 +61,10 @@ def test_defaults_are_those_of_the_dataclass():
     ("--x.top_k=None", "top_k", None),
     ("--x.top_k=", "top_k", None),
     ("--x.top_k=50", "top_k", 50),
+    ("--x.kept=all", "kept", "all"),
+    ("--x.kept=7", "kept", 7),
+    ("--x.kept=none", "kept", None),
+    ("--x.size=3", "size", 3),
     ("--x.note=word", "note", "word"),
     ("--x.limit=2", "limit", 2.0),
     ("--x.units=256, 128", "units", (256, 128)),
@@ -83,6 +89,8 @@ def test_empty_prefix_gives_bare_names():
     ("--x.rate=fast", ["x.rate", "fast", "number"]),
     ("--x.units=3,b", ["x.units", "'b'", "integer"]),
     ("--x.top_k=some", ["x.top_k", "some", "integer"]),
+    ("--x.kept=every", ["x.kept", "every", "integer"]),
+    ("--x.size=none", ["x.size", "none", "integer"]),
     ("--x.unknown=1", ["x.unknown"]),
 ])
 def test_bad_text_names_flag_and_value(argument, words):
@@ -99,7 +107,8 @@ def test_validation_of_the_dataclass_reaches_the_caller():
 
 def test_a_flag_file_brings_every_value_back(tmp_path):
     values = parse(
-        "--x.top_k=none", "--x.units=5", "--nox.enabled", "--x.mode=day", "--x.weights=0.25,1", "--x.name=b c")
+        "--x.top_k=none", "--x.kept=all", "--x.units=5", "--nox.enabled", "--x.mode=day", "--x.weights=0.25,1",
+        "--x.name=b c")
     path = tmp_path / "flags.cfg"
     config = dataclass_flags.read("x", Example, values)
     path.write_text("\n".join(dataclass_flags.assignments("x", config)))
@@ -108,7 +117,8 @@ def test_a_flag_file_brings_every_value_back(tmp_path):
 
 
 def test_help_text_is_shown():
-    assert "help of the field" in parse().get_help()
+    shown = parse().get_help()
+    assert "help of the field" in shown and "an integer or 'all' or 'none'" in shown
 
 
 def without_default():

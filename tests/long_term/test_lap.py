@@ -25,6 +25,19 @@ def test_the_levels_see_each_candidates_events_and_context(rows, offsets, moment
     np.testing.assert_allclose(graph().numpy()[real], expected[real], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("msa, fsa, kept", [
+    ("all", 3, (13, 3)), (5, "all", (5, 5)), ("all", "all", (13, 13)), ("all", None, (13, None)),
+    (None, "all", (None, 13))])
+def test_all_passes_every_event_on(msa, fsa, kept):
+    requests = Requests(offsets=True)
+    layer = built(lap, requests, **{**SIZES, "msa_top_k": msa, "fsa_top_k": fsa})
+    weights = {name: attention_weights(level) for name, level in (("msa", layer.lap.msa), ("fsa", layer.lap.fsa))
+               if level is not None}
+    expected = requests.expected(lambda candidate, events, mask: references.lap(
+        candidate, events[:, :WIDTH], mask, events[:, WIDTH:], weights, *kept, 2)[0])
+    np.testing.assert_allclose(requests.run(layer)[requests.real], expected[requests.real], rtol=1e-4, atol=1e-4)
+
+
 def test_tables_learn_the_same_from_groups_of_several_moments_as_from_single_impressions():
     found = []
     grouped = Requests(offsets=True, moments=True)
@@ -45,3 +58,10 @@ def test_tables_learn_the_same_from_groups_of_several_moments_as_from_single_imp
         assert np.abs(expected).max() > 0
         np.testing.assert_allclose(found[0][name], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max(),
                                    err_msg=name)
+
+
+def test_all_is_no_less_than_any_number():
+    assert lap.Config(msa_top_k="all", fsa_top_k=10**6).levels["fsa_top_k"] == 10**6
+    assert lap.Config(msa_top_k=7, fsa_top_k="all").levels == {"msa_top_k": 7, "fsa_top_k": 7}
+    with pytest.raises(ValueError, match="lap: share_msa_fsa needs both levels"):
+        lap.Config(msa_top_k=None, fsa_top_k="all", share_msa_fsa=True)
