@@ -1,6 +1,7 @@
 """What holds for every lifelong model the registry finds, as a layer over embedded histories and in a saved model."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
@@ -70,6 +71,11 @@ def test_explain_names_the_events_that_decide(name, options, rows, offsets, mome
     narrowed = dataclasses.replace(requests.history, mask=tf.constant(kept))  # the other events do not matter
     np.testing.assert_allclose(layer(requests.candidate, narrowed)[requests.real], requests.run(layer)[requests.real],
                                rtol=1e-4, atol=1e-5)
+
+
+def test_every_model_has_tests_of_its_own():
+    tested = {path.stem.removeprefix("test_") for path in pathlib.Path(__file__).parent.glob("test_*.py")}
+    assert set(registry.components("long_term")) - tested == {"none"}
 
 
 def test_what_selects_explains_itself():
