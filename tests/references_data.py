@@ -32,7 +32,7 @@ def taobao_tables(input_dir, day_starts, target_category_below=2000, row_set="ta
         ad = ads.get(int(row["adgroup_id"]))
         if ad is None or not day_starts[0] <= int(row["time_stamp"]) < day_starts[-1]:
             continue
-        if row_set == "target" and int(ad["cate_id"]) >= target_category_below:
+        if row_set != "all" and (int(ad["cate_id"]) < target_category_below) != (row_set == "target"):
             continue
         impressions.append({
             "user": int(row["user"]), "timestamp": int(row["time_stamp"]), "impression_id": number,
@@ -51,6 +51,8 @@ def taobao_tables(input_dir, day_starts, target_category_below=2000, row_set="ta
         moment = int(row["time_stamp"])
         if int(row["user"]) in users and 0 < moment < day_starts[-1] and behaviour in behaviors:
             domain = "target" if int(row["cate"]) < target_category_below else "source"
+            if (row_set, domain) == ("source", "target"):
+                continue
             events.append({"user": int(row["user"]), "timestamp": moment, "row": number, "domain": domain,
                            "cate": row["cate"], "brand": _integer(row["brand"]), "btag": behaviour})
     return impressions, events, users

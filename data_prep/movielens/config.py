@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from typing import Literal
 
 from data_prep.config import option
 from data_prep.description import DatasetDescription
@@ -36,6 +37,9 @@ class MovieLensConfig:
     """
 
     target_genre: str = option("Sci-Fi", "movies with this genre are the target domain, all others the source domain")
+    row_set: Literal["target", "source"] = option(
+        "target", "impressions of target-domain movies, or a single domain: impressions and events of the source "
+        "domain alone (SPEC A-53)")
     label_threshold: float = option(4.0, "a rating of at least this many stars is a click")
     validation_from: str | None = option(
         None, "first day (UTC) of validation, like 2016-01-31; none: the first day with 80 % of the impressions before "
@@ -47,6 +51,8 @@ class MovieLensConfig:
     def __post_init__(self):
         if not self.target_genre.strip():
             raise ValueError("target_genre must not be empty")
+        if self.row_set not in ("target", "source"):
+            raise ValueError(f"row_set must be target or source, got {self.row_set!r}")
         if not 0.5 < self.label_threshold <= 5:
             raise ValueError(f"label_threshold must be above 0.5 and at most 5 stars, got {self.label_threshold}")
         for name in ("validation_from", "test_from"):

@@ -90,7 +90,7 @@ def read_movies(path: str, name: str, target_genre: str) -> pa.Table:
 
 def read(
         logs: LogReader, ratings_path: str, movies_path: str, config: MovieLensConfig, deduplicate: bool) -> Source:
-    """The canonical tables: an event is a rating, an impression a rating of a target movie.
+    """The canonical tables: an event is a rating, an impression a rating of a movie of the domain `row_set`.
 
     Raises:
       InputError: a file that cannot be read, no rating of a target movie, or split dates that leave no day.
@@ -98,15 +98,15 @@ def read(
     movies = logs.store("movies", ibis.memtable(
         read_movies(logs.plain(movies_path), movies_path, config.target_genre.strip())))
     raw = logs.load(ratings_path, RATINGS, "raw_ratings")
-    accounted = logs.store("accounted_ratings", _ratings(raw, movies, deduplicate))
+    accounted = logs.store("accounted_ratings", _ratings(raw, movies, config.row_set, deduplicate))
     ratings = used_rows(accounted)
-    targets = ratings.filter(ratings.is_target)
-    if not number_of_rows(targets):
-        raise InputError(f"{ratings_path}: no rating of a target-domain movie (genre {config.target_genre!r}); "
-                         f"rows: {logs.count(ratings_path, accounted).to_json()}")
-    impressions = targets.select(
+    shown = ratings.filter(ratings.is_target == (config.row_set == "target"))
+    if not number_of_rows(shown):
+        raise InputError(f"{ratings_path}: no rating of a {config.row_set}-domain movie (genre "
+                         f"{config.target_genre!r}); rows: {logs.count(ratings_path, accounted).to_json()}")
+    impressions = shown.select(
         "user", "timestamp", "movie_id", "genre", impression_id="row",
-        label=(targets.stars >= config.label_threshold).cast("int64"))
+        label=(shown.stars >= config.label_threshold).cast("int64"))
     events = ratings.select("row", "user", "timestamp", "movie_id", "genre", rating=ratings.stars.cast("string"),
                             domain=ratings.is_target.ifelse("target", "source"))
     splits = _splits(impressions, config)
@@ -116,23 +116,26 @@ def read(
         events=events,
         users=impressions.select("user", user_id="user").distinct(),
         rows=(logs.count(ratings_path, accounted), logs.counts(movies_path, _movie_counts(movies, ratings))),
-        facts={"target_ratings": number_of_rows(targets)})
+        facts={f"{config.row_set}_ratings": number_of_rows(shown)})
 
 
-def _ratings(raw: ir.Table, movies: ir.Table, deduplicate: bool) -> ir.Table:
+def _ratings(raw: ir.Table, movies: ir.Table, row_set: str, deduplicate: bool) -> ir.Table:
     """Ratings joined with their movies, with the reason why a row is not used."""
     movies = movies.select("is_target", "genre", known_movie="movieid")
     table = raw.left_join(movies, raw.movieid == movies.known_movie)
     table = table.select("row", "timestamp", "is_target", "genre", "known_movie", user="userid", movie_id="movieid",
                          stars="rating")
-    raters = table.filter(table.is_target, table.timestamp > 0).select(rater="user").distinct()
+    shown = table.is_target == (row_set == "target")
+    raters = table.filter(shown, table.timestamp > 0).select(rater="user").distinct()
     table = table.left_join(raters, table.user == raters.rater)
     position = ibis.row_number().over(
         group_by=["user", "movie_id", "stars", "timestamp"], order_by="row") if deduplicate else ibis.literal(0)
-    reason = ibis.cases(
+    branches = [
         (table.timestamp <= 0, "timestamp not positive"), (table.known_movie.isnull(), "movie not in movies.csv"),
-        (table.rater.isnull(), "user without rating of a target movie"), (position > 0, "repeats an earlier row"))
-    return table.mutate(reason.name(REASON)).drop("known_movie", "rater")
+        (table.rater.isnull(), f"user without rating of a {row_set} movie"), (position > 0, "repeats an earlier row")]
+    if row_set == "source":
+        branches.append((table.is_target, "movie of the target domain"))
+    return table.mutate(ibis.cases(*branches).name(REASON)).drop("known_movie", "rater")
 
 
 def _movie_counts(movies: ir.Table, ratings: ir.Table) -> RowCounts:
@@ -157,7 +160,7 @@ def _splits(impressions: ir.Table, config: MovieLensConfig) -> dict[str, tuple[i
     if config.test_from:
         test = day_start(config.test_from)
     if not first < validation < test < end:
-        raise InputError(f"split dates leave a split without a day: target ratings from {_date(first)} to "
+        raise InputError(f"split dates leave a split without a day: {config.row_set} ratings from {_date(first)} to "
                          f"{_date(end - 1)}, validation from {_date(validation)}, test from {_date(test)}")
     return {"train": (first, validation), "validation": (validation, test), "test": (test, end)}
 

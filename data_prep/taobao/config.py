@@ -45,8 +45,9 @@ class TaobaoConfig:
     first_day: str = option("2017-05-06", "first day (UTC+8) whose impressions are used (SPEC A-31)")
     num_days: int = option(
         7, "days used from first_day on: the last is test, the one before it validation, the others train")
-    row_set: Literal["target", "all"] = option(
-        "target", "impressions of target-domain ads only, or of all ads (SPEC A-30)")
+    row_set: Literal["target", "all", "source"] = option(
+        "target", "impressions of target-domain ads only or of all ads (SPEC A-30), or a single domain: impressions "
+        "and behaviours of the source domain alone (SPEC A-53)")
     behaviors: tuple[str, ...] = option(BEHAVIORS, "types of events that count, of pv, cart, fav and buy (SPEC A-35)")
 
     def __post_init__(self):
@@ -56,8 +57,8 @@ class TaobaoConfig:
             raise ValueError(f"first_day must be a date like 2017-05-06, got {self.first_day!r}") from None
         if self.num_days < 3:
             raise ValueError(f"num_days must be at least 3 (train, validation, test), got {self.num_days}")
-        if self.row_set not in ("target", "all"):
-            raise ValueError(f"row_set must be target or all, got {self.row_set!r}")
+        if self.row_set not in ("target", "all", "source"):
+            raise ValueError(f"row_set must be target, all or source, got {self.row_set!r}")
         check_behaviors(self.behaviors)
 
     def day_start(self, day: int) -> int:

@@ -79,7 +79,7 @@ def read(logs: LogReader, files: TaobaoFiles, config: TaobaoConfig, deduplicate:
     shown_counts = logs.count(files.raw_sample, shown)
     if not shown_counts.used:
         raise InputError(
-            f"{files.raw_sample}: no {'target-domain ' if config.row_set == 'target' else ''}impression in the "
+            f"{files.raw_sample}: no {'' if config.row_set == 'all' else f'{config.row_set}-domain '}impression in the "
             f"{config.num_days} days from {config.first_day} (target domain: cate_id < "
             f"{config.target_category_below}); rows dropped: {dict(shown_counts.dropped)}")
     impressions = used_rows(shown)
@@ -128,6 +128,8 @@ def _impressions(raw_sample: ir.Table, ads: ir.Table, config: TaobaoConfig) -> i
                 (table.ad.isnull(), "ad not in ad_feature")]
     if config.row_set == "target":
         branches.append((table.cate >= config.target_category_below, "ad not of the target domain"))
+    elif config.row_set == "source":
+        branches.append((table.cate < config.target_category_below, "ad of the target domain"))
     return table.select(
         "user", "cate", "brand", "adgroup_id", "campaign_id", "customer", "price_bucket", "pid", impression_id="row",
         timestamp="time_stamp", label="clk", **{REASON: ibis.cases(*branches)})
@@ -139,15 +141,17 @@ def _events(behavior_log: ir.Table, shown_users: ir.Table, config: TaobaoConfig)
     table = behavior_log.left_join(users, behavior_log.user == users.shown_user)
     btag = table.btag.strip()
     table = table.mutate(btag=(btag == "ipv").ifelse("pv", btag))
-    reason = ibis.cases(
+    branches = [
         (table.time_stamp <= 0, "timestamp not positive"),
         (table.time_stamp >= config.day_start(config.num_days), "after the selected days"),
         (~table.btag.isin(BEHAVIORS), "unknown behaviour"),
         (~table.btag.isin(config.behaviors), "behaviour not selected"),
-        (table.shown_user.isnull(), "user without used impression"))
+        (table.shown_user.isnull(), "user without used impression")]
+    if config.row_set == "source":
+        branches.append((table.cate < config.target_category_below, "behaviour of the target domain"))
     domain = (table.cate < config.target_category_below).ifelse("target", "source")
     return table.select("row", "user", "btag", "cate", timestamp="time_stamp", brand=_brand(table), domain=domain,
-                        **{REASON: reason})
+                        **{REASON: ibis.cases(*branches)})
 
 
 def _users(shown_users: ir.Table, profiles: ir.Table) -> ir.Table:

@@ -49,6 +49,7 @@ def test_last_seven_days_are_a_matter_of_two_settings():
     (TaobaoConfig, "behaviors", ["ipv"]),
     (TaobaoConfig, "behaviors", []),
     (MovieLensConfig, "target_genre", " "),
+    (MovieLensConfig, "row_set", "all"),
     (MovieLensConfig, "label_threshold", 5.5),
     (MovieLensConfig, "validation_from", "soon"),
     (MovieLensConfig, "test_from", "2016-13-01"),

@@ -24,39 +24,42 @@ def prepared(tmp_path, config=None, preparation=SMALL, **files):
     return tmp_path / "out"
 
 
-def reference_tables(ratings, threshold=4.0):
+def reference_tables(ratings, threshold=4.0, row_set="target"):
     movies = {movie: (is_target, genre) for movie, _, _, is_target, genre in MOVIES}
-    raters = {user for user, movie, _, moment in ratings if moment > 0 and movies.get(movie, (False, ""))[0]}
+    shown = {movie for movie, (is_target, _) in movies.items() if is_target == (row_set == "target")}
+    raters = {user for user, movie, _, moment in ratings if moment > 0 and movie in shown}
     impressions, events = [], []
     for row, (user, movie, stars, moment) in enumerate(ratings):
-        if moment <= 0 or movie not in movies or user not in raters:
+        if moment <= 0 or movie not in movies or user not in raters or (row_set == "source" and movie not in shown):
             continue
         is_target, genre = movies[movie]
         item = {"user": user, "timestamp": moment, "movie_id": str(movie), "genre": genre}
         events.append({**item, "row": row, "rating": str(stars), "domain": "target" if is_target else "source"})
-        if is_target:
+        if movie in shown:
             impressions.append({**item, "impression_id": row, "label": int(stars >= threshold)})
     return impressions, events, {user: {"user_id": str(user)} for user in raters}
 
 
 @pytest.mark.parametrize(("threshold", "line_end", "settings"), [
     (4.0, "\n", {}),
+    (4.0, "\n", {"row_set": "source"}),
     (3.0, "\n", {"snapshot": "user", "max_candidates": 5, "vocabulary": "hashed", "hash_bins": 1_000}),
     (3.5, "\r\n", {"snapshot": "day", "exclude_recent": True}),
     (5.0, "\n", {"deduplicate": True, "min_count": 40}),
 ])
 def test_records_equal_the_plain_python_preparation(tmp_path, threshold, line_end, settings):
-    ratings = random_ratings(7)
+    ratings, settings = random_ratings(7), dict(settings)
+    row_set = settings.pop("row_set", "target")
     if settings.get("deduplicate"):
         expected_ratings = list(dict.fromkeys(ratings))
         assert len(expected_ratings) < len(ratings)
         rows = [ratings.index(rating) for rating in expected_ratings]
     else:
         expected_ratings, rows = ratings, list(range(len(ratings)))
-    output_dir = prepared(tmp_path, MovieLensConfig(label_threshold=threshold, **DATES),
+    output_dir = prepared(tmp_path, MovieLensConfig(label_threshold=threshold, row_set=row_set, **DATES),
                           PreparationConfig(**{"short_length": 3, "lifelong_length": 11, "shards": 2, **settings}),
                           ratings=ratings, line_end=line_end)
-    impressions, events, users = reference_tables(expected_ratings, threshold)
+    impressions, events, users = reference_tables(expected_ratings, threshold, row_set)
     for impression in impressions:
         impression["impression_id"] = rows[impression["impression_id"]]
     cuts = [0, day_start(DATES["validation_from"]), day_start(DATES["test_from"]), 2**40]
@@ -70,6 +73,7 @@ def test_records_equal_the_plain_python_preparation(tmp_path, threshold, line_en
         assert len(found) == len(wanted) > 0
         for record in wanted:
             assert found[tuple(record["impression_id"])] == record
+            assert row_set == "target" or not record["short_target_timestamp"]
 
 
 def test_rows_are_accounted_for(tmp_path):

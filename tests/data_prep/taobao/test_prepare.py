@@ -45,6 +45,7 @@ CASES = {
     "rare_values": ({"first_day": "2017-05-07", "num_days": 6}, {"min_count": 5}),
     "all_rows": ({"row_set": "all", "target_category_below": 2011},
                  {"deduplicate": True, "lifelong_length": 500, "short_length": 24}),
+    "source": ({"row_set": "source"}, {"deduplicate": True}),
     "user": ({}, {"snapshot": "user"}),
     "user_in_parts": ({}, {"snapshot": "user", "max_candidates": 4, "exclude_recent": True, "lifelong_length": 5}),
     "user_gap": ({}, {"snapshot": "user", "history_gap_seconds": 90_000, "min_count": 3, "deduplicate": True}),
@@ -77,6 +78,7 @@ def test_records_equal_the_plain_python_preparation(tmp_path, case):
         by_impression = {record["impression_id"][0]: record for record in found}
         for record in wanted.values():
             assert by_impression[record["impression_id"][0]] == record
+            assert config.row_set != "source" or not record["short_target_timestamp"]
 
 
 def test_the_oracle_is_exercised(default):
