@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from lcn_tf.layers.event_vectors import Vectors, weighted_sums
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.layers.masking import expand_mask
 
@@ -117,11 +118,11 @@ class HashPooling(HistoryLayer):
 
     def call(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """Pools the history; see the class."""
-        history = tf.cast(history, tf.float32)
-        weights = tf.cast(self.collisions(candidate, history, mask), tf.float32)  # [B, C, G, L]
-        shape = tf.shape(weights)
-        flat = tf.reshape(weights, [shape[0], shape[1] * self.num_hashes, shape[3]])
-        sums = tf.reshape(tf.matmul(flat, history), [shape[0], shape[1], self.num_hashes, history.shape[-1]])
+        return self.pool(self.collisions(candidate, history, mask), tf.convert_to_tensor(history))
+
+    def pool(self, collisions: tf.Tensor, history: Vectors) -> tf.Tensor:
+        """The interest `[B, C, D]` of `collisions [B, C, G, L]` and events in any form of `event_vectors`."""
+        sums = weighted_sums(tf.cast(collisions, tf.float32), history)  # [B, C, G, D]
         interest = tf.reduce_mean(tf.math.l2_normalize(sums, axis=-1, epsilon=1e-12), axis=2)  # [B, C, D]
         return tf.cast(interest, self.compute_dtype)
 

@@ -39,7 +39,8 @@ class SDIMInterest(tf.keras.layers.Layer):
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
-        return self.pooling(candidate, history.items, mask=history.mask)
+        collisions = self.pooling.collisions(candidate, history.items, history.mask)  # [B, C, G, L]
+        return self.pooling.pool(collisions, history.vectors)
 
 
 class SDIMAttention(tf.keras.layers.Layer):
