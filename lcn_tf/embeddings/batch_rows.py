@@ -30,21 +30,25 @@ def attended_rows_name(table: str) -> str:
     return f"attended {rows_name(table)}"
 
 
+def search_rows_name(table: str) -> str:
+    """Name of the rows of the same ids in a separate search table."""
+    return f"search {rows_name(table)}"
+
+
 def places_name(name: str) -> str:
     """Name, in such a batch, of the places (int32, shape of the ids) that an id tensor's ids have among the rows."""
     return f"places of {name}"
 
 
-def add_rows(batch: Batch, names: Sequence[str], table: str, size: int,
-             lookup: Callable[[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
-    """What a batch gains by looking a table up once.
+def add_rows(batch: Batch, names: Sequence[str], size: int, lookups: Mapping[str, Callable[[tf.Tensor], tf.Tensor]]
+             ) -> dict[str, tf.Tensor]:
+    """What a batch gains by looking a table, or several of the same ids, up once.
 
     Args:
       batch: id tensors by name.
       names: the tensors whose ids are of this table, any shapes.
-      table: its name.
       size: its number of rows.
-      lookup: table name and ids `[U]` to rows `[U, D]`, in the type of the weights.
+      lookups: name of the rows -> what finds rows `[U, D]`, in the type of the weights, by their ids `[U]`.
 
     Returns:
       The rows and, for every tensor, the places.
@@ -52,7 +56,7 @@ def add_rows(batch: Batch, names: Sequence[str], table: str, size: int,
     tensors = [batch[name] for name in names]
     sizes = tf.stack([tf.size(tensor) for tensor in tensors])
     unique, places = unique_ids(tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0), size)
-    added = {rows_name(table): lookup(table, unique)}
+    added = {name: lookup(unique) for name, lookup in lookups.items()}
     for name, tensor, part in zip(names, tensors, tf.split(places, sizes), strict=True):
         added[places_name(name)] = tf.ensure_shape(tf.reshape(part, tf.shape(tensor)), tensor.shape)
     return added

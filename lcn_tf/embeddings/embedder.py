@@ -5,11 +5,20 @@ Shape letters: B requests, C candidates, L events, K selected events, D item wid
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from lcn_tf.embeddings.batch_rows import FEW_ROWS, Batch, add_rows, attended_rows_name, places_name, rows_name
+from lcn_tf.embeddings.batch_rows import (
+    FEW_ROWS,
+    Batch,
+    add_rows,
+    attended_rows_name,
+    places_name,
+    rows_name,
+    search_rows_name,
+)
 from lcn_tf.embeddings.history import EmbeddedHistory
 from lcn_tf.embeddings.pretrained import restore_tables
 from lcn_tf.embeddings.tables import EmbeddingConfig, EmbeddingTables
@@ -58,7 +67,10 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         """
         found = dict(batch)
         for table, names in self._readers().items():
-            found.update(add_rows(batch, names, table, self.schema.tables[table], self.tables.rows))
+            lookups = {rows_name(table): functools.partial(self.tables.rows, table)}
+            if self.search_tables is not None and table in self.search_tables.tables:
+                lookups[search_rows_name(table)] = functools.partial(self.search_tables.rows, table)
+            found.update(add_rows(batch, names, self.schema.tables[table], lookups))
         if self.schema.time_gap_boundaries:
             found[rows_name(TIME_GAP)] = self.tables.rows(TIME_GAP, self._time_gap_ids())
         for table in self._row_tables():
@@ -67,7 +79,9 @@ class FeatureEmbedder(tf.keras.layers.Layer):
 
     def row_names(self) -> list[str]:
         """Names of the rows that `look_up` adds to a batch."""
-        return [name(table) for table in self._row_tables() for name in (rows_name, attended_rows_name)]
+        search = self.search_tables.tables if self.search_tables is not None else ()
+        return [*(name(table) for table in self._row_tables() for name in (rows_name, attended_rows_name)),
+                *map(search_rows_name, search)]
 
     def _row_tables(self) -> list[str]:
         return [*self._readers(), *([TIME_GAP] if self.schema.time_gap_boundaries else [])]
@@ -126,18 +140,27 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         rows = batch.get(rows_name(table))
         return self.tables(table, keys) if rows is None else self._cast(tf.gather(rows, keys))
 
+    def _search_of_keys(self, batch: Batch, table: str, keys: tf.Tensor) -> tf.Tensor:
+        if self.search_tables is None:
+            raise ValueError("the embedder was made without search_tables")
+        rows = batch.get(search_rows_name(table))
+        return self.search_tables(table, keys) if rows is None else self._cast(tf.gather(rows, keys))
+
     def _cast(self, vectors: tf.Tensor) -> tf.Tensor:
         return tf.cast(vectors, self.compute_dtype)
 
-    def search_items(self, ids: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Item embeddings `[..., D]` of ids given per item feature, from the separate search tables.
+    def search_items(self, batch: Batch, keys: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """As `items`, from the separate search tables.
 
         Raises:
           ValueError: there are none.
         """
-        if self.search_tables is None:
-            raise ValueError("the embedder was made without search_tables")
-        return tf.concat([self.search_tables(field.table, ids[field.name]) for field in self.schema.item], -1)
+        return tf.concat([self._search_of_keys(batch, field.table, keys[field.name]) for field in self.schema.item], -1)
+
+    def search_pair(self, batch: Batch, history: str) -> tuple[tf.Tensor, tf.Tensor]:
+        """Candidates `[B, C, D]` and events `[B, L, D]` of a history from the separate search tables."""
+        return (self.search_items(batch, self.item_keys(batch, "")),
+                self.search_items(batch, self.item_keys(batch, f"{history}_")))
 
     def freeze_search_tables(self, checkpoint: str) -> None:
         """Fills the separate search tables from a checkpoint of an earlier run; nothing trains them afterwards.
@@ -172,8 +195,8 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         """A history with its items looked up once per request and the mask of what each candidate may see."""
         search = None
         if self.search_tables is not None and name == LIFELONG:  # trained by the objective alone, not by the clicks
-            ids = {field.name: batch[f"{name}_{field.name}"] for field in self.schema.item}
-            search = (tf.stop_gradient(self.search_items(batch)), tf.stop_gradient(self.search_items(ids)))
+            candidate, events = self.search_pair(batch, name)
+            search = tf.stop_gradient(candidate), tf.stop_gradient(events)
         items = self.items(batch, self.item_keys(batch, f"{name}_"))
         return EmbeddedHistory(items, visible_events(batch, name, self.lengths[name]), search, self, batch, name)
 

@@ -68,9 +68,7 @@ class EmbeddedHistory:
 
     def trained_search(self) -> tuple[tf.Tensor, tf.Tensor]:
         """`search` with the gradient that it stops, for a loss of the search itself."""
-        embedder = self._embedder
-        events = {feature.name: self._batch[f"{self._name}_{feature.name}"] for feature in embedder.schema.item}
-        return embedder.search_items(self._batch), embedder.search_items(events)
+        return self._embedder.search_pair(self._batch, self._name)
 
     @property
     def vectors(self) -> Vectors:

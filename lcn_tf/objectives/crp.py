@@ -103,13 +103,9 @@ class CRPObjective(tf.keras.layers.Layer):
         Returns:
           Term -> float32 scalar, term weights applied, `weight` not.
         """
-        def keys(history: str) -> dict[str, tf.Tensor]:
-            if self.separate_tables:  # those are read by id
-                return {feature.name: batch[f"{history}_{feature.name}"] for feature in embedder.schema.item}
-            return embedder.item_keys(batch, f"{history}_")
-
         short_target, short_source = (
-            ItemHistory(keys(history), batch[f"{history}_mask"], batch[f"{history}_offset"], embedder.lengths[history])
+            ItemHistory(embedder.item_keys(batch, f"{history}_"), batch[f"{history}_mask"], batch[f"{history}_offset"],
+                        embedder.lengths[history])
             for history in _HISTORIES)
         counted = batch["candidate_mask"]
         if self.config.rows == "positive":
@@ -126,7 +122,7 @@ class CRPObjective(tf.keras.layers.Layer):
     def _embed(self, batch: Mapping[str, tf.Tensor], embedder: FeatureEmbedder
                ) -> Callable[[Mapping[str, tf.Tensor]], tf.Tensor]:
         if self.separate_tables:
-            return embedder.search_items
+            return functools.partial(embedder.search_items, batch)
         projection = self.projection
         if projection is None:
             return functools.partial(embedder.items, batch)

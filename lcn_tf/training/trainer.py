@@ -84,7 +84,7 @@ def compile_model(model: CTRModel, config: TrainConfig) -> None:
     model.build_weights()
     optimizer = create_optimizer(
         model.trainable_variables, model.embedder.trainable_variables, config.optimizer, config.learning_rate,
-        config.table_optimizer, config.table_learning_rate, unique_ids=model.embedder.search_tables is None)
+        config.table_optimizer, config.table_learning_rate, unique_ids=True)
     model.compile(optimizer=optimizer, microbatches=config.microbatches)
 
 

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.embeddings.batch_rows import add_rows, dense_gradient, merged_gradient, places_name, rows_name
+from lcn_tf.embeddings.batch_rows import (
+    add_rows,
+    dense_gradient,
+    merged_gradient,
+    places_name,
+    rows_name,
+    search_rows_name,
+)
 
 TABLE = tf.random.stateless_normal([29, 3], [0, 1])
 
@@ -10,7 +17,9 @@ TABLE = tf.random.stateless_normal([29, 3], [0, 1])
 @tf.function(input_signature=[{"one": tf.TensorSpec([None], tf.int64), "many": tf.TensorSpec([None, None], tf.int64),
                                "none": tf.TensorSpec([0, 5], tf.int64)}])
 def added(batch):
-    found = add_rows(batch, ["one", "many", "none"], "item", 29, lambda table, ids: tf.gather(TABLE, ids))
+    found = add_rows(batch, ["one", "many", "none"], 29, {
+        rows_name("item"): lambda ids: tf.gather(TABLE, ids),
+        search_rows_name("item"): lambda ids: tf.gather(-TABLE, ids)})
     for name, tensor in batch.items():
         assert found[places_name(name)].shape.as_list() == tensor.shape.as_list()
     return found
@@ -23,7 +32,8 @@ def test_rows_of_distinct_ids_and_places_of_every_tensor():
         batch = {name: tf.constant(ids, tf.int64) for name, ids in batch.items()}
         found = added(batch)
         distinct = {int(number) for ids in batch.values() for number in ids.numpy().ravel()}
-        assert set(found) == {rows_name("item"), *map(places_name, batch)}
+        assert set(found) == {rows_name("item"), search_rows_name("item"), *map(places_name, batch)}
+        np.testing.assert_array_equal(found[search_rows_name("item")], -found[rows_name("item")])
         assert len(found[rows_name("item")]) == len(distinct)
         for name, ids in batch.items():
             vectors = tf.gather(found[rows_name("item")], found[places_name(name)])

@@ -34,13 +34,13 @@ def make_model(schema, long_term, objectives=(), configs=None):
     return model
 
 
-def indices_of_gradients(model, batch):
-    """Rows that the gradient of each table names."""
+def indices_of_gradients(model, batch, tables=None):
+    """Rows that the gradient of each table names; of the model's tables, or others."""
     @tf.function
     def indices():
         found = {variable.ref(): gradient for variable, gradient in
                  zip(model.trainable_variables, model.compute_gradients(batch)[1], strict=True)}
-        gradients = {name: found[table.ref()] for name, table in model.embedder.tables.tables.items()}
+        gradients = {name: found[table.ref()] for name, table in (tables or model.embedder.tables).tables.items()}
         assert all(isinstance(gradient, tf.IndexedSlices) for gradient in gradients.values() if gradient is not None)
         return {name: gradient.indices for name, gradient in gradients.items() if gradient is not None}
 
@@ -57,6 +57,21 @@ def test_table_gradients_name_ids_of_the_batch(long_term, rows, moments):
     for table, indices in found.items():
         assert int(tf.reduce_max(indices)) < schema.tables[table], table
         assert len(set(indices.numpy())) == len(indices), f"{table}: RowSparseAdam(unique_ids=True) relies on it"
+
+
+@pytest.mark.parametrize("long_term, options, objectives", [
+    ("sim", {"tables": "separate"}, {}), ("lap", {}, {"tables": "separate", "num_negatives": 9001})],
+    ids=["sim", "crp"])
+def test_search_tables_are_looked_up_once_too(long_term, options, objectives):
+    schema = synthetic.make_schema()
+    configs = {("long_term", long_term): component("long_term", long_term).Config(**options),
+               ("objectives", "crp"): component("objectives", "crp").Config(**objectives)}
+    model = make_model(schema, long_term, ("crp",) if objectives else (), configs)
+    found = indices_of_gradients(model, make_batch(schema, grouped_rows, moments=False), model.embedder.search_tables)
+    assert set(found) == {feature.table for feature in schema.item}
+    for table, indices in found.items():
+        assert int(tf.reduce_max(indices)) < schema.tables[table], table
+        assert len(set(indices.numpy())) == len(indices), table
 
 
 @pytest.mark.parametrize("num_negatives", [64, 9001])
