@@ -34,9 +34,9 @@ class MemoryFloor:
         self._table = table
         self.gradient = tf.Variable(tf.zeros([tf.size(unique), table.shape[1]]))  # [U, D]
         self._queries = tf.ones([tf.shape(self._ids)[0], table.shape[1], 1])
+        self._run = tf.function(self._pass)
 
-    @tf.function
-    def _run(self) -> tf.Tensor:
+    def _pass(self) -> tf.Tensor:
         history = tf.gather(self._table, self._ids)  # [B, L, D]
         products = tf.matmul(history, self._queries)  # [B, L, 1]
         contributions = tf.reshape(history, [-1, history.shape[-1]])

@@ -43,7 +43,8 @@ def make_schema(table_rows: int, short_length: int, lifelong_length: int, contex
         time_gap_boundaries=boundaries)
 
 
-def make_batch(schema: FeatureSchema, requests: int, candidates: int, seed: int = 1) -> Batch:
+def make_batch(schema: FeatureSchema, requests: int, candidates: int, seed: int = 1, law_ids: int | None = None
+               ) -> Batch:
     """Random requests with full histories, as `lcn_tf.data.pipeline` would batch them.
 
     Args:
@@ -51,15 +52,19 @@ def make_batch(schema: FeatureSchema, requests: int, candidates: int, seed: int 
       requests: B.
       candidates: C of every request.
       seed: of every draw.
+      law_ids: number of ids of the Zipf law, spread evenly over the rows of the table; all its rows by default.
     """
     rng = np.random.default_rng(seed)
-    cumulative = {feature.name: np.cumsum(1.0 / np.arange(1, schema.tables[feature.table] - FIRST_ID + 1))
-                  for feature in schema.item}
+    cumulative = {}
+    for feature in schema.item:
+        rows = schema.tables[feature.table] - FIRST_ID
+        number = min(law_ids or rows, rows)
+        cumulative[feature.name] = np.cumsum(1.0 / np.arange(1, number + 1)), rows // number
 
     def ids(feature: Feature, *shape: int) -> np.ndarray:
         if feature.name in cumulative:
-            law = cumulative[feature.name]
-            return FIRST_ID + np.searchsorted(law, rng.random(shape) * law[-1], side="right")
+            law, step = cumulative[feature.name]
+            return FIRST_ID + step * np.searchsorted(law, rng.random(shape) * law[-1], side="right")
         return rng.integers(FIRST_ID, schema.tables[feature.table], shape)
 
     impressions = (requests, candidates)

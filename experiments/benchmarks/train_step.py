@@ -8,7 +8,8 @@ length, table and number of impressions, and the memory-traffic floor (`MemoryFl
 memory is measured in processes of their own: what model, optimiser, batch and steps add at most to TensorFlow itself.
 
 The plain reference needs the most memory, and --noreference leaves it out. Where tables are large, mind that each model
-holds its table and two moments.
+holds its table and two moments. Of tables of several sizes, all batches read as many ids as the smallest has, spread
+over each.
 
     --lengths=500 --lengths=1000 --lengths=2000 --lengths=4000 --lengths=8000 --batch_size=256   # linear in L?
     --table_rows=100000 --table_rows=10000000 --lengths=500 --layout=flat --noreference          # any table size?
@@ -76,6 +77,7 @@ class Sizes:
     embedding_dim: int
     optimizer: Optimizer
     context: bool
+    law_ids: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -99,7 +101,7 @@ class Steps:
     def __init__(self, sizes: Sizes, case: Case):
         schema = make_schema(case.table_rows, sizes.short_length, case.length, sizes.context)
         candidates = 1 if case.layout == "flat" else sizes.candidates
-        self.batch = make_batch(schema, sizes.batch_size // candidates, candidates)
+        self.batch = make_batch(schema, sizes.batch_size // candidates, candidates, law_ids=sizes.law_ids)
         if case.long_term == PLAIN:
             self.model = PlainLCN(schema, sizes.embedding_dim)
             compile_plain(self.model, {name: values[:1] for name, values in self.batch.items()})
@@ -126,7 +128,7 @@ def main(argv: list[str]) -> None:
         _LONG_TERM, common.LENGTHS, _TABLE_ROWS, _LAYOUT, _CANDIDATES, _OPTIMIZER, _CONTEXT, _REFERENCE,
         common.MEMORY, common.BATCH_SIZE, common.SHORT_LENGTH, common.EMBEDDING_DIM, common.STEPS)}
     sizes = Sizes(common.BATCH_SIZE.value, _CANDIDATES.value, common.SHORT_LENGTH.value, common.EMBEDDING_DIM.value,
-                  _OPTIMIZER.value, _CONTEXT.value)
+                  _OPTIMIZER.value, _CONTEXT.value, law_ids=min(_TABLE_ROWS.value))
     products = itertools.product(common.LENGTHS.value, _TABLE_ROWS.value, _LAYOUT.value, _LONG_TERM.value)
     cases = [Case(*values) for values in dict.fromkeys(products)]
     try:
