@@ -109,6 +109,18 @@ def test_separate_tables_learn_from_the_searchs_loss_alone():
         np.testing.assert_allclose(after[b, c], expected, rtol=1e-4, atol=1e-4)
 
 
+def test_parts_of_a_batch_train_separate_tables_as_the_whole_one():
+    model = small_model("sim", config("sim", **SIZES, tables="separate"))
+    batch, table = Requests(embedder=model.embedder).batch, model.embedder.search_tables.tables["item"]
+    place = [variable is table for variable in model.trainable_variables].index(True)
+    found = []
+    for parts in (1, 3):
+        model.compile(optimizer=tf.keras.optimizers.SGD(0.1), microbatches=parts)
+        found.append(tf.convert_to_tensor(model.compute_gradients(batch)[1][place]).numpy())
+    assert found[0].any()
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-7)
+
+
 def test_crp_trains_the_models_tables_beside_those_of_the_search():
     model = small_model("sim", config("sim", **SIZES, tables="separate"), objectives=("crp",))
     own, search = (tables.tables["item"] for tables in (model.embedder.tables, model.embedder.search_tables))
