@@ -201,10 +201,10 @@ def weighted_sums(weights: tf.Tensor, vectors: Vectors) -> tf.Tensor:
     return add(weights, vectors.rows)
 
 
-def leading_sizes(tensor: tf.Tensor) -> list[Any]:
-    """The sizes B and C, static where known."""
+def leading_sizes(tensor: tf.Tensor, count: int = 2) -> list[Any]:
+    """The sizes of the first axes, B and C by default, static where known."""
     dynamic = tf.shape(tensor)
-    return [tensor.shape[axis] if tensor.shape[axis] is not None else dynamic[axis] for axis in (0, 1)]
+    return [tensor.shape[axis] if tensor.shape[axis] is not None else dynamic[axis] for axis in range(count)]
 
 
 def _at(values: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
@@ -228,8 +228,6 @@ def _weighted_sums(weights: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
 
 def _over_heads_and_candidates(rows: tf.Tensor, product: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
     """Applies a `[B, N, x] -> [B, N, y]` product to `[B, C, H, x]` with the axes C and H flattened into N."""
-    batch, candidates = leading_sizes(rows)
-    heads, width = rows.shape[2], rows.shape[3] if rows.shape[3] is not None else tf.shape(rows)[3]
+    batch, candidates, heads, width = leading_sizes(rows, 4)
     result = product(tf.reshape(rows, [batch, candidates * heads, width]))  # [B, C H, y]
-    width = result.shape[-1] if result.shape[-1] is not None else tf.shape(result)[-1]
-    return tf.reshape(result, [batch, candidates, heads, width])
+    return tf.reshape(result, [batch, candidates, heads, leading_sizes(result, 3)[-1]])
