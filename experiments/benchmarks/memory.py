@@ -85,8 +85,8 @@ def first_line(lifelong_length: int) -> Sizes:
     return Sizes(
         requests=common.BATCH_SIZE.value, candidates=1, lifelong_length=lifelong_length,
         short_length=common.SHORT_LENGTH.value, embedding_dim=common.EMBEDDING_DIM.value, item_fields=1,
-        context_fields=2, msa_top_k=200, fsa_top_k=50, num_negatives=4096, table_rows=common.NUM_ITEMS.value,
-        unique_ids=0, optimizer="row_sparse_adam")
+        context_fields=2, msa_top_k=200, fsa_top_k=50, table_rows=common.NUM_ITEMS.value, unique_ids=0,
+        optimizer="row_sparse_adam")
 
 
 def measure_line(name: str, sizes: Sizes) -> dict[str, Any]:
@@ -107,9 +107,7 @@ def measured_bytes(sizes: Sizes) -> tuple[int, int]:
     schema = make_schema(sizes.table_rows, sizes.short_length, sizes.lifelong_length)
     configs = {
         ("long_term", "lap"): dataclasses.replace(
-            component("long_term", "lap").Config(), msa_top_k=sizes.msa_top_k, fsa_top_k=sizes.fsa_top_k),
-        ("objectives", "crp"): dataclasses.replace(
-            component("objectives", "crp").Config(), num_negatives=sizes.num_negatives)}
+            component("long_term", "lap").Config(), msa_top_k=sizes.msa_top_k, fsa_top_k=sizes.fsa_top_k)}
     before = measure.resident_bytes()
     with measure.PeakMemory() as memory:
         batch = make_batch(schema, sizes.requests, sizes.candidates)

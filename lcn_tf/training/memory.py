@@ -1,7 +1,7 @@
 """The peak memory of training a model like LCN, as a formula of its sizes.
 
 Shape letters: B requests, C candidates, L lifelong events, S short ones, K1 and K2 events MSA and FSA keep, D item
-width, M negatives, R table rows, U rows of them that a batch reads, d table width.
+width, R table rows, U rows of them that a batch reads, d table width.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ class Sizes:
       context_fields: of an event, its timestamp for the time gap included.
       msa_top_k: K1.
       fsa_top_k: K2.
-      num_negatives: M of CRP.
       table_rows: R, over all tables.
       unique_ids: U, over all tables.
       optimizer: of the tables, as `TrainConfig.optimizer`.
@@ -42,7 +41,6 @@ class Sizes:
     context_fields: int
     msa_top_k: int
     fsa_top_k: int
-    num_negatives: int
     table_rows: int
     unique_ids: int
     optimizer: str
@@ -55,32 +53,30 @@ class Constants:
 
     Attributes:
       traced: MiB of the traced step, beside a TensorFlow that is loaded.
+      ids: `[L]` of every request of the batch, to find the distinct ones.
       flat_events: `[L, D]` of a request of one candidate.
       grouped_events: `[L, D]` of a request of several candidates.
-      scores: `[C, L]` of a request, lists of places included.
       kept: `[C, K1 + K2, D]` of a request.
-      short_events: `[C, 2 S, D]` of a request.
-      negatives: `[M, D]`.
-      gradients: `[U, d]`.
+      gradients: `[U, d]` of a batch taken at once.
+      gradients_of_parts: `[U, d]` of a batch in microbatches.
       dense_update: `[R, d]` of an optimiser that updates every row.
     """
 
-    traced: float = 185.0
-    flat_events: float = 1.5
-    grouped_events: float = 3.0
-    scores: float = 20.0
-    kept: float = 3.0
-    short_events: float = 5.0
-    negatives: float = 30.0
-    gradients: float = 3.2
+    traced: float = 216.0
+    ids: float = 10.0
+    flat_events: float = 1.1
+    grouped_events: float = 1.3
+    kept: float = 2.1
+    gradients: float = 6.3
+    gradients_of_parts: float = 14.7
     dense_update: float = 4.0
 
 
 def training_bytes(sizes: Sizes, constants: Constants = Constants()) -> float:
     """Peak memory of training in float32, without what Python and TensorFlow take once they are loaded.
 
-    The largest of three phases, beside what stays: the objectives, which see the whole batch; the click loss of one
-    part; and the optimiser's update.
+    The larger of two phases, beside what stays: losses and gradients of one part of the batch, and the optimiser's
+    update.
 
     Args:
       sizes: see there.
@@ -94,17 +90,16 @@ def training_bytes(sizes: Sizes, constants: Constants = Constants()) -> float:
         raise ValueError(f"optimizer must be one of {', '.join(slots)}, got {sizes.optimizer!r}")
     width = sizes.item_fields * sizes.embedding_dim  # D
     table = _FLOAT * sizes.table_rows * sizes.embedding_dim
+    rows = _FLOAT * sizes.unique_ids * sizes.embedding_dim
     fields = _ID * (sizes.item_fields + sizes.context_fields) + _MASK
-    read = sizes.requests * (sizes.lifelong_length + 2 * sizes.short_length) * fields
-    staying = constants.traced * 2**20 + (1 + slots[sizes.optimizer]) * table + read
+    batch = sizes.requests * (sizes.lifelong_length + 2 * sizes.short_length) * fields
+    ids = _FLOAT * constants.ids * sizes.requests * sizes.lifelong_length
+    staying = constants.traced * 2**20 + (1 + slots[sizes.optimizer]) * table + batch + ids
 
-    short = constants.short_events * sizes.candidates * 2 * sizes.short_length * width
     events = constants.flat_events if sizes.candidates == 1 else constants.grouped_events
-    kept = constants.kept * (sizes.msa_top_k + sizes.fsa_top_k) * width
-    request = events * sizes.lifelong_length * width + sizes.candidates * (
-        constants.scores * sizes.lifelong_length + kept)
-    gradients = _FLOAT * constants.gradients * sizes.unique_ids * sizes.embedding_dim
-    objectives = _FLOAT * constants.negatives * sizes.num_negatives * width
-    part = gradients + _FLOAT * math.ceil(sizes.requests / sizes.microbatches) * (request + short)
-    update = gradients + (0 if sizes.optimizer == "row_sparse_adam" else constants.dense_update * table)
-    return staying + max(objectives, part, update)
+    kept = constants.kept * sizes.candidates * (sizes.msa_top_k + sizes.fsa_top_k)
+    requests = math.ceil(sizes.requests / sizes.microbatches)
+    part = _FLOAT * requests * width * (events * sizes.lifelong_length + kept)
+    gradients = constants.gradients if sizes.microbatches == 1 else constants.gradients_of_parts
+    update = 0 if sizes.optimizer == "row_sparse_adam" else constants.dense_update * table
+    return staying + max(gradients * rows + part, constants.gradients * rows + update)

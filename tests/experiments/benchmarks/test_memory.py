@@ -11,7 +11,7 @@ from experiments.benchmarks import memory
 from lcn_tf.training.memory import Constants, Sizes, training_bytes
 
 SIZES = Sizes(requests=512, candidates=1, lifelong_length=2000, short_length=24, embedding_dim=64, item_fields=1,
-              context_fields=2, msa_top_k=200, fsa_top_k=50, num_negatives=4096, table_rows=200_000,
+              context_fields=2, msa_top_k=200, fsa_top_k=50, table_rows=200_000,
               unique_ids=100_000, optimizer="row_sparse_adam")
 
 
