@@ -1,7 +1,7 @@
-"""Masked ranking, softmax and gathering: the operations every attention level shares.
+"""Masked ranking and softmax: the operations every attention level shares.
 
-Shapes: B requests, C candidates, L events of a history, K kept events, H heads, D width. Masks are bool, True = real,
-and come per history `[B, L]` or per candidate `[B, C, L]`.
+Shapes: B requests, C candidates, L events of a history, K kept events. Masks are bool, True = real, and come per
+history `[B, L]` or per candidate `[B, C, L]`.
 """
 
 from __future__ import annotations
