@@ -38,7 +38,7 @@ class TopKAttention(tf.keras.layers.Layer):
       interest `[B, C, D]`; zeros for an empty history.
 
     Raises:
-      ValueError: `top_k` below 1, or what `TargetMHA` refuses.
+      ValueError: `top_k` below 1, no scores although there is a `top_k`, or what `TargetMHA` refuses.
     """
 
     def __init__(self, top_k: int | None, attention_dim: int, num_heads: int, context: bool = True, **kwargs: Any):
@@ -53,8 +53,10 @@ class TopKAttention(tf.keras.layers.Layer):
              mask: tf.Tensor | None = None) -> tf.Tensor:
         """The candidate's interest; see the class."""
         mask = history.mask if mask is None else mask
-        if self.top_k is None or scores is None:
+        if self.top_k is None:
             return self.attention(candidate, events=self._events(history), mask=mask)[0]
+        if scores is None:
+            raise ValueError(f"scores must be a tensor [B, C, L] with top_k={self.top_k}, got None")
         return self._attend_to_kept(candidate, history, scores, mask, self.top_k, ordered=False)[0]
 
     def explain(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor,
