@@ -34,3 +34,10 @@ def test_the_first_stage_ranks_by_position():
 def test_impossible_options():
     with pytest.raises(ValueError, match="top_k must be at least 1 or None, got 0"):
         recent_k.build(recent_k.Config(top_k=0))
+
+
+def test_a_choice_without_scores_is_refused():
+    requests = Requests()
+    layer = built(recent_k, requests, **SIZES)
+    with pytest.raises(ValueError, match="with top_k=3, got None"):
+        layer.attention(requests.candidate, requests.history)
