@@ -142,7 +142,7 @@ class FeatureEmbedder(tf.keras.layers.Layer):
 
     def _search_of_keys(self, batch: Batch, table: str, keys: tf.Tensor) -> tf.Tensor:
         if self.search_tables is None:
-            raise ValueError("the embedder was made without search_tables")
+            raise ValueError("search vectors need search_tables=True, got False")
         rows = batch.get(search_rows_name(table))
         return self.search_tables(table, keys) if rows is None else self._cast(tf.gather(rows, keys))
 

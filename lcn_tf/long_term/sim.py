@@ -69,6 +69,7 @@ class SIMInterest(tf.keras.layers.Layer):
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
         self.attention = TopKAttention(config.top_k, config.attention_dim, config.num_heads, name="attention")
+        self.gsu = config.gsu
         self.search: SoftSearch | None = None
         self.search_tables = config.tables == "separate" or config.gsu == "pretrained"
         self.pretrained = config.pretrained
@@ -98,7 +99,7 @@ class SIMInterest(tf.keras.layers.Layer):
           ValueError: this configuration has no such loss.
         """
         if self.search is None:
-            raise ValueError("auxiliary_logit needs sim.gsu=bilinear_aux, got another search")
+            raise ValueError(f"auxiliary_logit needs sim.gsu=bilinear_aux, got sim.gsu={self.gsu}")
         queries, events = history.trained_search() if self.search_tables else (candidate, history.vectors)
         pooled, _ = self.search(queries, events, mask=history.mask)  # [B, C, D]
         hidden = self.auxiliary_tower(tf.concat([features, pooled], -1), mask=candidate_mask, training=training)

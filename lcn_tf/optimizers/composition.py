@@ -28,6 +28,9 @@ def create_optimizer(weights: Sequence[tf.Variable], tables: Sequence[tf.Variabl
 
     Returns:
       The optimiser `name`, or a `CompositeOptimizer` if the tables have a name or learning rate of their own.
+
+    Raises:
+      ValueError: an unknown name.
     """
     if table_name == SAME and not table_learning_rate:
         return _with_slots(name, learning_rate, weights, unique_ids)
@@ -47,6 +50,8 @@ def _with_slots(name: str, learning_rate: float, weights: Sequence[tf.Variable],
         "adagrad": lambda: tf.keras.optimizers.Adagrad(learning_rate, jit_compile=False),
         "row_sparse_adam": lambda: RowSparseAdam(learning_rate, unique_ids=unique_ids),
     }
+    if name not in optimizers:
+        raise ValueError(f"an optimizer's name must be one of {', '.join(optimizers)}, got {name!r}")
     optimizer = optimizers[name]()
     optimizer.build(weights)
     return optimizer

@@ -86,3 +86,8 @@ def test_slots_exist_at_once_and_a_checkpoint_continues(tmp_path, table_name):
         step(optimizer, second)
     for value, expected in zip(second, whole, strict=True):
         np.testing.assert_array_equal(value.numpy(), expected.numpy())
+
+
+def test_an_unknown_optimizer_is_refused_by_name():
+    with pytest.raises(ValueError, match="row_sparse_adam, got 'sgd'"):
+        create_optimizer([], [], "sgd", 0.1)
