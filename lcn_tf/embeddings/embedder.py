@@ -194,7 +194,7 @@ class FeatureEmbedder(tf.keras.layers.Layer):
     def history(self, batch: Batch, name: str) -> EmbeddedHistory:
         """A history with its items looked up once per request and the mask of what each candidate may see."""
         search = None
-        if self.search_tables is not None and name == LIFELONG:  # trained by the objective alone, not by the clicks
+        if self.search_tables is not None and name == LIFELONG:  # `trained_search` has the gradient
             candidate, events = self.search_pair(batch, name)
             search = tf.stop_gradient(candidate), tf.stop_gradient(events)
         items = self.items(batch, self.item_keys(batch, f"{name}_"))

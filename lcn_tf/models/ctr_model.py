@@ -37,9 +37,10 @@ class CTRModel(tfrs.Model):
 
     Call arguments:
       batch: tensors as in the table of `lcn_tf.schema` (label, impression_id and user_key are not needed).
+      auxiliary: whether to return the long-term model's auxiliary logit too; it must have an `auxiliary_weight`.
 
     Returns:
-      logit `[B, C]` float32; the click probability is its sigmoid.
+      logit `[B, C]` float32; the click probability is its sigmoid. With `auxiliary`, a pair of both logits.
     """
 
     def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, Any], long_term: Any, tower: Any, head: Any,
