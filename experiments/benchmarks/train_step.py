@@ -45,6 +45,7 @@ from experiments.benchmarks.synthetic_batches import LAYOUTS, make_batch, make_s
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model
 from lcn_tf.models.registry import components
+from lcn_tf.schema import FIRST_ID
 from lcn_tf.training import TrainConfig, compile_model
 
 Optimizer = Literal["adam", "row_sparse_adam", "adagrad"]
@@ -128,7 +129,7 @@ def main(argv: list[str]) -> None:
         _LONG_TERM, common.LENGTHS, _TABLE_ROWS, _LAYOUT, _CANDIDATES, _OPTIMIZER, _CONTEXT, _REFERENCE,
         common.MEMORY, common.BATCH_SIZE, common.SHORT_LENGTH, common.EMBEDDING_DIM, common.STEPS)}
     sizes = Sizes(common.BATCH_SIZE.value, _CANDIDATES.value, common.SHORT_LENGTH.value, common.EMBEDDING_DIM.value,
-                  _OPTIMIZER.value, _CONTEXT.value, law_ids=min(_TABLE_ROWS.value))
+                  _OPTIMIZER.value, _CONTEXT.value, law_ids=min(_TABLE_ROWS.value) - FIRST_ID)
     products = itertools.product(common.LENGTHS.value, _TABLE_ROWS.value, _LAYOUT.value, _LONG_TERM.value)
     cases = [Case(*values) for values in dict.fromkeys(products)]
     try:
