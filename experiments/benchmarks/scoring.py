@@ -3,10 +3,10 @@
     python -m experiments.benchmarks.scoring [--lengths=500 --lengths=2000] [--output=scoring.json]
 
 Ours is the signature `serving_default`, as it is exported, on one request: the user's histories once, all candidates.
-The plain LCN-200-50 (`plain_lcn`) scores rows of one candidate and a copy of the user, in chunks: the events of all 1,000
-copies are 1.5 GB, several times over. Making the copies is not counted. SIM Soft is there for what LCN's pyramid costs
-beyond it. All take turns in one process. Peak memory is measured in processes of their own: what scoring adds at most to
-the model.
+The plain LCN-200-50 (`plain_lcn`) scores rows of one candidate and a copy of the user, in chunks: the events of all
+1,000 copies are 1.5 GB, several times over. Making the copies is not counted. SIM Soft is there for what LCN's pyramid
+costs beyond it. All take turns in one process. Peak memory is measured in processes of their own: what scoring adds at
+most to the model.
 """
 
 from __future__ import annotations
