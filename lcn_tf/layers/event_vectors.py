@@ -5,6 +5,7 @@ Shapes: B requests, C candidates, K or L events, H heads, G buckets, U rows, E w
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
@@ -108,12 +109,11 @@ def as_tensor(vectors: Vectors) -> tf.Tensor:
     """`[B, C, K, E]` or, where no part has a candidate's axis, `[B, L, E]`; with a gradient of that size."""
     if isinstance(vectors, Beside):
         parts = [as_tensor(part) for part in vectors.parts]
-        if any(part.shape.rank == 4 for part in parts):
-            parts = [part if part.shape.rank == 4 else part[:, tf.newaxis] for part in parts]
-            shape = tf.shape(next(part for part in parts if part.shape[1] != 1)) if any(
-                part.shape[1] != 1 for part in parts) else tf.shape(parts[0])
-            parts = [tf.broadcast_to(part, tf.concat([shape[:3], tf.shape(part)[3:]], 0)) for part in parts]
-        return tf.concat([tf.cast(part, parts[0].dtype) for part in parts], -1)
+        rank = max(part.shape.rank for part in parts)
+        parts = [part if part.shape.rank == rank else part[:, tf.newaxis] for part in parts]
+        events = functools.reduce(tf.broadcast_dynamic_shape, [tf.shape(part)[:-1] for part in parts])
+        return tf.concat([tf.broadcast_to(tf.cast(part, parts[0].dtype), tf.concat([events, tf.shape(part)[-1:]], 0))
+                          for part in parts], -1)
     if isinstance(vectors, Gathered):
         return tf.gather(vectors.rows, vectors.places)
     return tf.gather(vectors.rows, vectors.buckets) if isinstance(vectors, Bucketed) else vectors
