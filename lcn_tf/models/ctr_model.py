@@ -227,8 +227,6 @@ def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
 def _global_batch(batch: Batch, names: tuple[str, ...]) -> dict[str, tf.Tensor]:
     """The named tensors of all replicas, concatenated in the order of the global batch."""
     context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return {name: batch[name] for name in names}
     dtypes = {name: batch[name].dtype for name in names}
     # An operation of the replica's own knows its device; what the input pipeline of several machines returns does not.
     local = {name: tf.cast(batch[name], tf.int32) if dtypes[name] == tf.bool else tf.identity(batch[name])
