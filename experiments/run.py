@@ -68,6 +68,8 @@ def run(experiment: flags.Experiment) -> None:
     if not (chief and metrics):
         return
     print(summary.format_table(artifacts.name_of(experiment), metrics["metrics"]), flush=True)
+    if "slices" in metrics:  # runs of earlier versions have none
+        print(f"\n{summary.format_slices(metrics['slices'])}\n", flush=True)
     print(f"Best epoch {metrics['best_epoch']} of {metrics['epochs']}; training {metrics['training_seconds']:.0f} s. "
           f"Outputs: {workdir}\nSavedModel: {metrics['saved_model']}", flush=True)
     report = verify_export(metrics["saved_model"])
@@ -109,7 +111,8 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
         return None
     table = {split: reference_points.measure(files, split, predictions, data.true_probability, gauc_weights)
              for split, predictions in rows.items()}
-    metrics = {"metrics": table, "best_epoch": trained.best_epoch, "epochs": len(trained.history),
+    metrics = {"metrics": table, "slices": {"test": rows["test"].slices(gauc_weights)},
+               "best_epoch": trained.best_epoch, "epochs": len(trained.history),
                "parameters": model.count_params(),
                "training_seconds": sum(row["seconds"] for row in trained.history),
                "saved_model": export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])}

@@ -1,13 +1,17 @@
-"""The table a run ends with."""
+"""The tables a run ends with."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 _SPLITS = ("validation", "test")
 _ROWS = ("model", "item popularity", "base rate", "oracle")
 _COLUMNS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"), ("calibration", "calibration_ratio"))
+_LENGTHS = ("target_length", "source_length")
+_SLICE_COLUMNS = (("AUC", "auc", ".4f"), ("GAUC", "gauc", ".4f"), ("click rate", "click_rate", ".4f"),
+                  ("impressions", "impressions", ",.0f"), ("users", "users", ",.0f"))
 
 
 def format_table(name: str, table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
@@ -32,8 +36,21 @@ def format_table(name: str, table: Mapping[str, Mapping[str, Mapping[str, float]
     return "\n".join(lines)
 
 
-def _cell(value: float | None) -> str:
-    return f"{'undefined':>13}" if value is None or math.isnan(value) else f"{value:>13.4f}"
+def format_slices(slices: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> str:
+    """Split -> "target_length" and "source_length" -> slices (`lcn_tf.metrics.slices`) as text."""
+    header = f"{'split':<12}{'events of history':<20}" + "".join(f"{title:>13}" for title, _, _ in _SLICE_COLUMNS)
+    lines = [header, "-" * len(header)]
+    for split in filter(slices.__contains__, _SPLITS):
+        for name in filter(slices[split].__contains__, _LENGTHS):
+            for row in slices[split][name]:
+                title = f"{name.removesuffix('_length')} {row['slice']}"
+                values = "".join(_cell(row[key], form) for _, key, form in _SLICE_COLUMNS)
+                lines.append(f"{split:<12}{title:<20}{values}")
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, form: str = ".4f") -> str:
+    return f"{'undefined' if value is None or math.isnan(value) else format(value, form):>13}"
 
 
 def attainable_share(auc: float, oracle_auc: float) -> float:

@@ -28,6 +28,7 @@ from lcn_tf.metrics.significance import (
     paired_t_test,
     user_bootstrap,
 )
+from lcn_tf.metrics.slices import slices_by_length
 from lcn_tf.metrics.streaming import StreamingAUC, StreamingCalibration, StreamingLogLoss
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "paired_t_test",
     "per_user_auc",
     "sigmoid",
+    "slices_by_length",
     "top_k_indices",
     "user_bootstrap",
 ]

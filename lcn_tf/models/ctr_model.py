@@ -15,11 +15,14 @@ import tensorflow_recommenders as tfrs
 
 from lcn_tf.embeddings import FeatureEmbedder
 from lcn_tf.embeddings.batch_rows import Gradient, dense_gradient, merged_gradient
+from lcn_tf.embeddings.embedder import visible_events
 from lcn_tf.metrics import StreamingAUC
 from lcn_tf.models.inputs import example_batch
 from lcn_tf.models.microbatches import check_independent, sum_over_parts
 
 Batch = Mapping[str, tf.Tensor]
+
+_HISTORY_LENGTHS = {"target_length": "short_target", "source_length": "lifelong_source"}
 
 
 class CTRModel(tfrs.Model):
@@ -209,11 +212,18 @@ class CTRModel(tfrs.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
     def predict_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Flat vectors `[N]` of a batch's candidate rows: user_key, impression_id, label and logit."""
+        """Flat vectors `[N]` of a batch's candidate rows: user_key, impression_id, label, logit and history lengths.
+
+        `target_length` and `source_length` (int64) count the events of "short_target" and "lifelong_source" that the
+        candidate sees.
+        """
         mask = batch["candidate_mask"]
         user_key = tf.broadcast_to(batch["user_key"][:, tf.newaxis], tf.shape(mask))
         values = {"user_key": user_key, "impression_id": batch["impression_id"], "label": batch["label"],
                   "logit": self(self.embedder.look_up(batch), training=False)}
+        for name, history in _HISTORY_LENGTHS.items():
+            visible = visible_events(batch, history, self.embedder.lengths[history])  # [B, C, L]
+            values[name] = tf.math.count_nonzero(visible, axis=-1)
         return {name: tf.boolean_mask(value, mask) for name, value in values.items()}
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from lcn_tf.metrics import report, sigmoid
+from lcn_tf.metrics import report, sigmoid, slices_by_length
 from lcn_tf.models import CTRModel
 from lcn_tf.training.distributed_input import Batches
 
@@ -23,12 +23,23 @@ class EvalConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """Arrays `[N]`, one entry per impression of a split, in ascending order of `impression_id`."""
+    """Arrays `[N]`, one entry per impression of a split, in ascending order of `impression_id`.
+
+    Attributes:
+      impression_id: int64.
+      user_key: raw user, int64.
+      label: 0 or 1, float32.
+      logit: float32.
+      target_length: events of `short_target` that the candidate sees, int64.
+      source_length: events of `lifelong_source` that the candidate sees, int64.
+    """
 
     impression_id: np.ndarray
     user_key: np.ndarray
     label: np.ndarray
     logit: np.ndarray
+    target_length: np.ndarray
+    source_length: np.ndarray
 
     @property
     def probability(self) -> np.ndarray:
@@ -38,6 +49,12 @@ class Predictions:
     def metrics(self, gauc_weights: str = "impressions") -> dict[str, float]:
         """The metrics of SPEC E.1 to E.3 (see `lcn_tf.metrics.report`)."""
         return report.evaluate(self.label, self.logit, self.user_key, gauc_weights=gauc_weights)
+
+    def slices(self, gauc_weights: str = "impressions") -> dict[str, list[dict[str, str | float]]]:
+        """"target_length" and "source_length" -> metrics by that length (see `lcn_tf.metrics.slices`)."""
+        lengths = {"target_length": self.target_length, "source_length": self.source_length}
+        return {name: slices_by_length(self.label, self.logit, self.user_key, values, gauc_weights)
+                for name, values in lengths.items()}
 
 
 def predict(model: CTRModel, dataset: tf.data.Dataset | Batches) -> Predictions:
@@ -53,4 +70,4 @@ def predict(model: CTRModel, dataset: tf.data.Dataset | Batches) -> Predictions:
     if not len(rows["label"]):
         raise ValueError("no impression to score: the split is empty")
     order = np.argsort(rows["impression_id"], kind="stable")
-    return Predictions(**{name: rows[name][order] for name in ("impression_id", "user_key", "label", "logit")})
+    return Predictions(**{name: values[order] for name, values in rows.items()})

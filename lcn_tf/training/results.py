@@ -36,6 +36,8 @@ def append_json_line(path: str, values: Mapping[str, Any]) -> None:
 def _without_nan(values: Any) -> Any:
     if isinstance(values, Mapping):
         return {name: _without_nan(value) for name, value in values.items()}
+    if isinstance(values, list):
+        return [_without_nan(value) for value in values]
     return None if isinstance(values, float) and math.isnan(values) else values
 
 

@@ -40,7 +40,7 @@ def whole(folder):
 
 def test_ends_with_metrics_export_and_verification(folder, whole):
     for text in ("lap-20-5_crp", "item popularity", "base rate", "oracle", "share of the attainable AUC",
-                 "rows read", "SavedModel: whole/saved_model/1", "verified"):
+                 "rows read", "events of history", "SavedModel: whole/saved_model/1", "verified"):
         assert text in whole
     for name in ("flags.cfg", "metrics.json", "history.csv", "results.jsonl", "checkpoints", "tensorboard",
                  "saved_model/1/saved_model.pb", "saved_model/1/assets.extra/tf_serving_warmup_requests"):
@@ -49,6 +49,8 @@ def test_ends_with_metrics_export_and_verification(folder, whole):
     assert {"config_hash", "seed", "commit", "data_fingerprint", "versions", "hardware", "metrics"} <= set(row)
     oracle = row["metrics"]["test"]["oracle"]["auc"]
     assert row["metrics"]["test"]["base rate"]["auc"] == 0.5 < oracle < 0.9
+    for slices in row["slices"]["test"].values():
+        assert sum(part["impressions"] for part in slices) == row["metrics"]["test"]["model"]["impressions"]
 
 
 def test_killed_and_continued_it_ends_with_the_same_metrics(folder, whole):

@@ -68,6 +68,20 @@ def test_layouts_give_the_same_predictions_losses_and_gradients(user_snapshots, 
         np.testing.assert_allclose(grouped, flat, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [grouped_rows, flat_rows])
+def test_predictions_count_the_events_that_each_candidate_sees(rows):
+    schema = synthetic.make_schema()
+    groups = synthetic.make_groups(schema, 23, seed=6, offsets=True)
+    found = make_model().predict_step(
+        rows(schema, tf.constant([records.encode(schema, group) for group in groups]), LENGTHS))
+    for name, history in (("target_length", "short_target"), ("source_length", "lifelong_source")):
+        stored = {impression: len(group[f"{history}_timestamp"]) - offset for group in groups
+                  for impression, offset in zip(group["impression_id"], group[f"{history}_offset"], strict=True)}
+        assert len(set(stored.values())) > LENGTHS[history]
+        visible = [min(stored[impression], LENGTHS[history]) for impression in found["impression_id"].numpy()]
+        assert found[name].numpy().tolist() == visible and len(visible) == len(stored)
+
+
 def test_user_snapshots_see_other_events_than_the_whole_history():
     batch = batch_of(user_snapshots=True)
     whole = {**batch, **{f"{history}_offset": tf.zeros_like(batch["timestamp"]) for history in LENGTHS}}

@@ -37,7 +37,8 @@ def main(data_dir: str, layout: str, table_optimizer: str, name: str, replicas: 
     logs = model.fit(batches.dataset, steps_per_epoch=STEPS, verbose=0).history
     values = {f"log_{name}": value[-1] for name, value in logs.items()}
     values.update({f"weight_{index}": weight.numpy() for index, weight in enumerate(model.trainable_weights)})
-    values["logit"] = predict(model, evaluation_batches(strategy, files, "test", data, BATCH_SIZE)).logit
+    rows = predict(model, evaluation_batches(strategy, files, "test", data, BATCH_SIZE))
+    values.update(logit=rows.logit, target_length=rows.target_length, source_length=rows.source_length)
     np.savez(output, **values)
 
 

@@ -170,8 +170,9 @@ def test_config_hash_depends_on_values_not_on_order():
 
 def test_what_is_not_a_number_becomes_null(tmp_path):
     path = str(tmp_path / "metrics.json")
-    results.write_json(path, {"test": {"auc": float("nan"), "logloss": 0.5}})
-    assert json.loads((tmp_path / "metrics.json").read_text()) == {"test": {"auc": None, "logloss": 0.5}}
+    results.write_json(path, {"test": {"auc": float("nan"), "logloss": 0.5}, "slices": [{"auc": float("nan")}]})
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {
+        "test": {"auc": None, "logloss": 0.5}, "slices": [{"auc": None}]}
 
 
 def groups_of_one_label(label, count, seed=2):
