@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from experiments import environment
 from experiments.flags import Experiment
 from experiments.inputs import PreparedData
-from lcn_tf.training import results
+from lcn_tf.training import Predictions, results
 
+PREDICTIONS = "test_predictions.npz"
 _MAY_CHANGE = {"workdir"}  # a continued run may be named differently, nothing else
 
 
@@ -74,6 +77,14 @@ def finished(workdir: str) -> dict[str, Any] | None:
         return None
     with open(path, encoding="utf-8") as file:
         return json.load(file)
+
+
+def write_predictions(workdir: str, rows: Predictions) -> None:
+    """Writes `test_predictions.npz`: the arrays of `Predictions`, to compare models row by row."""
+    path = os.path.join(workdir, PREDICTIONS)
+    with open(f"{path}.partial", "wb") as file:
+        np.savez_compressed(file, **dataclasses.asdict(rows))
+    os.replace(f"{path}.partial", path)
 
 
 def _has_progress(workdir: str) -> bool:

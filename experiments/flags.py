@@ -51,6 +51,8 @@ class RunConfig:
         default=None, metadata={"help": "prepared data, made from input_dir if missing; default: a folder in data/"})
     workdir: str | None = dataclasses.field(
         default=None, metadata={"help": "outputs; the same command continues a killed run; default: a folder in runs/"})
+    export: bool = dataclasses.field(
+        default=True, metadata={"help": "export the trained model for serving and verify the export"})
 
     def __post_init__(self):
         if self.dataset not in DATASETS:
@@ -88,10 +90,12 @@ class Experiment:
         return lines
 
     def settings(self) -> dict[str, Any]:
-        """Flag -> text of everything that decides the result: all but paths and the seed."""
-        paths = {"input_dir", "data_dir", "workdir", "train.seed"}
+        """Flag -> text of everything that decides the result: no paths, no seed, and nothing of other data sets."""
+        without = {"input_dir", "data_dir", "workdir", "export", "train.seed", "eval.consistency_rows"}
+        others = tuple(f"{prefix}." for name in DATASETS.keys() - {self.run.dataset}
+                       for prefix in (name, f"{name}_generator"))
         pairs = (line[2:].split("=", 1) for line in self.assignments())
-        return {name: value for name, value in pairs if name not in paths}
+        return {name: value for name, value in pairs if name not in without and not name.startswith(others)}
 
 
 def define() -> None:

@@ -71,7 +71,10 @@ def run(experiment: flags.Experiment) -> None:
     if "slices" in metrics:  # runs of earlier versions have none
         print(f"\n{summary.format_slices(metrics['slices'])}\n", flush=True)
     print(f"Best epoch {metrics['best_epoch']} of {metrics['epochs']}; training {metrics['training_seconds']:.0f} s. "
-          f"Outputs: {workdir}\nSavedModel: {metrics['saved_model']}", flush=True)
+          f"Outputs: {workdir}", flush=True)
+    if not metrics["saved_model"]:
+        return
+    print(f"SavedModel: {metrics['saved_model']}", flush=True)
     report = verify_export(metrics["saved_model"])
     print(f"verified: {report.candidates} candidates of {report.requests} requests scored in a clean process without "
           f"lcn_tf; largest difference {report.max_difference:.1e}")
@@ -114,8 +117,11 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     metrics = {"metrics": table, "slices": {"test": rows["test"].slices(gauc_weights)},
                "best_epoch": trained.best_epoch, "epochs": len(trained.history),
                "parameters": model.count_params(),
-               "training_seconds": sum(row["seconds"] for row in trained.history),
-               "saved_model": export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])}
+               "training_seconds": sum(row["seconds"] for row in trained.history), "history": trained.history,
+               "saved_model": None}
+    artifacts.write_predictions(workdir, rows["test"])
+    if experiment.run.export:
+        metrics["saved_model"] = export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])
     artifacts.write(workdir, experiment, data, metrics)
     return metrics
 

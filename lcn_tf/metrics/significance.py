@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from lcn_tf.metrics.auc import exact_auc, tie_groups
-from lcn_tf.metrics.gauc import UserAUC, per_user_auc, user_weights
+from lcn_tf.metrics.gauc import UserAUC, group_auc, per_user_auc, user_weights
 from lcn_tf.metrics.rows import Array, check_keys, check_labels, check_scores
 
 
@@ -128,12 +128,60 @@ def _weighted_gauc(per_user: UserAUC, weights: Array, counts: Array) -> float:
     return float(np.sum(counts * weights * np.nan_to_num(per_user.auc)) / total) if total > 0 else math.nan
 
 
-def _interval(difference: float, replicates: Array, confidence: float) -> Interval:
-    replicates = replicates[~np.isnan(replicates)]
-    if len(replicates) < 2:
-        return Interval(difference, math.nan, math.nan, math.nan, len(replicates))
-    low, high = np.quantile(replicates, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(difference, float(np.std(replicates, ddof=1)), float(low), float(high), len(replicates))
+def bootstrap_replicates(labels: ArrayLike, scores: ArrayLike, user_keys: ArrayLike, *, seed: int,
+                         replicates: int = 1000, gauc_weights: str = "impressions") -> dict[str, Array]:
+    """AUC and GAUC of one model on resamples of the users, drawn with replacement.
+
+    The resamples are a function of the seed and the users: with the same users, those of several models are paired.
+
+    Args:
+      labels: `[N]` 0/1.
+      scores: `[N]`.
+      user_keys: `[N]` integers or texts.
+      seed: of the resamples.
+      replicates: resamples R, at least 2.
+      gauc_weights: as in `group_auc`.
+
+    Returns:
+      `auc` and `gauc`, `[R]` float64 each; NaN on a resample where it is undefined.
+
+    Raises:
+      ValueError: shapes that differ, NaN scores, a setting out of range.
+    """
+    if replicates < 2:
+        raise ValueError(f"replicates must be at least 2, got {replicates}")
+    labels = check_labels(labels)
+    users, num_users = check_keys(user_keys, len(labels))
+    scores = check_scores("scores", scores, len(labels))
+    weighted, per_user = _WeightedAUC(labels, scores, users), per_user_auc(labels, scores, user_keys)
+    weights = user_weights(per_user, gauc_weights)
+    rng = np.random.default_rng(seed)
+    drawn = np.empty((2, replicates))
+    for replicate in range(replicates):
+        counts = np.bincount(rng.integers(num_users, size=num_users), minlength=num_users).astype(np.float64)
+        drawn[:, replicate] = weighted(counts), _weighted_gauc(per_user, weights, counts)
+    return {"auc": drawn[0], "gauc": drawn[1]}
+
+
+def interval(difference: float, replicates: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Percentile interval of a difference.
+
+    Args:
+      difference: on all rows.
+      replicates: `[R]` on resamples; NaN does not count.
+      confidence: mass of the interval.
+
+    Raises:
+      ValueError: a confidence outside (0, 1).
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
+    drawn = np.asarray(replicates, np.float64)
+    drawn = drawn[~np.isnan(drawn)]
+    if len(drawn) < 2:
+        return Interval(difference, math.nan, math.nan, math.nan, len(drawn))
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(difference, float(np.std(drawn, ddof=1)), float(low), float(high), len(drawn))
 
 
 def user_bootstrap(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, user_keys: ArrayLike, *, seed: int,
@@ -157,30 +205,14 @@ def user_bootstrap(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, 
     Raises:
       ValueError: labels of a single class, shapes that differ, NaN scores, a setting out of range.
     """
-    if replicates < 2:
-        raise ValueError(f"replicates must be at least 2, got {replicates}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
-    labels = check_labels(labels)
-    users, num_users = check_keys(user_keys, len(labels))
-    columns = [check_scores(name, scores, len(labels))
-               for name, scores in (("scores_a", scores_a), ("scores_b", scores_b))]
-    whole = [exact_auc(labels, scores) for scores in columns]
-    weighted = [_WeightedAUC(labels, scores, users) for scores in columns]
-    per_user = [per_user_auc(labels, scores, user_keys) for scores in columns]
-    weights = user_weights(per_user[0], gauc_weights)
-    rng = np.random.default_rng(seed)
-    drawn = np.empty((replicates, 2))
-    for replicate in range(replicates):
-        counts = np.bincount(rng.integers(num_users, size=num_users), minlength=num_users).astype(np.float64)
-        drawn[replicate, 0] = weighted[0](counts) - weighted[1](counts)
-        drawn[replicate, 1] = (_weighted_gauc(per_user[0], weights, counts)
-                               - _weighted_gauc(per_user[1], weights, counts))
-    everyone = np.ones(num_users)
-    gauc_difference = (_weighted_gauc(per_user[0], weights, everyone)
-                       - _weighted_gauc(per_user[1], weights, everyone))
-    return {"auc": _interval(whole[0] - whole[1], drawn[:, 0], confidence),
-            "gauc": _interval(gauc_difference, drawn[:, 1], confidence)}
+    models = (check_scores("scores_a", scores_a, len(np.ravel(labels))),
+              check_scores("scores_b", scores_b, len(np.ravel(labels))))
+    whole = [(exact_auc(labels, scores), group_auc(labels, scores, user_keys, gauc_weights).value)
+             for scores in models]
+    drawn = [bootstrap_replicates(labels, scores, user_keys, seed=seed, replicates=replicates,
+                                  gauc_weights=gauc_weights) for scores in models]
+    return {name: interval(whole[0][index] - whole[1][index], drawn[0][name] - drawn[1][name], confidence)
+            for index, name in enumerate(("auc", "gauc"))}
 
 
 def hanley_mcneil(auc_value: float, positives: float, negatives: float) -> float:

@@ -1,0 +1,113 @@
+"""The paper's tables, Figure 5 and sweeps: runs what is missing and writes the table.
+
+    python -m experiments.tables --table=2 --dataset=industrial --preset=small --seeds=5
+    python -m experiments.tables --figure=5 --dataset=movielens --input_dir=ml-latest-small --seeds=5
+    python -m experiments.tables --sweep=crp.weight --dataset=industrial --preset=small --seeds=5 [-- flags of all runs]
+
+Finished runs are kept in `<results_dir>/results.jsonl` and used again while flags, data and the code of `lcn_tf` are
+the same; a killed one is continued. experiments/README.md explains how to read the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from absl import flags as absl_flags
+
+from data_prep.errors import InputError
+from data_prep.registry import DATASETS
+from experiments import flags
+from experiments.tables import figure_5, report, slices
+from experiments.tables.comparison import compare
+from experiments.tables.plan import plan
+from experiments.tables.rows import FIGURE_5, SWEEPS, TABLES, Table
+from experiments.tables.runs import missing, run_missing
+from experiments.tables.store import Store
+
+_CONSISTENCY_ROWS = 1000
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs what is missing, writes the files and prints the table."""
+    options = _parser().parse_args(argv)
+    try:
+        failed = _make(options, "python -m experiments.tables " + shlex.join(argv))
+    except (ValueError, OSError, InputError, absl_flags.Error) as error:
+        sys.exit(f"error: {error}")
+    if failed:
+        sys.exit(f"error: {failed} runs failed; the same command tries them again")
+
+
+def _make(options: argparse.Namespace, command: str) -> int:
+    """Makes the table, figure or sweep of the options; returns the number of runs that failed."""
+    table = _chosen(options)
+    folder = options.results_dir or os.path.join("experiments", "results", _dataset_name(options))
+    flags.define()
+    planned = plan(table.rows, _common(options), options.any_code)
+    store, seeds = Store(folder), range(1, options.seeds + 1)
+    runs = missing(planned, seeds, store)
+    print(f"{table.title}: {len(planned)} rows, {options.seeds} seeds, {len(runs)} runs to do", flush=True)
+    failed = run_missing(runs, store, options.workdir, options.jobs)
+    lines = compare(planned, store, seeds)
+    if table is FIGURE_5:
+        print(figure_5.write(folder, table, lines, command))
+    else:
+        print(report.write_table(folder, table.key, table.title, lines, command))
+        slices.write(folder, table.key, lines)
+    print(f"Files: {os.path.join(folder, table.key)}.*")
+    return len(failed)
+
+
+def _chosen(options: argparse.Namespace) -> Table:
+    if options.figure:
+        return FIGURE_5
+    return TABLES[options.table] if options.table else SWEEPS[options.sweep]
+
+
+def _dataset_name(options: argparse.Namespace) -> str:
+    return f"{options.dataset}_{options.preset}" if options.preset else options.dataset
+
+
+def _common(options: argparse.Namespace) -> list[str]:
+    """The flags of all runs."""
+    arguments = [f"--dataset={options.dataset}", "--export=false"]
+    if options.input_dir:
+        arguments.append(f"--input_dir={options.input_dir}")
+    if options.preset:
+        arguments.append(f"--{options.dataset}_generator.preset={options.preset}")
+    return [*arguments, *(argument for argument in options.arguments if argument != "--")]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m experiments.tables", description=__doc__.splitlines()[0])
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--table", choices=sorted(TABLES), help="one of the paper's tables")
+    what.add_argument("--figure", choices=["5"], help="consistency of retrieval and attention")
+    what.add_argument("--sweep", choices=sorted(SWEEPS), help="LCN by one flag, over the paper's grid")
+    parser.add_argument("--dataset", choices=sorted(DATASETS), default="industrial", help="default: industrial")
+    parser.add_argument("--preset", help="of the data set's generator, for generated logs (industrial: small)")
+    parser.add_argument("--input_dir", help="raw files of the data set, instead of generated logs")
+    parser.add_argument("--seeds", type=_positive, default=5, help="number of seeds, 1, 2, ... (default 5)")
+    parser.add_argument("--jobs", type=_positive, default=1, help="runs at a time; several share the processors, which "
+                                                                  "shows in the column of minutes (default 1)")
+    parser.add_argument("--results_dir", help="results.jsonl and tables (default: experiments/results/<data set>)")
+    parser.add_argument("--workdir", default="runs/tables", help="a folder per run (default runs/tables)")
+    parser.add_argument("--any_code", action="store_true",
+                        help="use finished runs of other versions of lcn_tf too; the table names their commits")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- flags of all runs")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

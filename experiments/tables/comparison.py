@@ -1,0 +1,119 @@
+"""Statistics of a table: each row's metrics over its seeds, and its differences to the row it is held against."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.summary import attainable_share
+from experiments.tables.plan import Planned
+from experiments.tables.store import Store
+from lcn_tf.metrics import Interval, holm, interval, paired_t_test
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation (n - 1) over seeds; NaN where undefined."""
+
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> Spread:
+        """Of numbers; None, an undefined metric, makes both undefined."""
+        if not values or None in values:
+            return cls(math.nan, math.nan)
+        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan)
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A row minus the one it is held against, on the seeds of both.
+
+    Attributes:
+      auc, gauc: mean difference over the seeds, with an interval by resampling the users of the test split, the same
+        for both rows (SPEC E.4).
+      p_value: two-sided paired t-test of AUC over the seeds, Holm-corrected over the table; NaN with fewer than two.
+    """
+
+    auc: Interval
+    gauc: Interval
+    p_value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A row of the table as measured.
+
+    Attributes:
+      planned: the row.
+      runs: seed -> its line of `results.jsonl`.
+      comparison: None for a baseline, and where data or seeds are not those of the other row.
+    """
+
+    planned: Planned
+    runs: Mapping[int, dict[str, Any]]
+    comparison: Comparison | None
+
+    def metric(self, name: str) -> Spread:
+        """A test metric of the model."""
+        return Spread.of([run["metrics"]["test"]["model"][name] for run in self.runs.values()])
+
+    @property
+    def attainable_share(self) -> Spread:
+        """Of the oracle's AUC; NaN for real data."""
+        tests = [run["metrics"]["test"] for run in self.runs.values()]
+        if not all("oracle" in test for test in tests):
+            return Spread.of([])
+        return Spread.of([attainable_share(test["model"]["auc"], test["oracle"]["auc"]) for test in tests])
+
+    @property
+    def minutes(self) -> Spread:
+        """Wall time of training and its validation."""
+        return Spread.of([run["training_seconds"] / 60 for run in self.runs.values()])
+
+
+def compare(planned: Sequence[Planned], store: Store, seeds: Sequence[int]) -> list[Line]:
+    """Every row of a table with what the store holds of it."""
+    by_name = {row.row.name: row for row in planned}
+    found = {name: {seed: run for seed in seeds if (run := store.find(row.key, seed))}
+             for name, row in by_name.items()}
+    comparisons: dict[str, Comparison] = {}
+    for name, row in by_name.items():
+        other = by_name.get(row.row.against or "")
+        if other and other.key.data_fingerprint == row.key.data_fingerprint:
+            common = sorted(found[name].keys() & found[other.row.name].keys())
+            if common:
+                comparisons[name] = _compare([found[name][seed] for seed in common],
+                                             [found[other.row.name][seed] for seed in common])
+    tested = [name for name, comparison in comparisons.items() if not math.isnan(comparison.p_value)]
+    for name, p_value in zip(tested, holm([comparisons[name].p_value for name in tested]), strict=True):
+        comparisons[name] = dataclasses.replace(comparisons[name], p_value=float(p_value))
+    return [Line(row, found[name], comparisons.get(name)) for name, row in by_name.items()]
+
+
+def _compare(runs: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> Comparison:
+    intervals = {}
+    for metric in ("auc", "gauc"):
+        pairs = [(_metric(run, metric), _metric(other, metric)) for run, other in zip(runs, others, strict=True)]
+        replicates = [_replicates(run, metric) - _replicates(other, metric)
+                      for run, other in zip(runs, others, strict=True)]
+        difference = statistics.fmean(one - other for one, other in pairs)
+        intervals[metric] = interval(difference, np.mean(replicates, axis=0))
+    values = [[_metric(run, "auc") for run in side] for side in (runs, others)]
+    p_value = paired_t_test(*values).p_value if len(runs) > 1 else math.nan
+    return Comparison(**intervals, p_value=p_value)
+
+
+def _metric(run: dict[str, Any], name: str) -> float:
+    value = run["metrics"]["test"]["model"][name]
+    return math.nan if value is None else value
+
+
+def _replicates(run: dict[str, Any], name: str) -> np.ndarray:
+    return np.array(run["bootstrap"][name], np.float64)

@@ -1,0 +1,64 @@
+"""From a table's rows to runs: the flags of each, and the key under which its results are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+from collections.abc import Iterable, Sequence
+
+from experiments import environment, flags, inputs
+from experiments.tables.rows import Row
+from experiments.tables.store import Key
+from lcn_tf.training import results
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A row on a data set.
+
+    Attributes:
+      row: of the table.
+      arguments: flags of `experiments.run`, without seed and work folder.
+      key: under which its results are kept.
+    """
+
+    row: Row
+    arguments: tuple[str, ...]
+    key: Key
+
+
+def plan(rows: Iterable[Row], common: Sequence[str], any_code: bool = False) -> list[Planned]:
+    """Reads each row's flags and prepares the data that is missing.
+
+    Args:
+      rows: of one or more tables; every cfg and its flags is planned once.
+      common: flags of all runs: the data set and what goes with it.
+      any_code: whether results of other versions of `lcn_tf` count.
+
+    Raises:
+      absl.flags.Error, ValueError, FileNotFoundError: flags that cannot be used.
+      data_prep.errors.InputError: raw files that cannot be used.
+    """
+    code = None if any_code else environment.code_digest()
+    fingerprints: dict[str, str | None] = {}
+    planned = []
+    for row in rows:
+        arguments = (f"--flagfile={row.cfg}", *common, *row.flags)
+        flags.parse(["experiments.run", *arguments])
+        experiment = flags.read()
+        settings = _data_settings(experiment)
+        if settings not in fingerprints:
+            with contextlib.redirect_stdout(io.StringIO()):
+                facts = inputs.prepared_data(experiment).facts
+            fingerprints[settings] = facts.get("fingerprint")
+        key = Key(results.config_hash(experiment.settings()), fingerprints[settings], code)
+        planned.append(Planned(row, arguments, key))
+    return planned
+
+
+def _data_settings(experiment: flags.Experiment) -> str:
+    """What the prepared data depends on, as text."""
+    run, groups = experiment.run, experiment.groups
+    names = [run.dataset, "prep", f"{run.dataset}_generator"]
+    return repr([run.input_dir, run.data_dir, groups["data"].lengths, [groups.get(name) for name in names]])

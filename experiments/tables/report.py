@@ -1,0 +1,122 @@
+"""A table as Markdown, for people, and as CSV, for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.tables.comparison import Line, Spread
+from lcn_tf.metrics import Interval
+from lcn_tf.training import results
+
+_METRICS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"))
+
+
+def write_table(folder: str, key: str, title: str, lines: Sequence[Line], command: str) -> str:
+    """Writes `<key>.md` and `<key>.csv`; returns the Markdown."""
+    text = markdown(title, lines, command)
+    results.write_text(os.path.join(folder, f"{key}.md"), text)
+    results.write_text(os.path.join(folder, f"{key}.csv"), csv_text([record(line) for line in lines]))
+    return text
+
+
+def markdown(title: str, lines: Sequence[Line], command: str) -> str:
+    """The table, with what it is made of below it."""
+    header = ["", *(name for name, _ in _METRICS), "ΔAUC [95 %]", "ΔGAUC [95 %]", "compared with", "p",
+              "attainable share", "paper AUC / GAUC", "minutes", "parameters", "seeds"]
+    if not any(_known(line.attainable_share) for line in lines):
+        header.remove("attainable share")
+    rows = []
+    for line in lines:
+        row, comparison = line.planned.row, line.comparison
+        cells = {"": row.name, "seeds": str(len(line.runs)),
+                 "paper AUC / GAUC": f"{row.paper_auc:.4f} / {row.paper_gauc:.4f}" if row.paper_auc else ""}
+        if line.runs:
+            cells.update({name: spread_text(line.metric(key)) for name, key in _METRICS})
+            cells.update({"attainable share": spread_text(line.attainable_share, 3),
+                          "minutes": f"{line.minutes.mean:.1f}", "parameters": f"{_parameters(line):,}"})
+        if comparison:
+            cells.update({"ΔAUC [95 %]": _interval(comparison.auc), "ΔGAUC [95 %]": _interval(comparison.gauc),
+                          "compared with": row.against, "p": _p_value(comparison.p_value)})
+        rows.append("| " + " | ".join(cells.get(name, "") for name in header) + " |")
+    table = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *rows]
+    return "\n".join([f"# {title}", "", "```sh", command, "```", "", *table, "", *_facts(lines), ""])
+
+
+def record(line: Line) -> dict[str, Any]:
+    """A line's numbers, one column each."""
+    row, comparison = line.planned.row, line.comparison
+    values: dict[str, Any] = {"row": row.name, "cfg": row.cfg, "flags": " ".join(row.flags), "seeds": len(line.runs)}
+    for name, spread in [*((key, line.metric(key)) for _, key in _METRICS), ("minutes", line.minutes),
+                         ("attainable_share", line.attainable_share)]:
+        values.update({name: spread.mean, f"{name}_std": spread.std})
+    values["parameters"] = _parameters(line) if line.runs else None
+    values["against"] = row.against
+    for name in ("auc", "gauc"):
+        found = getattr(comparison, name) if comparison else None
+        values.update({f"delta_{name}": found and found.difference, f"delta_{name}_low": found and found.low,
+                       f"delta_{name}_high": found and found.high})
+    values.update({"p_value": comparison and comparison.p_value, "paper_auc": row.paper_auc,
+                   "paper_gauc": row.paper_gauc})
+    return values
+
+
+def csv_text(records: Sequence[dict[str, Any]]) -> str:
+    """Records with the same names as CSV; what is unknown is empty."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    for values in records:
+        writer.writerow({name: "" if isinstance(value, float) and math.isnan(value) else value
+                         for name, value in values.items()})
+    return buffer.getvalue()
+
+
+def spread_text(spread: Spread, digits: int = 4) -> str:
+    """Mean ± standard deviation."""
+    if not _known(spread):
+        return "undefined"
+    return f"{spread.mean:.{digits}f}" + ("" if math.isnan(spread.std) else f" ± {spread.std:.{digits}f}")
+
+
+def _facts(lines: Sequence[Line]) -> list[str]:
+    """Which code and data the numbers are of."""
+    runs = [run for line in lines for run in line.runs.values()]
+    if not runs:
+        return ["No run is finished yet."]
+    commits = sorted({_short(run["commit"]) for run in runs})
+    tests = {run["data_fingerprint"]: run["metrics"]["test"] for run in runs}
+    return [*map(_test_facts, tests.values()), f"Commits: {', '.join(commits)}."]
+
+
+def _test_facts(test: dict[str, Any]) -> str:
+    model = test["model"]
+    points = [f"{name} {test[row]['auc']:.4f}" for row, name in
+              (("item popularity", "item popularity"), ("oracle", "the true probabilities")) if row in test]
+    return (f"Test split: {model['impressions']:,.0f} impressions, click rate {model['click_rate']:.4f}; AUC of "
+            f"{' and of '.join(points)}.")
+
+
+def _short(commit: str | None) -> str:
+    name, dash, state = (commit or "unknown").partition("-")
+    return name[:12] + dash + state
+
+
+def _parameters(line: Line) -> int:
+    return next(iter(line.runs.values()))["parameters"]
+
+
+def _known(spread: Spread) -> bool:
+    return not math.isnan(spread.mean)
+
+
+def _interval(found: Interval) -> str:
+    return f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+
+
+def _p_value(value: float) -> str:
+    return "" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"

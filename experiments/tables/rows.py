@@ -1,0 +1,133 @@
+"""What each table of the paper compares: its rows, the row that each is held against, and the paper's numbers.
+
+A row is a cfg, or a cfg with flags in a sweep. The numbers of the LCN paper (SPEC A.7 and its notes) are AUC and GAUC on
+its authors' industrial logs, None where we do not know them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+      name: in the table.
+      cfg: flag file in `experiments/configs`.
+      against: name of the row that it is compared with; None for a table's baseline.
+      paper_auc, paper_gauc: in the paper, industrial data.
+      flags: beside those of the cfg.
+    """
+
+    name: str
+    cfg: str
+    against: str | None = None
+    paper_auc: float | None = None
+    paper_gauc: float | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A comparison: `key` names its files, `rows` are in the order of the table."""
+
+    key: str
+    title: str
+    rows: tuple[Row, ...]
+
+    def __post_init__(self):
+        names = [row.name for row in self.rows]
+        unknown = [row.against for row in self.rows if row.against not in (None, *names)]
+        if unknown or len(set(names)) < len(names):
+            raise ValueError(f"{self.key}: rows must have different names and be compared with one another, got "
+                             f"{names}, compared with {unknown}")
+
+
+_WITHOUT_CRP = Row("LCN-200-50 without CRP", "lcn_without_crp.cfg", None, 0.7237, 0.6379)
+_LCN = Row("LCN-200-50", "lcn_200_50.cfg", _WITHOUT_CRP.name, 0.7294, 0.6423)
+
+
+def _compared(row: Row, against: str | None) -> Row:
+    return dataclasses.replace(row, against=against)
+
+
+def _baselines() -> tuple[Row, ...]:
+    short, recent = "short histories only", "50 most recent events"
+    bounds = (
+        Row(short, "short_only.cfg"),
+        Row("mean of all events", "mean_pool.cfg", short),
+        Row("50 random events", "random_k.cfg", short),
+        Row(recent, "recent_k.cfg", short),
+        Row("attention to all events", "full_attention.cfg", recent),
+        Row("DIN over all events", "din.cfg", recent),
+        Row("DIEN, 100 most recent events", "dien.cfg", recent),
+        Row("SIM Hard", "sim_hard.cfg", recent),
+    )
+    paper = (("SIM Soft", "sim", 0.7196, 0.6342, 0.7255, 0.6375), ("ETA", "eta", 0.7166, 0.6328, 0.7204, 0.6365),
+             ("SDIM", "sdim", 0.7153, 0.6330, 0.7192, 0.6358), ("TWIN", "twin", 0.7212, 0.6355, 0.7265, 0.6391))
+    pairs = []
+    for name, cfg, auc, gauc, crp_auc, crp_gauc in paper:
+        pairs += [Row(name, f"{cfg}.cfg", recent, auc, gauc),
+                  Row(f"{name} with CRP", f"{cfg}_crp.cfg", name, crp_auc, crp_gauc)]
+    return (*bounds, *pairs, _compared(_WITHOUT_CRP, recent), _LCN)
+
+
+TABLES = {
+    "1": Table("table_1", "Table 1: CRP's terms", (
+        _WITHOUT_CRP,
+        Row("target pairs only", "lcn_pt.cfg", _WITHOUT_CRP.name),
+        Row("source pairs only", "lcn_ps.cfg", _WITHOUT_CRP.name),
+        Row("cross pairs only", "lcn_pc.cfg", _WITHOUT_CRP.name),
+        Row("target and source pairs", "lcn_pt_ps.cfg", _WITHOUT_CRP.name, 0.7250, 0.6391),
+        _LCN)),
+    "2": Table("table_2", "Table 2: lifelong models with and without CRP", _baselines()),
+    "3": Table("table_3", "Table 3: events passed to MSA (K1) and FSA (K2), all with CRP", (
+        Row("no pyramid: SIM Soft with CRP", "sim_crp.cfg", None, 0.7255, 0.6375),
+        Row("K1 50, without FSA", "lcn_50_none.cfg", "no pyramid: SIM Soft with CRP", 0.7266, 0.6388),
+        Row("without MSA, K2 50", "lcn_none_50.cfg", "no pyramid: SIM Soft with CRP", 0.7297, 0.6424),
+        Row("K1 50, K2 50", "lcn_50_all.cfg", "no pyramid: SIM Soft with CRP"),
+        Row("K1 100, K2 50", "lcn_100_50.cfg", "no pyramid: SIM Soft with CRP"),
+        _compared(_LCN, "no pyramid: SIM Soft with CRP"),
+        Row("K1 500, K2 50", "lcn_500_50.cfg", _LCN.name),
+        Row("K1 500, K2 100", "lcn_500_100.cfg", _LCN.name),
+        Row("K1 all, K2 50", "lcn_all_50.cfg", _LCN.name, 0.7297, 0.6424),
+        Row("K1 all, K2 all", "lcn_all_all.cfg", _LCN.name))),
+    "4": Table("table_4", "Table 4: the source domain alone and both domains", (
+        Row("single domain", "lcn_single_domain.cfg"),
+        _WITHOUT_CRP,
+        _LCN)),
+}
+
+_ALL, _ALL_LCN = "attention to all events", "LCN, no selection"
+
+# Compared with the row that passes every event on: the difference is what selecting costs.
+FIGURE_5 = Table("figure_5", "Figure 5: does the attention get the events it would choose?", (
+    Row(_ALL, "full_attention.cfg"),
+    Row("50 random events", "random_k.cfg", _ALL),
+    Row("SIM Soft", "sim.cfg", _ALL),
+    Row("ETA", "eta.cfg", _ALL),
+    Row("TWIN", "twin.cfg", _ALL),
+    _compared(_WITHOUT_CRP, None),
+    Row(_ALL_LCN, "lcn_all_all.cfg"),
+    Row("LCN-50-50", "lcn_50_all.cfg", _ALL_LCN),
+    Row("LCN-100-50", "lcn_100_50.cfg", _ALL_LCN),
+    _compared(_LCN, _ALL_LCN),
+    Row("LCN-500-50", "lcn_500_50.cfg", _ALL_LCN),
+    Row("LCN-200-50, FSA's interest alone", "lcn_last.cfg", _ALL_LCN),
+    Row("LCN-200-50, MSA ranks by FSA's weights", "lcn_shared_ranking.cfg", _ALL_LCN)))
+
+_SWEPT: dict[str, Sequence[float]] = {
+    "crp.weight": (0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+    "crp.num_negatives": (64, 128, 512, 1024, 2048, 4096),
+}
+
+
+def _sweep(flag: str, values: Sequence[float]) -> Table:
+    rows = (Row(f"{flag}={value}", _LCN.cfg, _WITHOUT_CRP.name, flags=(f"--{flag}={value}",)) for value in values)
+    return Table(f"sweep_{flag}", f"LCN-200-50 by {flag}", (_WITHOUT_CRP, *rows))
+
+
+SWEEPS = {flag: _sweep(flag, values) for flag, values in _SWEPT.items()}

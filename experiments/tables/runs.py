@@ -1,0 +1,106 @@
+"""Runs what a table lacks: one process a run, in any number at a time, continued after a kill."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import psutil
+
+from experiments import artifacts
+from experiments.tables.plan import Planned
+from experiments.tables.store import Store
+from lcn_tf.metrics import bootstrap_replicates
+
+_BOOTSTRAP_SEED = 0  # one for all runs, so that their resamples of the users are the same
+_DIGITS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Missing:
+    """A run to do."""
+
+    planned: Planned
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """Its work folder in that of the tables; another configuration, data set or code has another one."""
+        key = self.planned.key
+        name = os.path.splitext(os.path.basename(self.planned.row.cfg))[0]
+        parts = (name, key.config_hash, key.data_fingerprint or "", key.code or "")
+        return os.path.join("-".join(part[:8] if part is not name else part for part in parts), f"seed-{self.seed}")
+
+
+def missing(planned: Sequence[Planned], seeds: Sequence[int], store: Store) -> list[Missing]:
+    """What the store lacks, a seed of every row before the next seed."""
+    runs = [Missing(row, seed) for seed in seeds for row in planned if store.find(row.key, seed) is None]
+    return list({(run.planned.key, run.seed): run for run in runs}.values())
+
+
+def run_missing(runs: Sequence[Missing], store: Store, workdir: str, jobs: int = 1) -> list[Missing]:
+    """Does runs, adds each to the store, shows how far it is; returns those that failed.
+
+    Args:
+      runs: what to do.
+      store: gets one line per finished run.
+      workdir: gets a folder per run, with `log.txt` beside what a run leaves.
+      jobs: runs at a time; several share the processors, which shows in their times.
+    """
+    failed, started = [], time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(_run, run, os.path.join(workdir, run.folder)): run for run in runs}
+        try:
+            for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+                run, result = futures[future], future.result()
+                name = f"{run.planned.row.name}, seed {run.seed}"
+                left = (time.monotonic() - started) / done * (len(runs) - done)
+                if result is None:
+                    failed.append(run)
+                    outcome = f"failed, see {os.path.join(workdir, run.folder, 'log.txt')}"
+                else:
+                    store.add(result)
+                    outcome = f"test AUC {result['metrics']['test']['model']['auc']:.4f}"
+                print(f"[{done}/{len(runs)}] {name}: {outcome}; about {_duration(left)} left", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return failed
+
+
+def _run(run: Missing, folder: str) -> dict[str, Any] | None:
+    """One run in its folder; None if it failed."""
+    _wait_for_orphan(folder)
+    command = [sys.executable, "-m", "experiments.run", *run.planned.arguments, f"--train.seed={run.seed}",
+               f"--workdir={folder}"]
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "log.txt"), "a", encoding="utf-8") as log:
+        if subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode:
+            return None
+    with open(os.path.join(folder, "results.jsonl"), encoding="utf-8") as file:
+        result = json.loads(file.readlines()[-1])
+    rows = np.load(os.path.join(folder, artifacts.PREDICTIONS))
+    replicates = bootstrap_replicates(rows["label"], rows["logit"], rows["user_key"], seed=_BOOTSTRAP_SEED)
+    bootstrap = {name: [None if np.isnan(value) else round(value, _DIGITS) for value in values.tolist()]
+                 for name, values in replicates.items()}
+    return {**result, "bootstrap": bootstrap}
+
+
+def _wait_for_orphan(folder: str) -> None:
+    """Waits for a run in the same folder that outlived the command which had started it."""
+    for process in psutil.process_iter(["cmdline"]):
+        if f"--workdir={folder}" in (process.info["cmdline"] or ()):
+            process.wait()
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,61 @@
+"""The finished runs of one data set: `results.jsonl`, one line per run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+from lcn_tf.training import results
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """What a run's result depends on beside its seed.
+
+    Attributes:
+      config_hash: of every flag but paths and the seed.
+      data_fingerprint: of the prepared records.
+      code: `environment.code_digest()`; None matches any.
+    """
+
+    config_hash: str
+    data_fingerprint: str | None
+    code: str | None
+
+
+class Store:
+    """Runs in `<folder>/results.jsonl`, in the order in which they were finished.
+
+    Raises:
+      ValueError: a line that is not JSON; the message names file and line.
+    """
+
+    def __init__(self, folder: str):
+        self.path = os.path.join(folder, "results.jsonl")
+        self._runs: list[dict[str, Any]] = []
+        if os.path.exists(self.path):
+            with open(self.path, encoding="utf-8") as file:
+                self._runs = [self._parsed(number, line) for number, line in enumerate(file, 1)]
+
+    def find(self, key: Key, seed: int) -> dict[str, Any] | None:
+        """The newest run of a key and a seed."""
+        for run in reversed(self._runs):
+            if (run["config_hash"], run["data_fingerprint"], run["seed"]) == (
+                    key.config_hash, key.data_fingerprint, seed) and key.code in (None, run["code"]):
+                return run
+        return None
+
+    def add(self, run: dict[str, Any]) -> None:
+        """Appends a finished run."""
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        results.append_json_line(self.path, run)
+        self._runs.append(json.loads(json.dumps(run)))
+
+    def _parsed(self, number: int, line: str) -> dict[str, Any]:
+        try:
+            return json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{self.path}, line {number}: not JSON ({error}); remove the line to run it again, "
+                             f"got {line[:60]!r}") from error
