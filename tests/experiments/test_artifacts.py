@@ -4,15 +4,8 @@ import shlex
 
 import pytest
 import tensorflow as tf
-from absl import flags as absl_flags
 
 from experiments import artifacts, flags
-
-
-@pytest.fixture(scope="module", autouse=True)
-def defined():
-    if "lap.msa_top_k" not in absl_flags.FLAGS:
-        flags.define()
 
 
 def parsed(arguments):

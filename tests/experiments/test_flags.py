@@ -13,12 +13,6 @@ from lcn_tf.models import registry
 CONFIGS = sorted(path.name for path in pathlib.Path(str(flags.CONFIGS)).glob("*.cfg"))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def defined():
-    if "lap.msa_top_k" not in absl_flags.FLAGS:
-        flags.define()
-
-
 def parsed(arguments=""):
     flags.parse(["run", *shlex.split(arguments)])
     return flags.read()

@@ -6,15 +6,8 @@ import pathlib
 import shlex
 
 import pytest
-from absl import flags as absl_flags
 
 from experiments import flags, inputs
-
-
-@pytest.fixture(scope="module", autouse=True)
-def defined():
-    if "lap.msa_top_k" not in absl_flags.FLAGS:
-        flags.define()
 
 
 @pytest.fixture

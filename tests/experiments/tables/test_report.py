@@ -1,0 +1,52 @@
+"""What the files of a table say."""
+
+import csv
+
+from experiments.tables import figure_5, report, slices
+from experiments.tables.comparison import compare
+from experiments.tables.rows import FIGURE_5, Row
+from experiments.tables.store import Store
+
+from .finished_runs import finished, planned
+
+ROWS = (Row("plain", "a.cfg"), Row("better", "b.cfg", "plain", 0.7, 0.6), Row("later", "c.cfg", "plain"))
+CONSISTENCY = {"value": 0.75, "random_baseline": 0.1, "chance_corrected": 0.7222, "rows": 99, "excluded_rows": 1}
+
+
+def table(folder, rows=ROWS, seeds=(1, 2)):
+    store = Store(str(folder))
+    for row, auc in zip(rows[:2], (0.6, 0.65), strict=True):
+        for seed in seeds:
+            store.add(finished(row.cfg, seed, auc + seed / 100, consistency=CONSISTENCY))
+    return compare([planned(row) for row in rows], store, seeds)
+
+
+def test_markdown_and_csv_hold_every_row(tmp_path):
+    text = report.write_table(str(tmp_path), "table_7", "Table 7", table(tmp_path), "the command")
+    assert (tmp_path / "table_7.md").read_text() == text
+    assert "# Table 7\n\n```sh\nthe command\n```" in text
+    assert "| better | 0.6650 ± 0.0071 | 0.5650 ± 0.0071 | 0.3000 ± 0.0000 | +0.0500 [" in text
+    assert "| 0.550 ± 0.024 | 0.7000 / 0.6000 | 1.5 | 4,321 | 2 |" in text
+    assert "| later | " in text and "1,234 impressions" in text and "0123456789ab-dirty" in text
+    with open(tmp_path / "table_7.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["row"] for row in rows] == ["plain", "better", "later"]
+    assert float(rows[1]["auc"]) == 0.665 and round(float(rows[1]["delta_auc"]), 6) == 0.05
+    assert rows[2]["auc"] == "" and rows[2]["seeds"] == "0" and rows[0]["delta_auc"] == ""
+
+
+def test_slices_have_a_cell_per_row_and_slice(tmp_path):
+    slices.write(str(tmp_path), "table_7", table(tmp_path))
+    text = (tmp_path / "table_7_slices.md").read_text()
+    assert "| 0 (617 impressions, 20 users) | 1-9 (617 impressions, 20 users) |" in text
+    assert text.count("| better | 0.6650 ± 0.0071 / undefined |") == 2 and "later" not in text
+    with open(tmp_path / "table_7_slices.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 2 * 2 * 2
+
+
+def test_figure_5_shows_consistency_and_what_selection_costs(tmp_path):
+    rows = (Row("all", "a.cfg"), Row("LCN-50-50", "b.cfg", "all"))
+    text = figure_5.write(str(tmp_path), FIGURE_5, table(tmp_path, rows), "the command")
+    assert "| LCN-50-50 | 0.750 ± 0.000 | 0.100 ± 0.000 | 0.722 ± 0.000 | 0.6650 ± 0.0071 | -0.0500 [" in text
+    assert (tmp_path / "figure_5.png").read_bytes().startswith(b"\x89PNG")
+    assert "0.7222" in (tmp_path / "figure_5.csv").read_text()

@@ -1,0 +1,57 @@
+"""What is missing is run, one seed of every row after the other, and is not missing afterwards."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from experiments.tables.plan import plan
+from experiments.tables.rows import Row
+from experiments.tables.runs import missing, run_missing
+from experiments.tables.store import Store
+
+from .finished_runs import finished, planned
+
+SMALL = ["--dataset=industrial", "--export=false", "--industrial_generator.preset=tiny", "--train.epochs=1",
+         "--data.lifelong_length=30", "--data.short_length=5", "--tower.units=8", "--embeddings.embedding_dim=8"]
+
+
+def test_seeds_come_in_turn_and_the_same_run_once(tmp_path):
+    store = Store(str(tmp_path))
+    store.add(finished("a.cfg", 1, 0.6))
+    rows = [planned(row) for row in (Row("a", "a.cfg"), Row("b", "b.cfg"), Row("b again", "b.cfg"))]
+    assert [(run.planned.row.cfg, run.seed) for run in missing(rows, (1, 2), store)] == [
+        ("b.cfg", 1), ("a.cfg", 2), ("b.cfg", 2)]
+    assert len({run.folder for run in missing(rows, (1, 2), store)}) == 3
+
+
+@pytest.mark.slow
+def test_a_row_is_run_once_and_the_failed_one_is_told(tmp_path, monkeypatch, capsys):
+    root = os.getcwd()
+    monkeypatch.setenv("PYTHONPATH", root)
+    monkeypatch.chdir(tmp_path)
+    rows = plan([Row("short", "short_only.cfg"), Row("broken", "sim.cfg", flags=("--train.learning_rate=1e30",))], SMALL)
+    store = Store("results")
+    failed = run_missing(missing(rows, [1], store), store, "runs", jobs=2)
+    printed = capsys.readouterr().out
+    assert [run.planned.row.name for run in failed] == ["broken"] and "broken, seed 1: failed, see runs" in printed
+    run = Store("results").find(rows[0].key, 1)
+    assert f"short, seed 1: test AUC {run['metrics']['test']['model']['auc']:.4f}" in printed
+    assert len(run["bootstrap"]["auc"]) == 1000
+    assert np.mean(run["bootstrap"]["auc"]) == pytest.approx(run["metrics"]["test"]["model"]["auc"], abs=0.03)
+    assert [run.planned.row.name for run in missing(rows, [1], Store("results"))] == ["broken"]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--table=2", "--dataset=movielens"], "error: dataset=movielens needs --input_dir"),
+    (["--table=2", "--dataset=taobao", "--preset=small"], "taobao_generator.preset"),
+    (["--table=9"], "invalid choice: '9'"),
+    (["--table=1", "--seeds=0"], "must be at least 1, got 0")])
+def test_bad_flags_end_in_one_line(tmp_path, arguments, message):
+    done = subprocess.run([sys.executable, "-m", "experiments.tables", *arguments], cwd=tmp_path, text=True,
+                          env={**os.environ, "PYTHONPATH": os.getcwd()}, capture_output=True, check=False)
+    assert done.returncode and message in done.stderr and "Traceback" not in done.stderr
+
+
