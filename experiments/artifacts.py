@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import typing
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import tensorflow as tf
 from experiments import environment
 from experiments.flags import Experiment
 from experiments.inputs import PreparedData
+from lcn_tf.long_term import lap
 from lcn_tf.training import Predictions, results
 
 PREDICTIONS = "test_predictions.npz"
@@ -20,15 +22,27 @@ _MAY_CHANGE = {"workdir"}  # a continued run may be named differently, nothing e
 
 
 def name_of(experiment: Experiment) -> str:
-    """What a run is called in tables and default folders: its components, LAP with its sizes."""
-    model = experiment.groups["model"]
-    long_term = model.long_term
-    if long_term == "lap":
-        config = experiment.components[("long_term", "lap")]
-        sizes = ("-" if size is None else str(size) for size in (config.msa_top_k, config.fsa_top_k))
-        long_term = f"lap-{'-'.join(sizes)}"
-    active = [name for name in model.objectives if experiment.components[("objectives", name)].weight]
-    return "_".join([long_term, *active])
+    """What a run is called in tables and default folders: its components, like "lap-200-50_crp" or "sim-inner".
+
+    LAP has its sizes, and each component what it was told to be other than by default, as far as that is a word.
+    """
+    model, components = experiment.groups["model"], experiment.components
+    active = [name for name in model.objectives if components[("objectives", name)].weight]
+    parts = [("long_term", model.long_term), *(("objectives", name) for name in active)]
+    return "_".join("-".join([name, *_traits(components[(kind, name)])]) for kind, name in parts)
+
+
+def _traits(config: Any) -> list[str]:
+    """LAP's sizes, and the words chosen from a list that are not the default."""
+    found = [str(config.msa_top_k).lower(), str(config.fsa_top_k).lower()] if isinstance(config, lap.Config) else []
+    annotations = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value, annotation = getattr(config, field.name), annotations[field.name]
+        if value != field.default and typing.get_origin(annotation) is typing.Literal:
+            found.append(value)
+        elif value != field.default and annotation == tuple[str, ...]:
+            found.extend(value)
+    return found
 
 
 def workdir_of(experiment: Experiment) -> str:

@@ -1,7 +1,7 @@
 """What each table of the paper compares: its rows, the row that each is held against, and the paper's numbers.
 
-A row is a cfg, or a cfg with flags in a sweep. The numbers of the LCN paper (SPEC A.7 and its notes) are AUC and GAUC on
-its authors' industrial logs, None where we do not know them.
+A row is a cfg, or a cfg with flags in a sweep. The numbers of the LCN paper (SPEC A.7 and its notes) are AUC and GAUC
+on its authors' industrial logs, None where we do not know them.
 """
 
 from __future__ import annotations

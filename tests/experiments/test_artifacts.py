@@ -35,3 +35,19 @@ def test_default_folders_differ_when_the_data_does():
     names = {artifacts.workdir_of(parsed(arguments)) for arguments in
              ("--data_dir=a", "--data_dir=b", "--input_dir=a", "--train.seed=2 --data_dir=a", "")}
     assert len(names) == 5
+
+
+@pytest.mark.parametrize("arguments, name", [
+    ("", "lap-200-50_crp"), ("--flagfile=lcn_50_none.cfg", "lap-50-none_crp"),
+    ("--flagfile=lcn_all_50.cfg --crp.weight=0", "lap-all-50"), ("--flagfile=sim.cfg", "sim"),
+    ("--flagfile=sim_inner.cfg", "sim-inner"), ("--flagfile=sim_separate.cfg", "sim-separate"),
+    ("--flagfile=sdim_mhta.cfg --sdim.num_hashes=8", "sdim-mhta"),
+    ("--model.long_term=dien --lifelong_dien.augru=code --crp.terms=pt,ps", "dien-code_crp-pt-ps")])
+def test_names_tell_components_and_their_variants(arguments, name):
+    assert artifacts.name_of(parsed(arguments)) == name
+
+
+def test_every_model_has_a_name_of_its_own():
+    configs = {path.name for path in flags.CONFIGS.iterdir() if path.name.endswith(".cfg")}
+    configs.remove("lcn_single_domain.cfg")  # the model of lcn_without_crp.cfg on other data
+    assert len({artifacts.name_of(parsed(f"--flagfile={name}")) for name in configs}) == len(configs)

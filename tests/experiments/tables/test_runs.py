@@ -32,7 +32,8 @@ def test_a_row_is_run_once_and_the_failed_one_is_told(tmp_path, monkeypatch, cap
     root = os.getcwd()
     monkeypatch.setenv("PYTHONPATH", root)
     monkeypatch.chdir(tmp_path)
-    rows = plan([Row("short", "short_only.cfg"), Row("broken", "sim.cfg", flags=("--train.learning_rate=1e30",))], SMALL)
+    broken = Row("broken", "sim.cfg", flags=("--train.learning_rate=1e30",))
+    rows = plan([Row("short", "short_only.cfg"), broken], SMALL)
     store = Store("results")
     failed = run_missing(missing(rows, [1], store), store, "runs", jobs=2)
     printed = capsys.readouterr().out
