@@ -33,7 +33,7 @@ def name_of(experiment: Experiment) -> str:
 
 
 def _traits(config: Any) -> list[str]:
-    """LAP's sizes, and the words chosen from a list that are not the default."""
+    """LAP's sizes, the words chosen from a list that are not the default, and what is switched on."""
     found = [str(config.msa_top_k).lower(), str(config.fsa_top_k).lower()] if isinstance(config, lap.Config) else []
     annotations = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
@@ -42,6 +42,8 @@ def _traits(config: Any) -> list[str]:
             found.append(value)
         elif value != field.default and annotation == tuple[str, ...]:
             found.extend(value)
+        elif value and not field.default and annotation is bool:
+            found.append(field.name.replace("_", "-"))
     return found
 
 
