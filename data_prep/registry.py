@@ -8,6 +8,7 @@ from typing import Any
 
 from data_prep.config import PreparationConfig
 from data_prep.industrial.config import IndustrialConfig
+from data_prep.industrial.generator_config import TRUE_PROBABILITY_FILES
 from data_prep.industrial.generator_config import GeneratorConfig as IndustrialGeneratorConfig
 from data_prep.movielens.config import MovieLensConfig
 from data_prep.taobao.config import TaobaoConfig
@@ -21,11 +22,14 @@ class Generator:
 
     Attributes:
       config_class: its settings, a frozen dataclass with defaults and help texts.
-      generate: `generate(output_dir, config)`; writes `true_probability.csv` beside the logs.
+      generate: `generate(output_dir, config)`.
+      true_probability: settings of the data set -> name of the file, written after the logs, with the click
+        probability of each impression that they select.
     """
 
     config_class: type
     generate: Callable[[str, Any], None]
+    true_probability: Callable[[Any], str] = lambda config: "true_probability.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +91,6 @@ DATASETS: dict[str, DatasetEntry] = {
     "taobao": DatasetEntry(TaobaoConfig, _prepare_taobao, Generator(TaobaoGeneratorConfig, _generate_taobao)),
     "movielens": DatasetEntry(MovieLensConfig, _prepare_movielens),
     "userbehavior": DatasetEntry(UserBehaviorConfig, _prepare_userbehavior),
-    "industrial": DatasetEntry(
-        IndustrialConfig, _prepare_industrial, Generator(IndustrialGeneratorConfig, _generate_industrial)),
+    "industrial": DatasetEntry(IndustrialConfig, _prepare_industrial, Generator(
+        IndustrialGeneratorConfig, _generate_industrial, lambda config: TRUE_PROBABILITY_FILES[config.row_set])),
 }

@@ -14,7 +14,6 @@ from experiments.flags import Experiment
 from lcn_tf.data import record_files
 from lcn_tf.training import results
 
-TRUE_PROBABILITY = "true_probability.csv"
 # Settings that a run may ask for otherwise than its records were prepared: they hold as much, or nothing else.
 _MAY_DIFFER = ("short_length", "lifelong_length", "shards", *WITHOUT_EFFECT)
 
@@ -43,11 +42,13 @@ def prepared_data(experiment: Experiment) -> PreparedData:
       ValueError: `data_dir` holds another data set, or one prepared with other settings than those of the flags.
     """
     run, groups = experiment.run, experiment.groups
+    generator = DATASETS[run.dataset].generator
+    truth = generator.true_probability(groups[run.dataset]) if generator else ""
     lengths = {"short_length": groups["data"].short_length, "lifelong_length": groups["data"].lifelong_length}
     preparation = dataclasses.replace(groups["prep"], **lengths)
     input_dir = run.input_dir
     if run.generated:
-        input_dir = _generated_logs(run.dataset, groups[f"{run.dataset}_generator"])
+        input_dir = _generated_logs(run.dataset, groups[f"{run.dataset}_generator"], truth)
     data_dir = run.data_dir
     if not data_dir:
         settings = {"input": _listing(input_dir), "dataset": dataclasses.asdict(groups[run.dataset]),
@@ -62,8 +63,8 @@ def prepared_data(experiment: Experiment) -> PreparedData:
     facts = record_files.preparation_facts(data_dir)
     _check_settings(data_dir, facts, {run.dataset: groups[run.dataset], "prep": preparation})
     print(accounting.format_table(facts.get("rows", {})), flush=True)
-    oracle = os.path.join(input_dir or "", TRUE_PROBABILITY)
-    return PreparedData(data_dir, oracle if input_dir and os.path.exists(oracle) else None, facts)
+    oracle = os.path.join(input_dir or "", truth)
+    return PreparedData(data_dir, oracle if input_dir and os.path.isfile(oracle) else None, facts)
 
 
 def _listing(folder: str) -> list[Any]:
@@ -80,18 +81,20 @@ def _check_settings(data_dir: str, facts: dict[str, Any], asked: dict[str, Any])
         return
     pairs = [(prefix, name, value) for prefix, config in asked.items()
              for name, value in json.loads(json.dumps(dataclasses.asdict(config))).items() if name not in _MAY_DIFFER]
-    if any(name not in prepared for _, name, _ in pairs):
-        raise ValueError(f"{data_dir} holds {facts.get('dataset')!r}, not what --dataset={next(iter(asked))} prepares")
+    unknown = [f"--{prefix}.{name}" for prefix, name, _ in pairs if name not in prepared]
+    if unknown:
+        raise ValueError(f"{data_dir} holds {facts.get('dataset')!r}, not what --dataset={next(iter(asked))} prepares "
+                         f"(its preparation.json lacks {', '.join(unknown)})")
     other = [f"--{prefix}.{name}={dataclass_flags.text_of(prepared[name])}"
              for prefix, name, value in pairs if prepared[name] != value]
     if other:
         raise ValueError(f"{data_dir} was prepared with other settings: give {' '.join(other)}, or another --data_dir")
 
 
-def _generated_logs(dataset: str, config: Any) -> str:
-    """The folder of the logs of a generator configuration, generated if missing."""
+def _generated_logs(dataset: str, config: Any, last: str) -> str:
+    """The folder of the logs of a generator configuration, generated if its `last` file is missing."""
     folder = os.path.join("data", f"{dataset}_generated-{results.config_hash(dataclasses.asdict(config))}")
-    if not os.path.exists(os.path.join(folder, TRUE_PROBABILITY)):
+    if not os.path.exists(os.path.join(folder, last)):
         print(f"Generating logs of {dataset} in {folder}", flush=True)
         DATASETS[dataset].generator.generate(folder, config)
     return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Literal
 
 from data_prep.calendar_splits import calendar_splits
 from data_prep.config import option
@@ -20,7 +21,7 @@ TIME_GAP_BOUNDARIES = tuple(60 * 4**power for power in range(9))
 
 ABOUT = {
     "description": "Live rooms shown to users of a video platform and their clicks, as request groups: rooms as "
-                   "candidates, rooms entered and videos watched as histories.",
+                   "candidates, rooms entered and videos watched as histories (with row_set=source, videos as both).",
     "homepage": "https://arxiv.org/abs/2312.06424",
     "citation": "R. Hou et al. 2024. Cross Domain LifeLong Sequential Modeling for Online Click-Through Rate "
                 "Prediction. KDD 2024. https://arxiv.org/abs/2312.06424",
@@ -30,7 +31,7 @@ ABOUT = {
 
 @dataclasses.dataclass(frozen=True)
 class IndustrialConfig:
-    """Which days are used, and where a day begins.
+    """Which days are used, where a day begins, and what the candidates are.
 
     Raises:
       ValueError: a value outside its range; the message names the setting.
@@ -40,8 +41,13 @@ class IndustrialConfig:
     num_days: int = option(
         7, "days used from first_day on: the last is test, the one before it validation, the others train")
     utc_offset_hours: int = option(8, "hours that the days' clock is ahead of UTC")
+    row_set: Literal["target", "source"] = option(
+        "target", "impressions of live rooms (target), or a single domain: videos shown, of video_impressions.csv, and "
+        "videos watched alone (source, SPEC A-53)")
 
     def __post_init__(self):
+        if self.row_set not in ("target", "source"):
+            raise ValueError(f"row_set must be target or source, got {self.row_set!r}")
         if not -12 <= self.utc_offset_hours <= 14:
             raise ValueError(f"utc_offset_hours must be between -12 and 14, got {self.utc_offset_hours}")
         calendar_splits(self.first_day, self.num_days, self.utc_offset)
@@ -63,7 +69,7 @@ def describe(config: IndustrialConfig) -> DatasetDescription:
         name="industrial",
         user=_features("user_id", *PROFILE_FIELDS),
         item=_features("author", "category"),
-        candidate=_features("room_id"),
+        candidate=_features("room_id") if config.row_set == "target" else (),
         request=_features("page"),
         context=_features("watch", "finished"),
         time_gap_boundaries=TIME_GAP_BOUNDARIES,

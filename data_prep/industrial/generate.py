@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from data_prep import dataclass_flags
-from data_prep.industrial.generator import FILES, TRUE_PROBABILITY_FILE, generate
+from data_prep.industrial.generator import ALL_FILES, generate
 from data_prep.industrial.generator_config import GeneratorConfig
 
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> None:
         sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(f"error: output_dir {output_dir} cannot be written: {error}")
-    for name in (*FILES, TRUE_PROBABILITY_FILE):
+    for name in ALL_FILES:
         path = os.path.join(output_dir, name)
         print(f"{path}  {os.path.getsize(path):,} bytes")
 

@@ -1,8 +1,9 @@
 """Generated industrial-style logs with planted interests, written in parallel by user range.
 
-`generate` writes `impressions.csv`, `events.csv` and `users.csv`, and beside them `true_probability.csv`: the click
-probability of every data row of `impressions.csv`, from which the best attainable AUC follows. No model may read that
-file as an input. The process is in `planted_process`.
+`generate` writes `impressions.csv`, `events.csv`, `users.csv` and `video_impressions.csv`, and beside them
+`true_probability.csv` and `true_probability_videos.csv`: the click probability of every data row of the two files of
+impressions, from which the best attainable AUC follows. No model may read these as an input. The process is in
+`planted_process` and `planted_videos`.
 """
 
 from __future__ import annotations
@@ -17,24 +18,26 @@ import numpy as np
 
 from data_prep import processes
 from data_prep.industrial import planted_process
-from data_prep.industrial.generator_config import GeneratorConfig
+from data_prep.industrial.generator_config import TRUE_PROBABILITY_FILES, GeneratorConfig
+from data_prep.industrial.planted_videos import VideoImpressions, draw_author_quality, draw_video_impressions
 from data_prep.log_text import cells, csv_rows, probability_cells, timestamp_cells
 
 FILES = {
     "impressions.csv": "user,timestamp,room_id,author,category,page,clicked,stay_seconds",
     "events.csv": "user,timestamp,domain,author,category,watch_seconds,finished",
     "users.csv": "user,gender,age_band,city_level",
+    "video_impressions.csv": "user,timestamp,author,category,page,clicked,watch_seconds",
 }
-TRUE_PROBABILITY_FILE = "true_probability.csv"
+# In the order in which they appear: who finds the last one finds all.
+ALL_FILES = (*FILES, *TRUE_PROBABILITY_FILES.values())
 # Part of what a seed means: another value draws other logs. With the paper's shape a chunk takes some 300 MB.
 USERS_PER_CHUNK = 200
 _LINE_END = b"\n"
-_PROBABILITIES = "probabilities.npy"
 _COPIED_BYTES = 1 << 22
 
 
 def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig, workers: int | None = None) -> None:
-    """Writes the three logs and `true_probability.csv` into `output_dir`.
+    """Writes the four logs and the true probabilities into `output_dir`.
 
     Each worker draws and writes one chunk of users at a time, so memory grows with neither users nor days. Files appear
     under their names when all of them are whole.
@@ -57,8 +60,9 @@ def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig, worker
         processes.for_each(functools.partial(_write_chunk, folder, config), chunks, workers or os.cpu_count() or 1)
         for name, header in FILES.items():
             _join(folder, chunks, name, header)
-        _join_probabilities(folder, chunks)
-        for name in (*FILES, TRUE_PROBABILITY_FILE):
+        for name in TRUE_PROBABILITY_FILES.values():
+            _join_probabilities(folder, chunks, name)
+        for name in ALL_FILES:
             os.replace(os.path.join(folder, name), os.path.join(output_dir, name))
 
 
@@ -68,15 +72,19 @@ def _write_chunk(folder: str, config: GeneratorConfig, chunk: int) -> None:
     count = min(USERS_PER_CHUNK, config.users - first)
     rng = np.random.default_rng([config.seed, 1, chunk])
     world = planted_process.make_world(config.process, np.random.default_rng([config.seed, 0]))
-    impressions, events = planted_process.draw_users(world, count, rng)
+    drawn, impressions, events = planted_process.draw_users(world, count, rng)
+    videos = draw_video_impressions(world, drawn, draw_author_quality(world, np.random.default_rng([config.seed, 2])),
+                                    np.random.default_rng([config.seed, 3, chunk]))
     users = cells(np.arange(first + 1, first + 1 + count))
     texts = {"impressions.csv": _impression_columns(world, users, impressions),
              "events.csv": _event_columns(users, events),
-             "users.csv": [users, *_profile_columns(count, rng)]}
+             "users.csv": [users, *_profile_columns(count, rng)],
+             "video_impressions.csv": _video_impression_columns(users, videos)}
     for name, columns in texts.items():
         with open(os.path.join(folder, str(chunk), name), "wb") as file:
             file.write(csv_rows(columns, _LINE_END))
-    np.save(os.path.join(folder, str(chunk), _PROBABILITIES), impressions.probability)
+    for row_set, shown in (("target", impressions), ("source", videos)):
+        np.save(os.path.join(folder, str(chunk), f"{TRUE_PROBABILITY_FILES[row_set]}.npy"), shown.probability)
 
 
 def _impression_columns(
@@ -86,6 +94,13 @@ def _impression_columns(
             cells(world.room_author)[room], cells(world.room_category)[room],
             cells(["live", "feed"])[shown.in_feed.astype(np.int64)], cells(shown.clicked.astype(np.int64)),
             cells(shown.stay_seconds)]
+
+
+def _video_impression_columns(users: np.ndarray, shown: VideoImpressions) -> list[np.ndarray]:
+    """Videos are shown in the feed alone."""
+    return [users[shown.user], timestamp_cells(shown.timestamp), cells(shown.author), cells(shown.category),
+            cells(["feed"])[np.zeros(len(shown.user), np.int64)], cells(shown.clicked.astype(np.int64)),
+            cells(shown.watch_seconds)]
 
 
 def _event_columns(users: np.ndarray, events: planted_process.Events) -> list[np.ndarray]:
@@ -113,13 +128,13 @@ def _join(folder: str, chunks: Sequence[int], name: str, header: str) -> None:
             os.remove(path)
 
 
-def _join_probabilities(folder: str, chunks: Sequence[int]) -> None:
-    """Numbers the rows of all chunks as `impressions.csv` does."""
+def _join_probabilities(folder: str, chunks: Sequence[int], name: str) -> None:
+    """Numbers the rows of all chunks as their file of impressions does."""
     first = 0
-    with open(os.path.join(folder, TRUE_PROBABILITY_FILE), "wb") as file:
+    with open(os.path.join(folder, name), "wb") as file:
         file.write(b"impression_id,probability" + _LINE_END)
         for chunk in chunks:
-            probability = np.load(os.path.join(folder, str(chunk), _PROBABILITIES))
+            probability = np.load(os.path.join(folder, str(chunk), f"{name}.npy"))
             columns = [cells(np.arange(first, first + len(probability))), probability_cells(probability)]
             file.write(csv_rows(columns, _LINE_END))
             first += len(probability)

@@ -7,6 +7,9 @@ from typing import Literal
 
 from data_prep.config import option
 
+# What the generator calls the file of true click probabilities of each `IndustrialConfig.row_set`.
+TRUE_PROBABILITY_FILES = {"target": "true_probability.csv", "source": "true_probability_videos.csv"}
+
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorConfig:

@@ -32,7 +32,7 @@ def measure(config: GeneratorConfig) -> dict[str, float]:
     """Figures of generated logs by name: sizes, shares, and the AUC of each scorer; all users are drawn at once."""
     rng = np.random.default_rng(config.seed)
     world = planted_process.make_world(config.process, rng)
-    shown, events = planted_process.draw_users(world, config.users, rng)
+    _, shown, events = planted_process.draw_users(world, config.users, rng)
     pages, page = np.unique(np.stack([shown.user, shown.timestamp]), axis=1, return_inverse=True)
     topics = config.process.num_topics
     counts = {part: np.zeros((pages.shape[1], topics)) for part in _PARTS}

@@ -21,7 +21,7 @@ FIRST_IMPRESSION = 1_704_038_400  # 2024-01-01 00:00:00 in UTC+8
 IMPRESSION_DAYS = 7
 LOG_DAYS = 35
 FIRST_EVENT = FIRST_IMPRESSION - (LOG_DAYS - IMPRESSION_DAYS) * DAY
-PAGE_SIZES = (5, 8)  # smallest and largest number of rooms on a page
+PAGE_SIZES = (5, 8)  # smallest and largest number of rooms, or of videos, on a page
 FEED_SHARE = 0.7  # of pages shown between videos; the others are the live tab
 SECONDS_LOG_STD = 0.8  # lengths of videos and stays in rooms are log-normal
 VIDEO_MEDIAN, VIDEO_RANGE = 30.0, (5, 300)
@@ -124,27 +124,61 @@ def make_world(process: Process, rng: np.random.Generator) -> World:
 
 
 def _draw_impressions(world: World, users: Users, rng: np.random.Generator) -> Impressions:
-    process, topics, rooms = world.process, world.process.num_topics, len(world.room)
+    process = world.process
     pages, page_time = planted.draw_pages(rng, users, process.extra_pages_per_visit)
+    page, room = draw_candidates(process, users, pages, len(world.room), rng)
+    liked, probability, clicked = draw_clicks(process, users, pages[page], room, world.room_quality, rng)
+    in_feed = (rng.random(len(pages)) < FEED_SHARE)[page]
+    stay = np.where(clicked, _stay_seconds(rng, liked), 0)
+    user = users.visit_user[pages[page]]
+    return Impressions(user, room, page_time[page], in_feed, liked, clicked, stay, probability)
+
+
+def draw_candidates(process: Process, users: Users, pages: np.ndarray, things: int,
+                    rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Fills pages with different things of a kind, some picked by the user's affinity, the others at random.
+
+    Args:
+      process: of the preset.
+      users: whose pages.
+      pages: `[P]` visit of each page.
+      things: number of things of the kind.
+      rng: source of every draw.
+
+    Returns:
+      `page` and `thing` of each candidate, `[n]` indices.
+    """
     page = np.repeat(np.arange(len(pages)), rng.integers(PAGE_SIZES[0], PAGE_SIZES[1] + 1, size=len(pages)))
-    visit = pages[page]
-    user = users.visit_user[visit]
+    user = users.visit_user[pages[page]]
     interest = users.interests[user, planted.pick(rng, users.affinity[user])]
-    room = planted.of_topic(rng, interest, topics, rooms)
+    thing = planted.of_topic(rng, interest, process.num_topics, things)
     redraw = np.flatnonzero(rng.random(len(page)) >= process.targeted_share)
     while True:
-        room[redraw] = rng.integers(rooms, size=len(redraw))
-        redraw = planted.repeats_on_page(page, room, rooms)
+        thing[redraw] = rng.integers(things, size=len(redraw))
+        redraw = planted.repeats_on_page(page, thing, things)
         if not len(redraw):
-            break
-    liking = planted.liking(users, visit, room % topics, process.click_focus_weight)
-    logit = process.click_intercept + process.click_slope * liking + world.room_quality[room]
+            return page, thing
+
+
+def draw_clicks(process: Process, users: Users, visit: np.ndarray, thing: np.ndarray, quality: np.ndarray,
+                rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws who clicks what, by lasting affinity.
+
+    Args:
+      process: of the preset.
+      users: whose visits.
+      visit: `[n]` of each candidate.
+      thing: `[n]` shown; thing k has topic k mod T.
+      quality: `[things]`, added to the logit.
+      rng: source of every draw.
+
+    Returns:
+      `liked` (bool, the topic is one of the user's interests), `probability` and `clicked` (bool), each `[n]`.
+    """
+    liking = planted.liking(users, visit, thing % process.num_topics, process.click_focus_weight)
+    logit = process.click_intercept + process.click_slope * liking + quality[thing]
     probability = 1 / (1 + np.exp(-logit))
-    clicked = rng.random(len(page)) < probability
-    in_feed = (rng.random(len(pages)) < FEED_SHARE)[page]
-    liked = liking > 0
-    stay = np.where(clicked, _stay_seconds(rng, liked), 0)
-    return Impressions(user, room, page_time[page], in_feed, liked, clicked, stay, probability)
+    return liking > 0, probability, rng.random(len(visit)) < probability
 
 
 def _seconds(rng: np.random.Generator, median: np.ndarray, least: int, most: int) -> np.ndarray:
@@ -158,15 +192,21 @@ def _stay_seconds(rng: np.random.Generator, from_interest: np.ndarray) -> np.nda
 
 
 def _videos(world: World, activity: Activity, rng: np.random.Generator) -> Events:
-    topics, count = world.process.num_topics, len(activity.user)
+    topics = world.process.num_topics
     author = world.author[planted.of_topic(rng, activity.topic, topics, topics * world.process.video_authors)]
     category = world.video_category[planted.of_topic(rng, activity.topic, topics, len(world.video_category))]
-    length = _seconds(rng, np.full(count, VIDEO_MEDIAN), *VIDEO_RANGE)
-    by_interest = activity.from_interest.astype(np.int64)
-    finished = rng.random(count) < FINISHED_SHARE[by_interest]
-    watched = np.where(finished, length, length * rng.random(count) ** LEFT_EARLY_POWER[by_interest]).astype(np.int64)
-    return Events(activity.user, activity.timestamp, np.zeros(count, bool), author, category, watched,
+    watched, finished = draw_watching(activity.from_interest, rng)
+    return Events(activity.user, activity.timestamp, np.zeros(len(author), bool), author, category, watched,
                   finished.astype(np.int64), activity.topic, activity.from_interest)
+
+
+def draw_watching(from_interest: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """How long videos are watched, by whether they reflect an interest: whole seconds, and whether to the end."""
+    by_interest, count = from_interest.astype(np.int64), len(from_interest)
+    length = _seconds(rng, np.full(count, VIDEO_MEDIAN), *VIDEO_RANGE)
+    finished = rng.random(count) < FINISHED_SHARE[by_interest]
+    watched = np.where(finished, length, length * rng.random(count) ** LEFT_EARLY_POWER[by_interest])
+    return watched.astype(np.int64), finished
 
 
 def _rooms_entered(world: World, user: np.ndarray, timestamp: np.ndarray, room: np.ndarray, stay_seconds: np.ndarray,
@@ -175,8 +215,8 @@ def _rooms_entered(world: World, user: np.ndarray, timestamp: np.ndarray, room: 
                   stay_seconds, np.full(len(user), NOT_A_VIDEO), room % world.process.num_topics, from_interest)
 
 
-def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[Impressions, Events]:
-    """Draws everything that `count` users see and do.
+def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[Users, Impressions, Events]:
+    """Draws `count` users, the rooms that they see and everything that they do.
 
     Args:
       world: what all users share.
@@ -184,7 +224,7 @@ def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[Impr
       rng: source of every draw.
 
     Returns:
-      Impressions page by page; events in the order of time.
+      The users; impressions page by page; events in the order of time.
     """
     process = world.process
     users = planted.draw_users(
@@ -206,4 +246,4 @@ def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[Impr
                        shown.stay_seconds[clicked], shown.liked[clicked]))
     columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(Events)]
     order = np.argsort(columns[1], kind="stable")
-    return shown, Events(*(column[order] for column in columns))
+    return users, shown, Events(*(column[order] for column in columns))

@@ -11,19 +11,19 @@ from data_prep.preparation import prepare_dataset
 
 
 def prepare(input_dir: str, output_dir: str, config: IndustrialConfig, preparation: PreparationConfig) -> None:
-    """Prepares `impressions.csv`, `events.csv` and `users.csv`.
+    """Prepares `events.csv`, `users.csv`, and the `impressions.csv` or `video_impressions.csv` of the row set.
 
     Args:
       input_dir: directory of the three files.
       output_dir: new or empty directory; it appears when everything is written.
-      config: days.
+      config: days and row set.
       preparation: settings shared by all data sets.
 
     Raises:
       InputError: the files do not make a data set; names file, line or field, and value.
       OutputError: `output_dir` exists with contents or cannot be written.
     """
-    files = reader.find_files(input_dir)
+    files = reader.find_files(input_dir, config.row_set)
     prepare_dataset(
         output_dir, preparation, config, list(dataclasses.asdict(files).values()),
         lambda logs: reader.read(logs, files, config, preparation.deduplicate))

@@ -1,4 +1,4 @@
-"""Reads `impressions.csv`, `events.csv` and `users.csv`; README.md says what their columns mean."""
+"""Reads `impressions.csv` or `video_impressions.csv`, `events.csv` and `users.csv`; README.md describes them."""
 
 from __future__ import annotations
 
@@ -18,39 +18,50 @@ from data_prep.log_reader import LogReader
 MISSING = -1
 DOMAINS = {"live": "target", "video": "source"}
 
+_CLICKED = Check("clicked", lambda table: ~table.clicked.isin([0, 1]), "0 or 1")
+_WATCH_SECONDS = Check("watch_seconds", lambda table: table.watch_seconds < 0, "0 or more seconds")
 IMPRESSIONS = CsvFormat(("impressions.csv",), (
     CsvColumn("user", "integer", ("user_id",)), CsvColumn("timestamp", "integer"), CsvColumn("room_id", "integer"),
     CsvColumn("author", "integer", ("author_id",), optional=True), CsvColumn("category", "text", optional=True),
     CsvColumn("page", "text", optional=True), CsvColumn("clicked", "integer"),
     CsvColumn("stay_seconds", "number", optional=True)), (
-    Check("clicked", lambda table: ~table.clicked.isin([0, 1]), "0 or 1"),
-    Check("stay_seconds", lambda table: table.stay_seconds < 0, "0 or more seconds")))
+    _CLICKED, Check("stay_seconds", lambda table: table.stay_seconds < 0, "0 or more seconds")))
+VIDEO_IMPRESSIONS = CsvFormat(("video_impressions.csv",), (
+    CsvColumn("user", "integer", ("user_id",)), CsvColumn("timestamp", "integer"),
+    CsvColumn("author", "integer", ("author_id",), optional=True), CsvColumn("category", "text", optional=True),
+    CsvColumn("page", "text", optional=True), CsvColumn("clicked", "integer"),
+    CsvColumn("watch_seconds", "number", optional=True)), (_CLICKED, _WATCH_SECONDS))
 EVENTS = CsvFormat(("events.csv",), (
     CsvColumn("user", "integer", ("user_id",)), CsvColumn("timestamp", "integer"), CsvColumn("domain", "text"),
     CsvColumn("author", "integer", ("author_id",), optional=True), CsvColumn("category", "text", optional=True),
     CsvColumn("watch_seconds", "number", optional=True), CsvColumn("finished", "integer", optional=True)), (
-    Check("watch_seconds", lambda table: table.watch_seconds < 0, "0 or more seconds"),
+    _WATCH_SECONDS,
     Check("finished", lambda table: ~table.finished.isin([0, 1]), "0, 1 or nothing")))
 USERS = CsvFormat(("users.csv",), (
     CsvColumn("user", "integer", ("user_id",)), *(CsvColumn(name, "text", optional=True) for name in PROFILE_FIELDS)))
+SHOWN = {"target": IMPRESSIONS, "source": VIDEO_IMPRESSIONS}  # by `row_set`
 
 
 @dataclasses.dataclass(frozen=True)
 class IndustrialFiles:
-    """The paths of the three files."""
+    """The paths of the three files; `impressions` are those of the row set."""
 
     impressions: str
     events: str
     users: str
 
 
-def find_files(input_dir: str) -> IndustrialFiles:
-    """Finds the three files and checks their headers.
+def find_files(input_dir: str, row_set: str) -> IndustrialFiles:
+    """Finds the three files that a row set needs and checks their headers.
 
     Raises:
       InputError: a file is missing, empty or has another header.
     """
-    return IndustrialFiles(IMPRESSIONS.find(input_dir), EVENTS.find(input_dir), USERS.find(input_dir))
+    try:
+        shown = SHOWN[row_set].find(input_dir)
+    except InputError as error:
+        raise InputError(f"{error}; row_set={row_set} takes its impressions from there") from error
+    return IndustrialFiles(shown, EVENTS.find(input_dir), USERS.find(input_dir))
 
 
 def read(logs: LogReader, files: IndustrialFiles, config: IndustrialConfig, deduplicate: bool) -> Source:
@@ -59,7 +70,7 @@ def read(logs: LogReader, files: IndustrialFiles, config: IndustrialConfig, dedu
     Raises:
       InputError: a file that cannot be read, or no impression to use.
     """
-    shown = _impressions(logs.load(files.impressions, IMPRESSIONS, "shown_lines"), config)
+    shown = _impressions(logs.load(files.impressions, SHOWN[config.row_set], "shown_lines"), config)
     shown_counts = logs.count(files.impressions, shown)
     if not shown_counts.used:
         raise InputError(f"{files.impressions}: no impression in the {config.num_days} days from {config.first_day}; "
@@ -84,7 +95,8 @@ def _impressions(table: ir.Table, config: IndustrialConfig) -> ir.Table:
     first, end = config.splits["train"][0], config.splits["test"][1]
     outside = (table.timestamp < first) | (table.timestamp >= end)
     reason = ibis.cases((table.timestamp <= 0, "timestamp not positive"), (outside, "outside the selected days"))
-    return table.select("user", "timestamp", "room_id", impression_id="row", label="clicked", author=_id(table.author),
+    features = [feature.name for feature in describe(config).candidate]
+    return table.select("user", "timestamp", *features, impression_id="row", label="clicked", author=_id(table.author),
                         category=_text(table.category), page=_text(table.page), **{REASON: reason})
 
 
@@ -95,17 +107,19 @@ def _events(table: ir.Table, shown_users: ir.Table, config: IndustrialConfig, de
         earlier = ibis.row_number().over(group_by=table.drop("row").columns, order_by="row")
         repeated = earlier > 0
     table = table.mutate(repeated=repeated).left_join(shown_users, table.user == shown_users.shown_user)
-    reason = ibis.cases(
+    branches = [
         (table.timestamp <= 0, "timestamp not positive"),
         (table.timestamp >= config.splits["test"][1], "after the selected days"),
         (~table.domain.isin(list(DOMAINS)), "unknown domain"),
         (table.shown_user.isnull(), "user without used impression"),
-        (table.repeated, "repeats an earlier row"))
+        (table.repeated, "repeats an earlier row")]
+    if config.row_set == "source":
+        branches.append((table.domain != "video", "event of the target domain"))
     watch = sum((table.watch_seconds >= boundary).cast("int64") for boundary in WATCH_BOUNDARIES)
     domain = ibis.cases(*((table.domain == name, role) for name, role in DOMAINS.items()))
     return table.select(
         "row", "user", "timestamp", author=_id(table.author), category=_text(table.category), watch=_id(watch),
-        finished=_id(table.finished), domain=domain, **{REASON: reason})
+        finished=_id(table.finished), domain=domain, **{REASON: ibis.cases(*branches)})
 
 
 def _profiles(table: ir.Table, shown_users: ir.Table) -> ir.Table:

@@ -12,7 +12,10 @@ HEADERS = {
     "impressions.csv": ["user", "timestamp", "room_id", "author", "category", "page", "clicked", "stay_seconds"],
     "events.csv": ["user", "timestamp", "domain", "author", "category", "watch_seconds", "finished"],
     "users.csv": ["user", "gender", "age_band", "city_level"],
+    "video_impressions.csv": ["user", "timestamp", "author", "category", "page", "clicked", "watch_seconds"],
 }
+# Of each `row_set`, the file of impressions and the domains of its events.
+SHOWN = {"target": ("impressions.csv", ("live", "video")), "source": ("video_impressions.csv", ("video",))}
 WATCH = (1, 3, 7, 15, 30, 60, 120, 300, 600)
 PROFILE = ("gender", "age_band", "city_level")
 Logs = dict[str, list[list]]
@@ -66,23 +69,29 @@ def random_logs(seed: int, users: int = 7, pages: int = 50, events: int = 400) -
     profiles = [[user, "fm"[user % 2], ["18-24", "", "NULL"][user % 3], 1 + user % 4]
                 for user in range(1, users + 1) if user != 5]
     profiles += [[users + 70, "f", "", 1], [2, "f", "50+", 4]]  # a stranger, and a user listed again
-    return {"impressions.csv": _shuffled(rng, impressions), "events.csv": _shuffled(rng, log), "users.csv": profiles}
+    # The videos' authors and categories are those of the events, and users 6 and 7 are shown none.
+    videos = [[user % 5 + 1, moment, 38 + room % 6, ["cats", "news", "", "NULL"][room % 4], *rest]
+              for user, moment, room, _, _, *rest in impressions]
+    return {"impressions.csv": _shuffled(rng, impressions), "events.csv": _shuffled(rng, log), "users.csv": profiles,
+            "video_impressions.csv": _shuffled(rng, videos)}
 
 
-def plain_tables(input_dir, first, end):
-    """Impressions, events and users of the three files in plain Python, for `references_data.reference_records`.
+def plain_tables(input_dir, first, end, row_set="target"):
+    """Impressions, events and users of the files in plain Python, for `references_data.reference_records`.
 
     Args:
       input_dir: the folder.
       first, end: first second of the days used, and the second after their last.
+      row_set: as in `IndustrialConfig`.
     """
+    shown, domains = SHOWN[row_set]
     impressions = []
-    for number, row in enumerate(_rows(input_dir, "impressions.csv")):
+    for number, row in enumerate(_rows(input_dir, shown)):
         if first <= int(row["timestamp"]) < end:
             impressions.append({
                 "user": int(row["user"]), "timestamp": int(row["timestamp"]), "impression_id": number,
                 "label": int(row["clicked"]), "author": _integer(row["author"]), "category": _text(row["category"]),
-                "room_id": row["room_id"], "page": _text(row["page"])})
+                "page": _text(row["page"]), **({"room_id": row["room_id"]} if row_set == "target" else {})})
     users = {impression["user"]: {"user_id": str(impression["user"])} | dict.fromkeys(PROFILE, "-1")
              for impression in impressions}
     listed = set()
@@ -94,7 +103,7 @@ def plain_tables(input_dir, first, end):
     events = []
     for number, row in enumerate(_rows(input_dir, "events.csv")):
         moment = int(row["timestamp"])
-        if int(row["user"]) in users and 0 < moment < end and row["domain"] in ("live", "video"):
+        if int(row["user"]) in users and 0 < moment < end and row["domain"] in domains:
             watched = _text(row["watch_seconds"])
             bucket = "-1" if watched == "-1" else str(sum(float(watched) >= boundary for boundary in WATCH))
             events.append({"user": int(row["user"]), "timestamp": moment, "row": number, "seconds": watched,

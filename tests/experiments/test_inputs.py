@@ -53,3 +53,31 @@ def test_missing_logs_are_generated_and_prepared_once(tmp_path, monkeypatch):
     made = {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")}
     assert inputs.prepared_data(flags.read()) == first
     assert {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")} == made
+
+
+def test_a_single_domain_has_its_own_true_probabilities(tmp_path, monkeypatch):
+    """Logs that were generated before there were videos shown are generated again."""
+    monkeypatch.chdir(tmp_path)
+    command = ["run", "--dataset=industrial", "--industrial_generator.preset=tiny", "--data.lifelong_length=60"]
+    flags.parse(command)
+    older = pathlib.Path(inputs.prepared_data(flags.read()).true_probability)
+    for name in ("video_impressions.csv", "true_probability_videos.csv"):
+        (older.parent / name).unlink()
+    flags.parse([*command, "--industrial.row_set=source"])
+    found = inputs.prepared_data(flags.read())
+    assert found.true_probability == str(older.parent / "true_probability_videos.csv")
+    shown = found.facts["rows"]["video_impressions.csv"]["used"]
+    assert len(pathlib.Path(found.true_probability).read_text().splitlines()) == 1 + shown
+
+
+def test_no_true_probabilities_but_those_of_the_impressions(tmp_path, monkeypatch):
+    flags.parse(["run", "--dataset=industrial", "--industrial.row_set=source"])
+    groups = flags.read().groups
+    (tmp_path / "schema.json").write_text("{}")
+    (tmp_path / "preparation.json").write_text(json.dumps({
+        "dataset": "industrial", "settings": {**vars(groups["industrial"]), **vars(groups["prep"])}, "rows": {}}))
+    (tmp_path / "true_probability.csv").write_text("impression_id,probability\n0,0.5\n")
+    command = ["run", "--dataset=industrial", "--prep.exclude_recent", f"--input_dir={tmp_path}",
+               f"--data_dir={tmp_path}", "--industrial.row_set=source"]
+    flags.parse(command)
+    assert inputs.prepared_data(flags.read()).true_probability is None

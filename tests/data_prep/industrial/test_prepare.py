@@ -31,10 +31,11 @@ def assert_equals_reference(input_dir, output_dir, config, preparation):
     """Compares every record; returns those that were found."""
     first = int(config.first_day[-2:])
     starts = [second(day, hours_ahead=config.utc_offset_hours) for day in range(first, first + config.num_days + 1)]
-    impressions, events, users = industrial_logs.plain_tables(input_dir, starts[0], starts[-1])
+    impressions, events, users = industrial_logs.plain_tables(input_dir, starts[0], starts[-1], config.row_set)
+    roles = ROLES if config.row_set == "target" else {**ROLES, "candidate": ()}
     names = {"snapshot", "short_length", "lifelong_length", "exclude_recent", "min_count", "deduplicate"}
     expected = references_data.reference_records(
-        impressions, events, users, ROLES, starts[-3], gap=preparation.history_gap_seconds,
+        impressions, events, users, roles, starts[-3], gap=preparation.history_gap_seconds,
         utc_offset=config.utc_offset_hours * 3_600, **{name: getattr(preparation, name) for name in names})
     bounds, records = (starts[0], *starts[-3:]), []
     for split, first, end in zip(SPLITS, bounds, bounds[1:], strict=False):
@@ -51,6 +52,7 @@ def assert_equals_reference(input_dir, output_dir, config, preparation):
     ("day", {"utc_offset_hours": -5}, {"snapshot": "day", "shards": 1}),
     ("gap", {"first_day": "2024-01-02", "num_days": 5}, {"history_gap_seconds": 3_600, "min_count": 4}),
     ("deduplicate", {}, {"deduplicate": True, "lifelong_length": 500, "short_length": 24}),
+    ("source", {"row_set": "source"}, {"deduplicate": True}),
 ])
 def test_records_equal_the_plain_python_preparation(tmp_path, case, dataset_settings, settings):
     config, preparation = IndustrialConfig(**dataset_settings), dataclasses.replace(SMALL, **settings)
@@ -59,12 +61,16 @@ def test_records_equal_the_plain_python_preparation(tmp_path, case, dataset_sett
     records = assert_equals_reference(input_dir, output_dir, config, preparation)
     for name in ("category", "page", "age_band", "lifelong_source_watch", "lifelong_source_finished",
                  "short_target_author"):
-        assert any("-1" in record[name] for record in records), f"no missing {name}"
+        found = any("-1" in record[name] for record in records)
+        assert found or (config.row_set, name) == ("source", "short_target_author"), f"no missing {name}"
+    assert any(record["short_target_timestamp"] for record in records) == (config.row_set == "target")
 
 
-def test_generated_logs_equal_the_plain_python_preparation(tmp_path):
+@pytest.mark.parametrize("row_set", ["target", "source"])
+def test_generated_logs_equal_the_plain_python_preparation(tmp_path, row_set):
     generate(tmp_path / "logs", GeneratorConfig(preset="tiny", num_users=60), workers=1)
-    config, preparation = IndustrialConfig(), dataclasses.replace(SMALL, short_length=50, lifelong_length=60)
+    config = IndustrialConfig(row_set=row_set)
+    preparation = dataclasses.replace(SMALL, short_length=50, lifelong_length=60)
     prepare(str(tmp_path / "logs"), str(tmp_path / "prepared"), config, preparation)
     records = assert_equals_reference(tmp_path / "logs", tmp_path / "prepared", config, preparation)
     assert max(len(record["lifelong_source_timestamp"]) for record in records) == 60
@@ -76,7 +82,8 @@ def test_rows_are_accounted_for(tmp_path):
     _, output_dir = prepared(tmp_path, logs, preparation=dataclasses.replace(SMALL, deduplicate=True))
     preparation = references_data.read_preparation(output_dir)
     rows = preparation["rows"]
-    assert {name: counts["read"] for name, counts in rows.items()} == {name: len(logs[name]) for name in logs}
+    files = ("impressions.csv", "events.csv", "users.csv")
+    assert {name: counts["read"] for name, counts in rows.items()} == {name: len(logs[name]) for name in files}
     assert all(counts["read"] == counts["used"] + sum(counts["dropped"].values()) for counts in rows.values())
     assert rows["impressions.csv"]["dropped"] == {"timestamp not positive": 1, "outside the selected days": 6}
     dropped = rows["events.csv"]["dropped"]
@@ -85,6 +92,17 @@ def test_rows_are_accounted_for(tmp_path):
     assert rows["users.csv"]["dropped"] == {"repeats an earlier user": 1, "user of no used impression": 1}
     assert preparation["users_without_profile"] == 2
     assert preparation["splits"]["test"]["first_day"] == preparation["splits"]["test"]["last_day"] == "2024-01-07"
+
+
+def test_a_single_domain_says_which_rows_are_not_of_it(tmp_path):
+    logs = random_logs(2)
+    _, output_dir = prepared(tmp_path, logs, IndustrialConfig(row_set="source"))
+    rows = references_data.read_preparation(output_dir)["rows"]
+    assert set(rows) == {"video_impressions.csv", "events.csv", "users.csv"}
+    assert rows["events.csv"]["dropped"]["event of the target domain"] > 50
+    assert all(counts["read"] == counts["used"] + sum(counts["dropped"].values()) for counts in rows.values())
+    schema = FeatureSchema.load(output_dir)
+    assert not schema.candidate and "room_id" not in schema.tables
 
 
 def test_schema(tmp_path):
@@ -109,7 +127,8 @@ def test_a_split_without_impressions(tmp_path):
         prepared(tmp_path, logs)
 
 
-@pytest.mark.parametrize(("field", "value"), [("first_day", "01/02/2024"), ("num_days", 2), ("utc_offset_hours", 15)])
+@pytest.mark.parametrize(("field", "value"), [
+    ("first_day", "01/02/2024"), ("num_days", 2), ("utc_offset_hours", 15), ("row_set", "all")])
 def test_bad_settings_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=f"{field}.*{value}"):
         IndustrialConfig(**{field: value})

@@ -38,22 +38,33 @@ def test_other_names_and_spellings(tmp_path):
     ("events.csv", 6, "yes", "column finished: expected an integer, got 'yes'"),
     ("events.csv", 6, "3", "column finished: expected 0, 1 or nothing, got '3'"),
     ("users.csv", 0, "", "column user: expected an integer, got ''"),
+    ("video_impressions.csv", 5, "-1", "column clicked: expected 0 or 1, got '-1'"),
+    ("video_impressions.csv", 6, "-1", "column watch_seconds: expected 0 or more seconds, got '-1'"),
 ])
 def test_refusals_name_file_line_column_and_value(tmp_path, file, column, value, message):
     logs = random_logs(1)
     logs[file][2] = [value if index == column else cell for index, cell in enumerate(logs[file][2])]
     input_dir = write_logs(tmp_path / "logs", logs)
+    config = IndustrialConfig(row_set="source" if file == "video_impressions.csv" else "target")
     with pytest.raises(InputError, match=rf"{file}, line 4, {message}.*1 of {len(logs[file])} lines cannot be read"):
-        prepare(str(input_dir), str(tmp_path / "out"), IndustrialConfig(), SMALL)
+        prepare(str(input_dir), str(tmp_path / "out"), config, SMALL)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("file", HEADERS)
 def test_missing_and_foreign_files(tmp_path, file):
+    row_set = "source" if file == "video_impressions.csv" else "target"
     input_dir = write_logs(tmp_path / "logs", random_logs(1))
     (input_dir / file).write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match=rf"{file}, line 1: wrong header: expected \['user', .*\], got \['a', 'b'\]"):
-        reader.find_files(str(input_dir))
+        reader.find_files(str(input_dir), row_set)
     (input_dir / file).unlink()
-    with pytest.raises(InputError, match=f"{file}: no such file"):
-        reader.find_files(str(input_dir))
+    with pytest.raises(InputError, match=f"{file}: no such file.*{f'; row_set={row_set}' * ('imp' in file)}"):
+        reader.find_files(str(input_dir), row_set)
+
+
+def test_each_row_set_does_without_the_impressions_of_the_other(tmp_path):
+    for row_set, other in (("target", "video_impressions.csv"), ("source", "impressions.csv")):
+        input_dir = write_logs(tmp_path / row_set, random_logs(1))
+        (input_dir / other).unlink()
+        assert reader.find_files(str(input_dir), row_set).impressions != str(input_dir / other)

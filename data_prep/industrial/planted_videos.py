@@ -1,0 +1,65 @@
+"""Videos shown and watched or skipped: the single-domain counterpart of the rooms in `planted_process`, by its law.
+
+A visit has pages of videos by different authors. One is watched by the lasting affinity for its topic and the quality
+of its author, as a room is by that of the room. They have random generators of their own, and what is watched there
+is no event of the log: so the other files are the same with and without them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from data_prep import planted_interests as planted
+from data_prep.industrial.planted_process import World, draw_candidates, draw_clicks, draw_watching
+from data_prep.planted_interests import Users
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoImpressions:
+    """Videos shown, each `[n]`.
+
+    Attributes:
+      user: index.
+      timestamp: seconds UTC.
+      author, category: raw ids.
+      clicked: bool, watched; else skipped.
+      watch_seconds: 0 for a skipped one.
+      probability: of the click.
+    """
+
+    user: np.ndarray
+    timestamp: np.ndarray
+    author: np.ndarray
+    category: np.ndarray
+    clicked: np.ndarray
+    watch_seconds: np.ndarray
+    probability: np.ndarray
+
+
+def draw_author_quality(world: World, rng: np.random.Generator) -> np.ndarray:
+    """`[authors]` logit that the videos of an author add; spread like that of rooms."""
+    process = world.process
+    return rng.normal(0, process.room_quality_std, process.num_topics * process.video_authors)
+
+
+def draw_video_impressions(
+        world: World, users: Users, author_quality: np.ndarray, rng: np.random.Generator) -> VideoImpressions:
+    """Draws the videos that users see at their visits.
+
+    Args:
+      world: what all users share.
+      users: whose visits.
+      author_quality: of `draw_author_quality`.
+      rng: source of every draw.
+    """
+    process, topics = world.process, world.process.num_topics
+    pages, page_time = planted.draw_pages(rng, users, process.extra_pages_per_visit)
+    page, author = draw_candidates(process, users, pages, len(author_quality), rng)
+    liked, probability, clicked = draw_clicks(process, users, pages[page], author, author_quality, rng)
+    category = planted.of_topic(rng, author % topics, topics, len(world.video_category))
+    watched, _ = draw_watching(liked, rng)
+    return VideoImpressions(
+        users.visit_user[pages[page]], page_time[page], world.author[author], world.video_category[category], clicked,
+        np.where(clicked, np.maximum(watched, 1), 0), probability)
