@@ -28,10 +28,9 @@ def describe() -> dict[str, Any]:
 
 
 @functools.cache
-def code_digest() -> str:
-    """Sixteen hexadecimal digits of the statements of `lcn_tf`: neither comments nor docstrings change them."""
+def code_digest(folder: pathlib.Path = pathlib.Path(lcn_tf.__file__).parent) -> str:
+    """Sixteen hexadecimal digits of a package's statements: neither comments nor docstrings change them."""
     digest = hashlib.sha256()
-    folder = pathlib.Path(lcn_tf.__file__).parent
     for path in sorted(folder.rglob("*.py")):
         tree = ast.parse(path.read_bytes())
         for node in ast.walk(tree):
