@@ -2,7 +2,8 @@
 
 A scorer that knows the topics and learns nothing ranks candidates by the share of their topic among the events before
 the page: the latest 50 rooms and 50 videos, or the whole history too, of all videos or of those watched to the end,
-which are more likely to reflect an interest. The true probability gives the best attainable AUC.
+which are more likely to reflect an interest. The true probability gives the best attainable AUC. `--row_set=source`
+measures the videos shown, by the videos among the events.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from absl import app
+from absl import app, flags
 
 from data_prep import dataclass_flags
 from data_prep.industrial import planted_process
 from data_prep.industrial.generator_config import GeneratorConfig
+from data_prep.industrial.planted_process import Impressions
+from data_prep.industrial.planted_videos import VideoImpressions, draw_author_quality, draw_video_impressions
 from lcn_tf.metrics import exact_auc
 
 SHORT_LENGTH, LIFELONG_LENGTH = 50, 2_000
@@ -28,13 +31,23 @@ _SCORERS = {
 }
 
 
-def measure(config: GeneratorConfig) -> dict[str, float]:
-    """Figures of generated logs by name: sizes, shares, and the AUC of each scorer; all users are drawn at once."""
+def measure(config: GeneratorConfig, row_set: str = "target") -> dict[str, float]:
+    """Figures of generated logs by name: sizes, shares, and the AUC of each scorer; all users are drawn at once.
+
+    Args:
+      config: what to generate.
+      row_set: what is ranked: rooms (target), or videos by videos alone (source).
+    """
     rng = np.random.default_rng(config.seed)
     world = planted_process.make_world(config.process, rng)
-    _, shown, events = planted_process.draw_users(world, config.users, rng)
-    pages, page = np.unique(np.stack([shown.user, shown.timestamp]), axis=1, return_inverse=True)
+    users, rooms, events = planted_process.draw_users(world, config.users, rng)
+    shown: Impressions | VideoImpressions = rooms
     topics = config.process.num_topics
+    topic = rooms.room % topics
+    if row_set == "source":
+        shown = videos = draw_video_impressions(world, users, draw_author_quality(world, rng), rng)
+        topic = videos.topic
+    pages, page = np.unique(np.stack([shown.user, shown.timestamp]), axis=1, return_inverse=True)
     counts = {part: np.zeros((pages.shape[1], topics)) for part in _PARTS}
     from_interest: dict[str, list[np.ndarray]] = {part: [] for part in _PARTS}
     for number, rows in enumerate(_before(events, pages)):
@@ -47,9 +60,9 @@ def measure(config: GeneratorConfig) -> dict[str, float]:
                f"share of pages with {LIFELONG_LENGTH:,}": np.mean(lengths == LIFELONG_LENGTH)}
     figures |= {f"interest share, {part}": np.concatenate(flags).mean() for part, flags in from_interest.items()}
     for name, parts in _SCORERS.items():
-        total = np.sum([counts[part] for part in parts], axis=0)
+        total = np.sum([counts[part] for part in parts if (row_set, part) != ("source", "rooms")], axis=0)
         share = total / np.maximum(total.sum(axis=1, keepdims=True), 1)
-        figures[f"AUC, {name}"] = exact_auc(shown.clicked, share[page, shown.room % topics])
+        figures[f"AUC, {name}"] = exact_auc(shown.clicked, share[page, topic])
     figures["AUC, true probability"] = exact_auc(shown.clicked, shown.probability)
     return {name: float(value) for name, value in figures.items()}
 
@@ -79,7 +92,7 @@ def main(argv: Sequence[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {list(argv[1:])}")
     try:
-        figures = measure(dataclass_flags.read("", GeneratorConfig))
+        figures = measure(dataclass_flags.read("", GeneratorConfig), flags.FLAGS.row_set)
     except ValueError as error:
         sys.exit(f"error: {error}")
     for name, value in figures.items():
@@ -88,4 +101,5 @@ def main(argv: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     dataclass_flags.define("", GeneratorConfig)
+    flags.DEFINE_enum("row_set", "target", ["target", "source"], "what is ranked: rooms, or videos by videos alone")
     app.run(main)

@@ -24,6 +24,7 @@ class VideoImpressions:
       user: index.
       timestamp: seconds UTC.
       author, category: raw ids.
+      topic: hidden from the logs.
       clicked: bool, watched; else skipped.
       watch_seconds: 0 for a skipped one.
       probability: of the click.
@@ -33,6 +34,7 @@ class VideoImpressions:
     timestamp: np.ndarray
     author: np.ndarray
     category: np.ndarray
+    topic: np.ndarray
     clicked: np.ndarray
     watch_seconds: np.ndarray
     probability: np.ndarray
@@ -58,8 +60,9 @@ def draw_video_impressions(
     pages, page_time = planted.draw_pages(rng, users, process.extra_pages_per_visit)
     page, author = draw_candidates(process, users, pages, len(author_quality), rng)
     liked, probability, clicked = draw_clicks(process, users, pages[page], author, author_quality, rng)
-    category = planted.of_topic(rng, author % topics, topics, len(world.video_category))
+    topic = author % topics
+    category = planted.of_topic(rng, topic, topics, len(world.video_category))
     watched, _ = draw_watching(liked, rng)
     return VideoImpressions(
-        users.visit_user[pages[page]], page_time[page], world.author[author], world.video_category[category], clicked,
-        np.where(clicked, np.maximum(watched, 1), 0), probability)
+        users.visit_user[pages[page]], page_time[page], world.author[author], world.video_category[category], topic,
+        clicked, np.where(clicked, np.maximum(watched, 1), 0), probability)

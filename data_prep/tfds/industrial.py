@@ -16,8 +16,9 @@ class Industrial(RequestGroups):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Request groups with three histories."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
-    Put impressions.csv, events.csv and users.csv into `manual_dir`; data_prep/industrial/README.md describes them. No
-    such log is public; this generates one: python -m data_prep.industrial.generate --output_dir=MANUAL_DIR"""
+    Put impressions.csv (with row_set=source: video_impressions.csv), events.csv and users.csv into `manual_dir`;
+    data_prep/industrial/README.md describes them. No such log is public; this generates one:
+    python -m data_prep.industrial.generate --output_dir=MANUAL_DIR"""
 
     def _describe(self, dataset_config: IndustrialConfig) -> DatasetDescription:
         return describe(dataset_config)

@@ -184,6 +184,14 @@ def test_small_hides_interests_that_only_the_whole_history_shows(figures):
     assert figures["AUC, true probability"] > figures["AUC, whole history, finished videos"] + 0.01
 
 
+def test_videos_shown_hide_as_much_from_their_own_domains_latest_events():
+    figures = planted_figures.measure(GeneratorConfig(preset="small", num_users=300), "source")
+    short = max(figures["AUC, latest events"], figures["AUC, latest events, finished videos"])
+    assert figures["AUC, whole history, finished videos"] > short + 0.05
+    assert 0.70 < figures["AUC, true probability"] < 0.80
+    assert figures["AUC, true probability"] > figures["AUC, whole history, finished videos"] + 0.01
+
+
 def test_paper_shape_has_full_histories_and_a_low_click_rate():
     figures = planted_figures.measure(GeneratorConfig(preset="paper_shape", num_users=40))
     assert figures["share of pages with 2,000"] > 0.8
