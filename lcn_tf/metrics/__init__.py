@@ -12,8 +12,10 @@ from lcn_tf.metrics.calibration import (
 from lcn_tf.metrics.consistency import (
     Consistency,
     consistency_of_indices,
+    consistency_of_overlaps,
     consistency_of_scores,
     index_overlap,
+    row_overlaps,
     top_k_indices,
 )
 from lcn_tf.metrics.gauc import GAUC_WEIGHTS, GroupAUC, group_auc, per_user_auc
@@ -50,6 +52,7 @@ __all__ = [
     "bootstrap_replicates",
     "calibration_ratio",
     "consistency_of_indices",
+    "consistency_of_overlaps",
     "consistency_of_scores",
     "delong",
     "evaluate",
@@ -63,6 +66,7 @@ __all__ = [
     "normalized_entropy",
     "paired_t_test",
     "per_user_auc",
+    "row_overlaps",
     "sigmoid",
     "slices_by_length",
     "top_k_indices",

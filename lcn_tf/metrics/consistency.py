@@ -84,8 +84,8 @@ def index_overlap(real: ArrayLike, test: ArrayLike) -> Array:
     return shared.sum(axis=1) / real.shape[1]
 
 
-def consistency_of_indices(real: ArrayLike, test: ArrayLike, valid_counts: ArrayLike) -> Consistency:
-    """Consistency of two choices of positions.
+def row_overlaps(real: ArrayLike, test: ArrayLike, valid_counts: ArrayLike) -> Array:
+    """`index_overlap` of the rows that have a choice, those with more than k valid items.
 
     Args:
       real: `[N, k]` what the final stage picks from the whole history.
@@ -93,7 +93,7 @@ def consistency_of_indices(real: ArrayLike, test: ArrayLike, valid_counts: Array
       valid_counts: `[N]` valid items of each history.
 
     Returns:
-      The mean over rows with more than k valid items, with its random baseline. Rows left out are not looked at.
+      `[N]` float64; NaN for the other rows, which are not looked at.
 
     Raises:
       ValueError: shapes that differ, or as `index_overlap`.
@@ -102,14 +102,46 @@ def consistency_of_indices(real: ArrayLike, test: ArrayLike, valid_counts: Array
     if real.ndim != 2 or real.shape != test.shape or valid.shape != real.shape[:1]:
         raise ValueError("real, test and valid_counts must have shapes [N, k], [N, k] and [N], got "
                          f"{real.shape}, {test.shape} and {valid.shape}")
-    top_k = real.shape[1]
+    used = valid > real.shape[1]
+    overlaps = np.full(len(valid), np.nan)
+    overlaps[used] = index_overlap(real[used], test[used])
+    return overlaps
+
+
+def consistency_of_overlaps(overlaps: ArrayLike, valid_counts: ArrayLike, top_k: int) -> Consistency:
+    """Consistency of rows whose overlap is known, as of several batches of `row_overlaps`.
+
+    Args:
+      overlaps: `[N]` shares of `top_k` items, read where there are more valid ones.
+      valid_counts: `[N]` valid items of each history.
+      top_k: items that both choices keep.
+
+    Returns:
+      The mean over rows with more than k valid items, with its random baseline.
+
+    Raises:
+      ValueError: shapes that differ.
+    """
+    overlaps, valid = np.asarray(overlaps, np.float64), np.asarray(valid_counts)
+    if overlaps.ndim != 1 or overlaps.shape != valid.shape:
+        raise ValueError(f"overlaps and valid_counts must have one shape [N], got {overlaps.shape} and {valid.shape}")
     used = valid > top_k
     rows = int(used.sum())
     if not rows:
         return Consistency(float("nan"), float("nan"), float("nan"), 0, len(valid))
-    value = float(np.mean(index_overlap(real[used], test[used])))
+    value = float(np.mean(overlaps[used]))
     baseline = float(np.mean(top_k / valid[used]))
     return Consistency(value, baseline, (value - baseline) / (1 - baseline), rows, len(valid) - rows)
+
+
+def consistency_of_indices(real: ArrayLike, test: ArrayLike, valid_counts: ArrayLike) -> Consistency:
+    """Consistency of two choices of positions; arguments and errors as of `row_overlaps`.
+
+    Returns:
+      The mean over rows with more than k valid items, with its random baseline. Rows left out are not looked at.
+    """
+    real = np.asarray(real)
+    return consistency_of_overlaps(row_overlaps(real, test, valid_counts), valid_counts, real.shape[1])
 
 
 def consistency_of_scores(real_scores: ArrayLike, test_scores: ArrayLike, mask: ArrayLike, top_k: int) -> Consistency:
