@@ -13,6 +13,7 @@ Everything else has a default, too: --train.epochs, --lap.msa_top_k, --crp.weigh
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from typing import Any
@@ -35,6 +36,7 @@ from lcn_tf.training import (
     compile_model,
     create_strategy,
     evaluation_batches,
+    measure_split,
     predict,
     task_of,
     train,
@@ -68,6 +70,8 @@ def run(experiment: flags.Experiment) -> None:
     if not (chief and metrics):
         return
     print(summary.format_table(artifacts.name_of(experiment), metrics["metrics"]), flush=True)
+    if experiment.groups["eval"].consistency_rows:
+        print(summary.format_consistency(metrics["consistency"]))
     if "slices" in metrics:  # runs of earlier versions have none
         print(f"\n{summary.format_slices(metrics['slices'])}\n", flush=True)
     print(f"Best epoch {metrics['best_epoch']} of {metrics['epochs']}; training {metrics['training_seconds']:.0f} s. "
@@ -97,9 +101,10 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     with strategy.scope():
         model = _new_model(experiment, files)
         compile_model(model, groups["train"])
-    gauc_weights = groups["eval"].gauc_weights
+    gauc_weights, consistency_rows = groups["eval"].gauc_weights, groups["eval"].consistency_rows
     verbose = (1 if sys.stdout.isatty() else 2) if chief else 0
-    trained = train(model, files, groups["data"], groups["train"], workdir, gauc_weights, verbose)
+    trained = train(model, files, groups["data"], groups["train"], workdir, gauc_weights, verbose,
+                    consistency_rows)
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):  # from here on without the servers and their shards
         model = _new_model(experiment, files)
         model.build_weights()
@@ -118,12 +123,20 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
                "best_epoch": trained.best_epoch, "epochs": len(trained.history),
                "parameters": model.count_params(),
                "training_seconds": sum(row["seconds"] for row in trained.history), "history": trained.history,
+               "consistency": _consistency(model, files, groups["data"], consistency_rows),
                "saved_model": None}
     artifacts.write_predictions(workdir, rows["test"])
     if experiment.run.export:
         metrics["saved_model"] = export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])
     artifacts.write(workdir, experiment, data, metrics)
     return metrics
+
+
+def _consistency(model: CTRModel, files: pipeline.RecordFiles, data: pipeline.DataConfig, rows: int
+                 ) -> dict[str, dict[str, Any]] | None:
+    """Split -> consistency of retrieval on its first `rows` impressions; None if 0, or nothing is retrieved."""
+    found = {split: measure_split(model, files, split, data, rows) for split in ("validation", "test") if rows}
+    return {split: dataclasses.asdict(value) for split, value in found.items() if value} or None
 
 
 def _new_model(experiment: flags.Experiment, files: pipeline.RecordFiles) -> CTRModel:

@@ -49,6 +49,22 @@ def format_slices(slices: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]
     return "\n".join(lines)
 
 
+def format_consistency(consistency: Mapping[str, Mapping[str, Any]] | None) -> str:
+    """One line for `lcn_tf.training.RetrievalConsistency` by split, None for a model that retrieves nothing."""
+    if consistency is None:
+        return "Consistency of retrieval: does not apply, no stage of this model retrieves events for another"
+    parts = []
+    for split in filter(consistency.__contains__, _SPLITS):
+        facts = consistency[split]
+        if not facts["rows"]:
+            parts.append(f"{split} undefined, no visible history is longer than that")
+            continue
+        heads = "" if facts["per_head"] is None else f", {facts['per_head']:.4f} per head"
+        parts.append(f"{split} {facts['value']:.4f}, {facts['chance_corrected']:.4f} corrected for chance{heads} "
+                     f"({facts['rows']:,} of {facts['rows'] + facts['excluded_rows']:,} impressions)")
+    return f"Consistency of the best {consistency[_SPLITS[1]]['top_k']}: {'; '.join(parts)}"
+
+
 def _cell(value: float | None, form: str = ".4f") -> str:
     return f"{'undefined' if value is None or math.isnan(value) else format(value, form):>13}"
 

@@ -19,6 +19,13 @@ class EvalConfig:
 
     gauc_weights: Literal["impressions", "clicks", "unweighted"] = dataclasses.field(
         default="impressions", metadata={"help": "weight of each user's AUC in GAUC (A-54)"})
+    consistency_rows: int = dataclasses.field(
+        default=0, metadata={"help": "impressions to measure the consistency of retrieval on, the first ones of "
+                                     "validation after every epoch and of the test split at the end; 0: none"})
+
+    def __post_init__(self):
+        if self.consistency_rows < 0:
+            raise ValueError(f"eval.consistency_rows must not be negative, got {self.consistency_rows}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,12 +17,13 @@ import tensorflow as tf
 from lcn_tf.data import pipeline, records
 from lcn_tf.models import CTRModel
 from lcn_tf.optimizers import create_optimizer
-from lcn_tf.training import results
+from lcn_tf.training import consistency, results
 from lcn_tf.training.callbacks import SaveProgress, StopAfterEpoch, StopOnNonFiniteEpoch, StopOnNonFiniteLoss
 from lcn_tf.training.checkpoints import Checkpoints
 from lcn_tf.training.distributed_input import evaluation_batches, training_batches
 from lcn_tf.training.evaluation import predict
 from lcn_tf.training.strategy import is_chief, wait_for_all
+from lcn_tf.training.validation_scalars import ValidationScalars
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +97,7 @@ def train(
     workdir: str,
     gauc_weights: str = "impressions",
     verbose: int = 1,
+    consistency_rows: int = 0,
 ) -> TrainingResult:
     """Trains until `epochs` or until validation stops improving, then loads the best epoch's weights.
 
@@ -108,6 +110,7 @@ def train(
         there is continued.
       gauc_weights: of the validation GAUC, see `EvalConfig`.
       verbose: 0 silent, 1 progress bar, 2 one line an epoch.
+      consistency_rows: see `EvalConfig`.
 
     Raises:
       FloatingPointError: the loss is no longer finite.
@@ -125,6 +128,7 @@ def train(
     _check_same_position(strategy, int(epoch), int(step), folder)
     history = [row for row in results.read_history(history_path) if row["epoch"] <= int(epoch)]
     callbacks = _callbacks(strategy, SaveProgress(newest, step, config.checkpoint_every), workdir)
+    scalars = ValidationScalars(os.path.join(workdir, "tensorboard", "validation"), history) if chief else None
     while int(epoch) < config.epochs and not _stalled(history, config):
         number = int(epoch) + 1
         started = time.monotonic()
@@ -135,10 +139,12 @@ def train(
             validation = predict(model, evaluation_batches(strategy, files, "validation", data, config.batch_size))
         row.update({f"validation_{name}": value for name, value in validation.metrics(gauc_weights).items()})
         row["seconds"] = time.monotonic() - started
+        row.update(_consistency(model, files, data, consistency_rows))
         history.append(row)
         if _best_epoch(history, config) == number:
             best.save()
-        if chief:
+        if scalars:
+            scalars.write(row)
             results.write_history(history_path, history)
         epoch.assign(number)
         step.assign(0)
@@ -171,6 +177,15 @@ def _fit_epoch(model: CTRModel, files: pipeline.RecordFiles, data: pipeline.Data
     log = model.fit(batches.dataset, steps_per_epoch=batches.steps, initial_epoch=number - 1, epochs=config.epochs,
                     callbacks=callbacks, verbose=verbose)
     return {name: values[-1] for name, values in log.history.items()}
+
+
+def _consistency(model: CTRModel, files: pipeline.RecordFiles, data: pipeline.DataConfig, rows: int
+                 ) -> dict[str, float]:
+    """Columns of an epoch; {} where it is not asked for or the model retrieves nothing."""
+    found = consistency.measure_split(model, files, "validation", data, rows) if rows else None
+    if found is None:
+        return {}
+    return {"validation_consistency": found.value, "validation_consistency_corrected": found.chance_corrected}
 
 
 def _check_same_position(strategy: tf.distribute.Strategy, epoch: int, step: int, folder: str) -> None:

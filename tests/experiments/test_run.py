@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SMALL = ["--flagfile=lcn_200_50.cfg", "--taobao_generator.num_users=300", "--data.lifelong_length=60",
          "--lap.msa_top_k=20", "--lap.fsa_top_k=5", "--embeddings.embedding_dim=8", "--crp.num_negatives=64",
          "--train.batch_size=64", "--train.epochs=2", "--train.patience=2", "--train.deterministic=true",
-         "--train.checkpoint_every=5"]
+         "--train.checkpoint_every=5", "--eval.consistency_rows=200"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
@@ -40,13 +40,16 @@ def whole(folder):
 
 def test_ends_with_metrics_export_and_verification(folder, whole):
     for text in ("lap-20-5_crp", "item popularity", "base rate", "oracle", "share of the attainable AUC",
-                 "rows read", "events of history", "SavedModel: whole/saved_model/1", "verified"):
+                 "rows read", "Consistency of the best 5: validation 0.", "events of history",
+                 "SavedModel: whole/saved_model/1", "verified"):
         assert text in whole
     for name in ("flags.cfg", "metrics.json", "history.csv", "results.jsonl", "checkpoints", "tensorboard",
                  "saved_model/1/saved_model.pb", "saved_model/1/assets.extra/tf_serving_warmup_requests"):
         assert (folder / "whole" / name).exists(), name
     row = json.loads((folder / "whole" / "results.jsonl").read_text())
     assert {"config_hash", "seed", "commit", "data_fingerprint", "versions", "hardware", "metrics"} <= set(row)
+    for consistency in row["consistency"].values():
+        assert consistency["top_k"] == 5 and consistency["rows"] + consistency["excluded_rows"] == 200
     oracle = row["metrics"]["test"]["oracle"]["auc"]
     assert row["metrics"]["test"]["base rate"]["auc"] == 0.5 < oracle < 0.9
     for slices in row["slices"]["test"].values():
@@ -66,7 +69,7 @@ def test_killed_and_continued_it_ends_with_the_same_metrics(folder, whole):
     done = run(folder, *SMALL, "--workdir=killed")
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (json.loads((folder / name / "metrics.json").read_text()) for name in ("whole", "killed"))
-    assert first["metrics"] == second["metrics"]
+    assert first["metrics"] == second["metrics"] and first["consistency"] == second["consistency"]
 
 
 def test_a_finished_run_is_shown_and_verified_again(folder, whole):

@@ -1,8 +1,8 @@
-"""The share of the attainable AUC, and the table of slices."""
+"""The share of the attainable AUC, the table of slices, and the line about consistency."""
 
 import math
 
-from experiments.summary import attainable_share, format_slices
+from experiments.summary import attainable_share, format_consistency, format_slices
 
 
 def test_share_of_the_attainable_auc():
@@ -17,3 +17,14 @@ def test_slices_are_rows_in_a_fixed_order():
     lines = format_slices({"test": {"source_length": [row], "target_length": target}}).splitlines()
     assert [line.split()[1:3] for line in lines[2:]] == [["target", "0"], ["target", "5-12"], ["source", "5-12"]]
     assert lines[-1].split() == ["test", "source", "5-12", "0.6123", "undefined", "0.2500", "12,345", "678"]
+
+
+def test_one_line_about_consistency():
+    facts = {"value": 0.6, "random_baseline": 0.2, "chance_corrected": 0.5, "rows": 1200, "excluded_rows": 34,
+             "top_k": 50, "per_head": None}
+    none = dict.fromkeys(facts) | {"rows": 0, "excluded_rows": 7, "top_k": 50}
+    assert format_consistency({"test": {**facts, "per_head": 1.0}, "validation": facts}) == (
+        "Consistency of the best 50: validation 0.6000, 0.5000 corrected for chance (1,200 of 1,234 impressions); "
+        "test 0.6000, 0.5000 corrected for chance, 1.0000 per head (1,200 of 1,234 impressions)")
+    assert "validation undefined" in format_consistency({"validation": none, "test": facts})
+    assert "does not apply" in format_consistency(None)

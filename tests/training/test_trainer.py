@@ -15,6 +15,7 @@ from lcn_tf.models import ModelConfig, build_model
 from lcn_tf.models.registry import component
 from lcn_tf.training import TrainConfig, compile_model, predict, results, train
 from tests import synthetic
+from tests.training.event_files import scalars_of
 
 DATA = DataConfig(layout="grouped", short_length=3, lifelong_length=11, shuffle_buffer=50)
 TRAIN = TrainConfig(batch_size=29, epochs=3, patience=3, learning_rate=0.02, checkpoint_every=2)
@@ -38,9 +39,9 @@ def new_model(files, config=TRAIN):
     return model
 
 
-def run(files, workdir, config=TRAIN, model=None):
+def run(files, workdir, config=TRAIN, model=None, **options):
     model = model or new_model(files, config)
-    result = train(model, files, DATA, config, str(workdir), verbose=0)
+    result = train(model, files, DATA, config, str(workdir), verbose=0, **options)
     return result, predict(model, read(files, "test", DATA, 29))
 
 
@@ -101,6 +102,29 @@ def test_resumes_with_the_same_result(files, tmp_path, killed_at, change, monkey
     assert result.best_epoch == expected.best_epoch
     for row, other in zip(result.history, expected.history, strict=True):
         assert row["validation_auc"] == pytest.approx(other["validation_auc"], abs=1e-9)
+
+
+def test_every_epoch_has_one_consistency_also_after_a_kill(files, tmp_path, monkeypatch):
+    expected, _ = run(files, tmp_path / "whole", consistency_rows=31)
+    write_history = results.write_history
+
+    def kill(path, rows):
+        write_history(path, rows)
+        if len(rows) == 2:  # known to the files, not yet to a checkpoint
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "write_history", kill)
+        with pytest.raises(KilledError):
+            run(files, tmp_path / "killed", consistency_rows=31)
+    result, _ = run(files, tmp_path / "killed", consistency_rows=31)
+    scalars = scalars_of(tmp_path / "killed" / "tensorboard" / "validation")
+    assert {"epoch_auc", "epoch_logloss"} <= set(scalars)
+    for name in ("consistency", "consistency_corrected"):
+        values = [row[f"validation_{name}"] for row in result.history]
+        expected_values = [row[f"validation_{name}"] for row in expected.history]
+        assert len(set(values)) > 1 and values == pytest.approx(expected_values, abs=0.05)
+        assert scalars[f"epoch_{name}"] == [(step, pytest.approx(value)) for step, value in enumerate(values)]
 
 
 def test_a_finished_run_is_not_trained_again(files, tmp_path):
