@@ -71,7 +71,7 @@ def run(experiment: flags.Experiment) -> None:
         return
     print(summary.format_table(artifacts.name_of(experiment), metrics["metrics"]), flush=True)
     if experiment.groups["eval"].consistency_rows:
-        print(summary.format_consistency(metrics["consistency"]))
+        print(summary.format_consistency(metrics.get("consistency")))
     if "slices" in metrics:  # runs of earlier versions have none
         print(f"\n{summary.format_slices(metrics['slices'])}\n", flush=True)
     print(f"Best epoch {metrics['best_epoch']} of {metrics['epochs']}; training {metrics['training_seconds']:.0f} s. "

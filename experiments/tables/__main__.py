@@ -74,7 +74,7 @@ def _dataset_name(options: argparse.Namespace) -> str:
 
 def _common(options: argparse.Namespace) -> list[str]:
     """The flags of all runs."""
-    arguments = [f"--dataset={options.dataset}", "--export=false"]
+    arguments = [f"--dataset={options.dataset}", "--export=false", f"--eval.consistency_rows={_CONSISTENCY_ROWS}"]
     if options.input_dir:
         arguments.append(f"--input_dir={options.input_dir}")
     if options.preset:

@@ -68,7 +68,7 @@ def test_lap_as_a_cascade_of_loops(options, top_k, compared):
     found = measure(model, of_batches(requests), EVERY_ROW, top_k)
     value, chance, rows, total = loops(model, requests, top_k)
     assert (found.top_k, found.rows, found.rows + found.excluded_rows) == (compared, rows, total) and rows > 10
-    assert found.value == pytest.approx(value) and 0 < value
+    assert found.value == pytest.approx(value) and value > 0
     assert found.random_baseline == pytest.approx(chance)
     assert found.chance_corrected == pytest.approx((value - chance) / (1 - chance)) and found.per_head is None
 
