@@ -7,6 +7,7 @@ import tensorflow as tf
 from lcn_tf.data.pipeline import DataConfig, RecordFiles, flat_rows
 from lcn_tf.metrics import consistency_of_scores
 from lcn_tf.models import registry
+from lcn_tf.training import EvalConfig
 from lcn_tf.training.consistency import measure, measure_split
 from tests import references, synthetic
 from tests.layers.batches import attention_weights
@@ -156,3 +157,5 @@ def test_impossible_arguments():
             measure(model, batches, *arguments)
     with pytest.raises(ValueError, match="batches must hold an impression"):
         measure(model, batches.take(0), 1)
+    with pytest.raises(ValueError, match="eval.consistency_rows must not be negative, got -1"):
+        EvalConfig(consistency_rows=-1)
