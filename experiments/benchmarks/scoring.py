@@ -5,8 +5,9 @@
 Ours is the signature `serving_default`, as it is exported, on one request: the user's histories once, all candidates.
 The plain LCN-200-50 (`plain_lcn`) scores rows of one candidate and a copy of the user, in chunks: the events of all
 1,000 copies are 1.5 GB, several times over. Making the copies is not counted. SIM Soft is there for what LCN's pyramid
-costs beyond it. All take turns in one process. Peak memory is measured in processes of their own: what scoring adds at
-most to the model.
+costs beyond it. The floor is what every model that keeps the best 200 events must do, without all the rest: one product
+of all candidates with all events, and the best of it, found by the fastest exact way we know. All take turns in one
+process. Peak memory is measured in processes of their own: what scoring adds at most to the model.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from data_prep.text_table import align
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
 from experiments.benchmarks.plain_lcn import PlainLCN
-from experiments.benchmarks.synthetic_batches import make_batch, make_schema, signature
+from experiments.benchmarks.synthetic_batches import ITEM, make_batch, make_schema, signature
 from lcn_tf.embeddings import EmbeddingConfig
+from lcn_tf.layers.masking import unordered_top_k
 from lcn_tf.models import CTRModel, ModelConfig, build_model
 from lcn_tf.models.inputs import request_names
 from lcn_tf.serving.signatures import SERVING_DEFAULT, build_signatures
@@ -43,6 +45,8 @@ _COPIES_AT_ONCE = flags.DEFINE_integer("copies_at_once", 250, "copies of the use
                                        "once", lower_bound=1)
 
 PLAIN, SIM, LCN = "plain lap", "sim", "lap"
+FLOOR = "floor"
+FLOOR_TOP_K = 200  # events that LCN-200-50 keeps first
 PAPER_SECONDS = 0.003  # of LCN-200-50 beyond SIM Soft, as the LCN paper reports
 
 _MEMORY_SECONDS = 1.0  # scoring is repeated so long, for the samples to meet the peak
@@ -94,6 +98,15 @@ class Request:
                             input_signature=[signature(self.schema, chunks[0], "flat")])
         return lambda: np.concatenate([score(chunk).numpy() for chunk in chunks])
 
+    def floor(self) -> Score:
+        """One `[C, D] x [D, L]` product and the positions of its best, of random vectors for the request's ids."""
+        table = tf.random.stateless_normal([self.sizes.num_items, self.sizes.embedding_dim], [1, 0])
+        candidates = tf.gather(table, self.batch[ITEM][0])  # [C, D]
+        events = tf.gather(table, self.batch[f"lifelong_source_{ITEM}"][0])  # [L, D]
+        top_k = min(FLOOR_TOP_K, self.sizes.lifelong_length)
+        find = tf.function(lambda queries, keys: unordered_top_k(tf.matmul(queries, keys, transpose_b=True), top_k))
+        return lambda: find(candidates, events).numpy()
+
     def _copies(self, chosen: slice) -> dict[str, tf.Tensor]:
         """A flat batch of the chosen candidates."""
         of_candidates = {*self.schema.impression_names, "candidate_mask"}
@@ -132,10 +145,13 @@ def measure_scoring(sizes: Sizes, steps: int, memory: bool = True) -> dict[str, 
     names = (PLAIN, SIM, LCN)
     peaks = {name: measure.in_own_process(peak_bytes, sizes, name) if memory else None for name in names}
     request = Request(sizes)
-    seconds = measure.durations({name: request.scored_by(name) for name in names}, steps)
+    calls = {name: request.scored_by(name) for name in names}
+    seconds = measure.durations({**calls, FLOOR: request.floor()}, steps)
+    floor = seconds.pop(FLOOR)
     return {
         "lifelong_length": sizes.lifelong_length, "candidates": sizes.candidates, "steps": steps,
         "lap_minus_sim_seconds": statistics.median(seconds[LCN] - seconds[SIM]),
+        "floor": {"seconds": statistics.median(floor), "speed_over_plain": measure.ratio(seconds[PLAIN], floor)},
         "models": {name: {
             "seconds": statistics.median(own), "candidates_per_second": sizes.candidates / statistics.median(own),
             "speed_over_plain": measure.ratio(seconds[PLAIN], own), "peak_bytes": peaks[name],
@@ -163,7 +179,10 @@ def report(figures: Sequence[Mapping[str, Any]]) -> str:
                   measure.mebibytes(model["peak_bytes"])) for name, model in one["models"].items()]
     beyond = [f"L = {one['lifelong_length']:,}: LCN-200-50 takes {1e3 * one['lap_minus_sim_seconds']:+.1f} ms beside "
               f"SIM Soft; the paper: {1e3 * PAPER_SECONDS:+.0f} ms" for one in figures]
-    return "\n".join([*align(rows), "", *beyond])
+    floors = [f"L = {one['lifelong_length']:,}: the floor, one product and each candidate's {FLOOR_TOP_K} best events, "
+              f"takes {1e3 * one['floor']['seconds']:.1f} ms, {one['floor']['speed_over_plain']:.1f} times as fast as "
+              "plain" for one in figures]
+    return "\n".join([*align(rows), "", *floors, *beyond])
 
 
 if __name__ == "__main__":

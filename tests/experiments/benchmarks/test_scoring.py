@@ -51,9 +51,10 @@ def test_every_length_is_measured(tmp_path):
     assert done.returncode == 0, done.stderr
     header, *lines = done.stdout.splitlines()
     assert "speed over plain" in header and [line.split()[0] for line in lines[:3]] == ["plain", "sim", "lap"]
-    assert lines[-1].startswith("L = 11: LCN-200-50 takes ")
+    assert lines[-2].startswith("L = 11: the floor, ") and lines[-1].startswith("L = 11: LCN-200-50 takes ")
     (figures,) = json.loads(output.read_text())["figures"]
-    models = figures.pop("models")
+    models, floor = figures.pop("models"), figures.pop("floor")
+    assert set(floor) == {"seconds", "speed_over_plain"} and min(floor.values()) > 0
     assert set(models) == {"plain lap", "sim", "lap"} and models["plain lap"]["speed_over_plain"] == 1
     assert all(figure > 0 for model in models.values() for name, figure in model.items() if name != "peak_bytes")
     assert abs(figures.pop("lap_minus_sim_seconds")) > 0
