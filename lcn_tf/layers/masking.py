@@ -12,8 +12,6 @@ import tensorflow as tf
 # event with a score below this one still comes before padding.
 MASKED_SCORE = -1e9
 
-_HEAP_SHARE = 16  # `tf.math.top_k`'s heap is the faster one as long as it keeps at most one in so many
-
 
 def expand_mask(mask: tf.Tensor) -> tf.Tensor:
     """Gives a mask a candidate axis: `[B, L]` becomes `[B, 1, L]`, `[B, C, L]` stays.
@@ -60,7 +58,7 @@ def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int, ordered: bool = Tru
       scores: `[B, C, L]`, any floating type, ranked in float32.
       mask: bool `[B, L]` or `[B, C, L]`.
       k: events to keep, at least 1; clipped to L, which may be unknown until run time.
-      ordered: the best first, padding last; False is faster, and enough for attention (see `unordered_top_k`).
+      ordered: the best first, padding last; False is faster, and enough for attention.
 
     Returns:
       indices: int32 `[B, C, min(k, L)]`.
@@ -72,38 +70,8 @@ def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int, ordered: bool = Tru
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
     mask = tf.convert_to_tensor(mask)
-    ranked = tf.stop_gradient(tf.where(expand_mask(mask), tf.cast(scores, tf.float32), tf.float32.min))  # [B, C, L]
+    ranked = tf.where(expand_mask(mask), tf.cast(scores, tf.float32), tf.float32.min)  # [B, C, L]
     length = scores.shape[-1]
     kept = min(k, length) if length is not None else tf.minimum(k, tf.shape(scores)[-1])
-    indices = tf.math.top_k(ranked, k=kept).indices if ordered else unordered_top_k(ranked, kept)  # [B, C, K]
+    indices = tf.math.top_k(tf.stop_gradient(ranked), k=kept, sorted=ordered).indices  # [B, C, K]
     return indices, tf.gather(mask, indices, batch_dims=mask.shape.rank - 1)
-
-
-def unordered_top_k(values: tf.Tensor, k: int | tf.Tensor) -> tf.Tensor:
-    """Positions of the `k` largest values of each row, in no particular order; ties go to the smaller position.
-
-    The same positions as `tf.math.top_k`. On a CPU, where that keeps a heap, and if `k` is more than a sixteenth of the
-    row, they are found by the `k`-th largest value instead, in about two thirds of the time.
-
-    Args:
-      values: float32 `[..., L]`, rank at least 1; its gradient is not defined.
-      k: 0 to L.
-
-    Returns:
-      int32 `[..., k]`.
-    """
-    on_cpu = tf.equal(tf.raw_ops.DeviceIndex(device_names=["CPU"]), 0)  # where it runs, not where it was traced
-    many = k * _HEAP_SHARE > tf.shape(values)[-1]
-    return tf.cond(on_cpu & many, lambda: _top_k_by_threshold(values, k),
-                   lambda: tf.math.top_k(values, k=k, sorted=False).indices)
-
-
-def _top_k_by_threshold(values: tf.Tensor, k: int | tf.Tensor) -> tf.Tensor:
-    """As `unordered_top_k`, positions ascending, `L` at least 1; `NthElement` has a kernel for CPUs only."""
-    length = tf.shape(values, tf.int64)[-1]
-    bits = tf.bitcast(values, tf.int32)
-    order = tf.where(bits < 0, tf.int32.min - bits, bits)  # integers in the order of the floats; 0 and -0 are equal
-    keys = tf.cast(order, tf.int64) * length - tf.range(length)  # all different: ties have become positions
-    threshold = tf.raw_ops.NthElement(input=keys, n=tf.maximum(k, 1) - 1, reverse=True)
-    chosen = tf.where(tf.reshape(keys >= threshold[..., tf.newaxis], [-1, length]))[:, 1]  # k of each row
-    return tf.reshape(tf.cast(chosen, tf.int32), tf.concat([tf.shape(values)[:-1], [k]], 0))

@@ -56,24 +56,6 @@ def test_masked_top_k_matches_sorting(seed, k, per_candidate):
                 assert found == expected if ordered else sorted(found) == sorted(expected)
 
 
-@given(st.integers(0, 10**6), st.sampled_from([(5, 0), (1, 1), (7, 3), (37, 2), (37, 3), (211, 23), (211, 211)]))
-def test_unordered_top_k_chooses_what_sorting_does(seed, sizes):
-    length, k = sizes  # on both sides of the share at which the way to find them changes
-    values = np.random.default_rng(seed).normal(size=(2, 3, length)).astype(np.float32)
-    values = np.where(np.abs(values) < 1, np.round(2 * values), values)  # many ties, -0.0 beside 0.0
-    values[0, 0] = np.finfo(np.float32).min if seed % 2 else -np.inf
-    found = masking.unordered_top_k(tf.constant(values), k).numpy()
-    assert found.dtype == np.int32 and found.shape == (2, 3, k)
-    expected = tf.math.top_k(values, k).indices.numpy()
-    assert (np.sort(found) == np.sort(expected)).all()
-
-
-def test_unordered_top_k_of_values_that_are_no_numbers_is_a_choice_of_positions():
-    values = np.random.default_rng(1).choice(np.float32([np.nan, -np.nan, np.inf, -np.inf, 1.0]), (5, 37))
-    found = masking.unordered_top_k(tf.constant(values), 11).numpy()
-    assert all(len(set(row)) == 11 and set(row) <= set(range(37)) for row in found.tolist())
-
-
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16, tf.float16])
 def test_masked_softmax_is_float32_and_zero_where_masked(dtype):
     logits = tf.cast(tf.constant([[100.0, -4.0, 2.0], [1.0, 2.0, 3.0]]), dtype)
