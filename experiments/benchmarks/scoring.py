@@ -6,8 +6,8 @@ Ours is the signature `serving_default`, as it is exported, on one request: the 
 The plain LCN-200-50 (`plain_lcn`) scores rows of one candidate and a copy of the user, in chunks: the events of all
 1,000 copies are 1.5 GB, several times over. Making the copies is not counted. SIM Soft is there for what LCN's pyramid
 costs beyond it. The floor is what every model that keeps the best 200 events must do, without all the rest: one product
-of all candidates with all events, and the best of it, found by the fastest exact way we know. All take turns in one
-process. Peak memory is measured in processes of their own: what scoring adds at most to the model.
+of all candidates with all events, and `tf.math.top_k` of it. All take turns in one process. Peak memory is measured in
+processes of their own: what scoring adds at most to the model.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from experiments.benchmarks import measure
 from experiments.benchmarks.plain_lcn import PlainLCN
 from experiments.benchmarks.synthetic_batches import ITEM, make_batch, make_schema, signature
 from lcn_tf.embeddings import EmbeddingConfig
-from lcn_tf.layers.masking import unordered_top_k
 from lcn_tf.models import CTRModel, ModelConfig, build_model
 from lcn_tf.models.inputs import request_names
 from lcn_tf.serving.signatures import SERVING_DEFAULT, build_signatures
@@ -104,7 +103,8 @@ class Request:
         candidates = tf.gather(table, self.batch[ITEM][0])  # [C, D]
         events = tf.gather(table, self.batch[f"lifelong_source_{ITEM}"][0])  # [L, D]
         top_k = min(FLOOR_TOP_K, self.sizes.lifelong_length)
-        find = tf.function(lambda queries, keys: unordered_top_k(tf.matmul(queries, keys, transpose_b=True), top_k))
+        find = tf.function(lambda queries, keys: tf.math.top_k(
+            tf.matmul(queries, keys, transpose_b=True), top_k, sorted=False).indices)
         return lambda: find(candidates, events).numpy()
 
     def _copies(self, chosen: slice) -> dict[str, tf.Tensor]:
