@@ -47,10 +47,11 @@ def _make(options: argparse.Namespace, command: str) -> int:
     table = _chosen(options)
     folder = options.results_dir or os.path.join("experiments", "results", _dataset_name(options))
     flags.define()
+    print(f"{table.title}: looking for data (prepared if missing) and finished runs", flush=True)
     planned = plan(table.rows, _common(options), options.any_code)
     store, seeds = Store(folder), range(1, options.seeds + 1)
     runs = missing(planned, seeds, store)
-    print(f"{table.title}: {len(planned)} rows, {options.seeds} seeds, {len(runs)} runs to do", flush=True)
+    print(f"{len(planned)} rows, {options.seeds} seeds, {len(runs)} runs to do", flush=True)
     failed = run_missing(runs, store, options.workdir, options.jobs)
     lines = compare(planned, store, seeds)
     if table is FIGURE_5:
