@@ -1,17 +1,11 @@
 """The benchmark of CRP's negatives runs, and its figures are those of what it names."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from experiments.benchmarks import crp_negatives, measure
-
-
-def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "experiments.benchmarks.crp_negatives", *arguments],
-                          capture_output=True, text=True, check=False)
+from tests.experiments.benchmarks.commands import run
 
 
 def test_the_chunk_size_does_not_change_the_result_of_a_pass():
@@ -34,10 +28,9 @@ def test_many_negatives_need_little_memory():
 @pytest.mark.slow
 def test_every_number_is_measured(tmp_path):
     output = tmp_path / "figures.json"
-    done = run("--negatives=11", "--negatives=5", "--batch_size=7", "--short_length=5", "--num_items=50",
-               "--embedding_dim=3", "--chunk_size=8", "--steps=4", f"--output={output}")
-    assert done.returncode == 0, done.stderr
-    header, *lines = done.stdout.splitlines()
+    printed = run(crp_negatives, "--negatives=11", "--negatives=5", "--batch_size=7", "--short_length=5",
+                  "--num_items=50", "--embedding_dim=3", "--chunk_size=8", "--steps=4", f"--output={output}")
+    header, *lines = printed.splitlines()
     assert "over at once" in header and [line.split()[0] for line in lines] == ["5", "11"]
     written = json.loads(output.read_text())
     assert written["settings"] == {"negatives": [11, 5], "batch_size": 7, "short_length": 5, "num_items": 50,
@@ -51,7 +44,6 @@ def test_every_number_is_measured(tmp_path):
 
 
 def test_bad_input_ends_in_one_line(tmp_path):
-    done = run(f"--output={tmp_path / 'figures.json'}", "surplus")
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "error: unexpected arguments ['surplus']"
+    with pytest.raises(SystemExit, match="^error: unexpected arguments \\['surplus'\\]$"):
+        run(crp_negatives, f"--output={tmp_path / 'figures.json'}", "surplus")
     assert not (tmp_path / "figures.json").exists()

@@ -2,22 +2,16 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import pytest
 
 from experiments.benchmarks import memory
 from lcn_tf.training.memory import Constants, Sizes, training_bytes
+from tests.experiments.benchmarks.commands import run
 
 SIZES = Sizes(requests=512, candidates=1, lifelong_length=2000, short_length=24, embedding_dim=64, item_fields=1,
               context_fields=2, msa_top_k=200, fsa_top_k=50, table_rows=200_000,
               unique_ids=100_000, optimizer="row_sparse_adam")
-
-
-def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "experiments.benchmarks.memory", *arguments],
-                          capture_output=True, text=True, check=False)
 
 
 def test_every_line_has_sizes_of_its_own():
@@ -39,10 +33,9 @@ def test_fit_explains_what_the_constants_make():
 @pytest.mark.slow
 def test_a_line_is_measured(tmp_path):
     output = tmp_path / "figures.json"
-    done = run("--line=4 candidates, 4 microbatches", "--batch_size=28", "--short_length=5", "--lengths=11",
-               "--embedding_dim=3", "--num_items=100000", f"--output={output}")
-    assert done.returncode == 0, done.stderr
-    header, line = done.stdout.splitlines()
+    printed = run(memory, "--line=4 candidates, 4 microbatches", "--batch_size=28", "--short_length=5", "--lengths=11",
+                  "--embedding_dim=3", "--num_items=100000", f"--output={output}")
+    header, line = printed.splitlines()
     assert "predicted/measured" in header and line.startswith("4 candidates, 4 microbatches ")
     written = json.loads(output.read_text())
     assert written["settings"]["lengths"] == [11]
@@ -56,7 +49,6 @@ def test_a_line_is_measured(tmp_path):
 
 
 def test_bad_input_ends_in_one_line(tmp_path):
-    done = run(f"--output={tmp_path / 'figures.json'}", "surplus")
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "error: unexpected arguments ['surplus']"
+    with pytest.raises(SystemExit, match="^error: unexpected arguments \\['surplus'\\]$"):
+        run(memory, f"--output={tmp_path / 'figures.json'}", "surplus")
     assert not (tmp_path / "figures.json").exists()

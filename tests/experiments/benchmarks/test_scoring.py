@@ -1,8 +1,6 @@
 """The benchmark of scoring runs, and both ways of scoring give the same probabilities."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,11 +10,7 @@ from experiments.benchmarks import scoring
 from experiments.benchmarks.plain_lcn import PlainLCN, weight_pairs
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model
-
-
-def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "experiments.benchmarks.scoring", *arguments],
-                          capture_output=True, text=True, check=False)
+from tests.experiments.benchmarks.commands import run
 
 
 def test_a_request_and_copies_of_its_user_have_the_same_probabilities():
@@ -46,10 +40,9 @@ def test_peak_memory_holds_the_events_of_all_copies():
 @pytest.mark.slow
 def test_every_length_is_measured(tmp_path):
     output = tmp_path / "figures.json"
-    done = run("--lengths=11", "--num_candidates=7", "--copies_at_once=3", "--short_length=5", "--num_items=50",
-               "--embedding_dim=3", "--steps=4", "--nomemory", f"--output={output}")
-    assert done.returncode == 0, done.stderr
-    header, *lines = done.stdout.splitlines()
+    printed = run(scoring, "--lengths=11", "--num_candidates=7", "--copies_at_once=3", "--short_length=5",
+                  "--num_items=50", "--embedding_dim=3", "--steps=4", "--nomemory", f"--output={output}")
+    header, *lines = printed.splitlines()
     assert "speed over plain" in header and [line.split()[0] for line in lines[:3]] == ["plain", "sim", "lap"]
     assert lines[-2].startswith("L = 11: the floor, ") and lines[-1].startswith("L = 11: LCN-200-50 takes ")
     (figures,) = json.loads(output.read_text())["figures"]
@@ -62,7 +55,6 @@ def test_every_length_is_measured(tmp_path):
 
 
 def test_bad_input_ends_in_one_line(tmp_path):
-    done = run(f"--output={tmp_path / 'figures.json'}", "surplus")
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "error: unexpected arguments ['surplus']"
+    with pytest.raises(SystemExit, match="^error: unexpected arguments \\['surplus'\\]$"):
+        run(scoring, f"--output={tmp_path / 'figures.json'}", "surplus")
     assert not (tmp_path / "figures.json").exists()

@@ -1,22 +1,16 @@
 """The benchmark of the training step runs, and its figures are those of what it names."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from experiments.benchmarks import measure, train_step
 from experiments.benchmarks.train_step import PLAIN, Case
+from tests.experiments.benchmarks.commands import run
 
 SIZES = train_step.Sizes(batch_size=12, candidates=3, short_length=5, embedding_dim=4, optimizer="row_sparse_adam",
                          context=True)
-
-
-def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "experiments.benchmarks.train_step", *arguments],
-                          capture_output=True, text=True, check=False)
 
 
 def test_figures_compare_what_differs_in_one_thing():
@@ -45,11 +39,10 @@ def test_figures_compare_what_differs_in_one_thing():
 @pytest.mark.slow
 def test_every_case_is_measured_beside_its_reference(tmp_path):
     output = tmp_path / "figures.json"
-    done = run("--long_term=none", "--lengths=11", "--layout=grouped", "--table_rows=50", "--batch_size=12",
-               "--candidates_per_request=3", "--short_length=5", "--embedding_dim=4", "--steps=4",
-               "--nomemory", f"--output={output}")
-    assert done.returncode == 0, done.stderr
-    header, *lines = done.stdout.splitlines()
+    printed = run(train_step, "--long_term=none", "--lengths=11", "--layout=grouped", "--table_rows=50",
+                  "--batch_size=12", "--candidates_per_request=3", "--short_length=5", "--embedding_dim=4", "--steps=4",
+                  "--nomemory", f"--output={output}")
+    header, *lines = printed.splitlines()
     assert "over floor" in header and "over flat" not in header and "peak MiB" not in header
     assert [line.split()[0] for line in lines] == ["plain", "none"]
     plain, none = json.loads(output.read_text())["figures"]
@@ -66,8 +59,7 @@ def test_peak_memory_holds_table_and_moments():
 
 
 def test_bad_input_ends_in_one_line(tmp_path):
-    done = run(f"--output={tmp_path / 'figures.json'}", "--batch_size=14", "--candidates_per_request=4")
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        "error: --batch_size must be a multiple of --candidates_per_request, got 14 and 4")
+    message = "^error: --batch_size must be a multiple of --candidates_per_request, got 14 and 4$"
+    with pytest.raises(SystemExit, match=message):
+        run(train_step, f"--output={tmp_path / 'figures.json'}", "--batch_size=14", "--candidates_per_request=4")
     assert not (tmp_path / "figures.json").exists()
