@@ -36,15 +36,11 @@ def make_model(schema, long_term, objectives=(), configs=None):
 
 def indices_of_gradients(model, batch, tables=None):
     """Rows that the gradient of each table names; of the model's tables, or others."""
-    @tf.function
-    def indices():
-        found = {variable.ref(): gradient for variable, gradient in
-                 zip(model.trainable_variables, model.compute_gradients(batch)[1], strict=True)}
-        gradients = {name: found[table.ref()] for name, table in (tables or model.embedder.tables).tables.items()}
-        assert all(isinstance(gradient, tf.IndexedSlices) for gradient in gradients.values() if gradient is not None)
-        return {name: gradient.indices for name, gradient in gradients.items() if gradient is not None}
-
-    return indices()
+    found = {variable.ref(): gradient for variable, gradient in
+             zip(model.trainable_variables, model.compute_gradients(batch)[1], strict=True)}
+    gradients = {name: found[table.ref()] for name, table in (tables or model.embedder.tables).tables.items()}
+    assert all(isinstance(gradient, tf.IndexedSlices) for gradient in gradients.values() if gradient is not None)
+    return {name: gradient.indices for name, gradient in gradients.items() if gradient is not None}
 
 
 @pytest.mark.parametrize("rows, moments", [(grouped_rows, False), (grouped_rows, True), (flat_rows, False)],
