@@ -1,7 +1,8 @@
-"""Run by `test_strategy.py` in a process of its own: a few steps with some number of replicas, results into a file."""
+"""Run by `test_strategy.py` in processes of their own: a few steps of models under a strategy, results into files."""
 
 import dataclasses
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,31 +17,61 @@ from lcn_tf.training.distributed_input import evaluation_batches, training_batch
 
 STEPS = 5
 BATCH_SIZE = 41  # not a multiple of any number of replicas
+REPLICAS = {"mirrored": 3, "multi_worker": 2}
+SMALL = {
+    ("long_term", "lap"): {"msa_top_k": 7, "fsa_top_k": 3, "attention_dim": 4},
+    ("long_term", "sim"): {"top_k": 3, "attention_dim": 4, "aux_units": (7,)},
+    ("objectives", "crp"): {"num_negatives": 64},
+}
 
 
-def main(data_dir: str, layout: str, table_optimizer: str, name: str, replicas: int, microbatches: int,
-         output: str) -> None:
-    """Trains under the strategy of a name and saves losses, weights and test logits as `.npz`."""
-    strategy = create_strategy(StrategyConfig(name=name, logical_cpus=replicas if name == "mirrored" else 1))
-    if strategy.num_replicas_in_sync != replicas:
-        raise RuntimeError(f"{strategy.num_replicas_in_sync} replicas instead of {replicas}")
-    files = RecordFiles.open(data_dir)
-    data = DataConfig(layout=layout, short_length=3, lifelong_length=11, shuffle_buffer=50)
-    lap = dataclasses.replace(component("long_term", "lap").Config(), msa_top_k=7, fsa_top_k=3, attention_dim=4)
-    crp = dataclasses.replace(component("objectives", "crp").Config(), num_negatives=64)
+class Case(NamedTuple):
+    """A model and how it is trained; microbatches are those under `mirrored`."""
+
+    long_term: str
+    layout: str
+    table_optimizer: str
+    microbatches: int
+
+
+CASES = (Case("lap", "grouped", "same", 1), Case("sim", "flat", "row_sparse_adam", 2))
+
+
+def train(strategy: tf.distribute.Strategy, files: RecordFiles, case: Case, microbatches: int) -> dict[str, np.ndarray]:
+    """Means of the losses, weights, the optimiser's slots (moments of the gradients) and logits of the test split."""
+    data = DataConfig(layout=case.layout, short_length=3, lifelong_length=11, shuffle_buffer=50)
+    model_config = ModelConfig(long_term=case.long_term)
+    configs = {part: dataclasses.replace(component(*part).Config(), **SMALL.get(part, {}))
+               for part in model_config.parts}
     tf.keras.utils.set_random_seed(7)
     with strategy.scope():
-        model = build_model(files.schema, data.lengths, ModelConfig(),
-                            {("long_term", "lap"): lap, ("objectives", "crp"): crp}, EmbeddingConfig(embedding_dim=4))
-        compile_model(model, TrainConfig(table_optimizer=table_optimizer, microbatches=microbatches))
+        model = build_model(files.schema, data.lengths, model_config, configs, EmbeddingConfig(embedding_dim=4))
+        compile_model(model, TrainConfig(table_optimizer=case.table_optimizer, microbatches=microbatches))
     batches = training_batches(strategy, files, data, BATCH_SIZE, seed=(7, 1), skip=0)
     logs = model.fit(batches.dataset, steps_per_epoch=STEPS, verbose=0).history
     values = {f"log_{name}": value[-1] for name, value in logs.items()}
     values.update({f"weight_{index}": weight.numpy() for index, weight in enumerate(model.trainable_weights)})
+    slots = [slot for optimizer in getattr(model.optimizer, "optimizers", [model.optimizer])
+             for slot in optimizer.variables()]
+    values.update({f"slot_{index}": slot.numpy() for index, slot in enumerate(slots)})
     rows = predict(model, evaluation_batches(strategy, files, "test", data, BATCH_SIZE))
-    values.update(logit=rows.logit, target_length=rows.target_length, source_length=rows.source_length)
-    np.savez(output, **values)
+    return {**values, "logit": rows.logit, "target_length": rows.target_length, "source_length": rows.source_length}
+
+
+def main(name: str, data_dir: str, output: str) -> None:
+    """Saves `<output>-<model>.npz`: `mirrored` every model, `multi_worker` the last; `mirrored` one replica's too."""
+    replicas = REPLICAS[name]
+    strategy = create_strategy(StrategyConfig(name=name, logical_cpus=replicas if name == "mirrored" else 1))
+    if strategy.num_replicas_in_sync != replicas:
+        raise RuntimeError(f"{strategy.num_replicas_in_sync} replicas instead of {replicas}")
+    files = RecordFiles.open(data_dir)
+    if name == "multi_worker":
+        np.savez(f"{output}-{CASES[-1].long_term}.npz", **train(strategy, files, CASES[-1], 1))
+        return
+    for case in CASES:
+        np.savez(f"{output}-{case.long_term}.npz", **train(strategy, files, case, case.microbatches))
+        np.savez(f"one-{case.long_term}.npz", **train(create_strategy(StrategyConfig()), files, case, 1))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5], int(sys.argv[5]), int(sys.argv[6]), sys.argv[7])
+    main(*sys.argv[1:])
