@@ -1,4 +1,4 @@
-"""One small LCN with every objective's default, exported once for all tests of serving."""
+"""One small LCN with CRP's defaults and an optimiser, exported once for all tests of serving."""
 
 import dataclasses
 import pathlib
@@ -66,5 +66,7 @@ def record_files(tmp_path_factory) -> RecordFiles:
 @pytest.fixture(scope="session")
 def exported(record_files, tmp_path_factory) -> Exported:
     model = small_model(record_files.schema)
+    model.compile(optimizer=tf.keras.optimizers.Adam())
+    model.optimizer.build(model.trainable_variables)
     path = export_model(model, str(tmp_path_factory.mktemp("run") / "saved_model"), record_files, DATA)
     return Exported(model, record_files, pathlib.Path(path), tf.saved_model.load(path))

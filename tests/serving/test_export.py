@@ -73,10 +73,10 @@ def test_a_second_export_leaves_the_first_alone(exported, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def exports(record_files, tmp_path_factory):
+def exports(exported, record_files, tmp_path_factory):
     """Model and path of LCN without CRP, and with each of CRP's tables."""
-    folder, found = tmp_path_factory.mktemp("exports"), {}
-    for tables in ("none", "shared", "projection", "separate"):
+    folder, found = tmp_path_factory.mktemp("exports"), {crp.Config().tables: (exported.model, str(exported.path))}
+    for tables in ("none", "projection", "separate"):
         objectives = {} if tables == "none" else {("objectives", "crp"): crp.Config(tables=tables, num_negatives=13)}
         model = small_model(record_files.schema, objectives, objectives=("crp",) if objectives else ())
         model.compile(optimizer=tf.keras.optimizers.Adam())
