@@ -19,7 +19,7 @@ def outcome(folder, workdir):
 @pytest.mark.slow
 def test_one_of_two_workers_killed_and_both_started_again(tmp_path):
     write_data(tmp_path)
-    with Processes(tmp_path, *BUDGET, "--workdir=one") as alone:
+    with Processes(tmp_path, *BUDGET, "--workdir=one", "--export=false") as alone:
         alone.wait(alone.start())
     tasks = cluster.tasks(free_addresses(worker=2))
     with Processes(tmp_path, *BUDGET, "--workdir=two", "--strategy.name=multi_worker") as both:
