@@ -88,7 +88,8 @@ def _run(run: Missing, folder: str) -> dict[str, Any] | None:
     with open(os.path.join(folder, "results.jsonl"), encoding="utf-8") as file:
         result = json.loads(file.readlines()[-1])
     rows = np.load(os.path.join(folder, artifacts.PREDICTIONS))
-    replicates = bootstrap_replicates(rows["label"], rows["logit"], rows["user_key"], seed=_BOOTSTRAP_SEED)
+    replicates = bootstrap_replicates(rows["label"], rows["logit"], rows["user_key"], seed=_BOOTSTRAP_SEED,
+                                      gauc_weights=result["config"]["eval.gauc_weights"])
     bootstrap = {name: [None if np.isnan(value) else round(value, _DIGITS) for value in values.tolist()]
                  for name, values in replicates.items()}
     return {**result, "bootstrap": bootstrap}

@@ -1,5 +1,6 @@
 """What is missing is run, one seed of every row after the other, and is not missing afterwards."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from experiments.tables.plan import plan
 from experiments.tables.rows import Row
 from experiments.tables.runs import missing, run_missing
 from experiments.tables.store import Store
+from lcn_tf.metrics import bootstrap_replicates
 
 from .finished_runs import finished, planned
 
@@ -25,6 +27,28 @@ def test_seeds_come_in_turn_and_the_same_run_once(tmp_path):
     assert [(run.planned.row.cfg, run.seed) for run in missing(rows, (1, 2), store)] == [
         ("b.cfg", 1), ("a.cfg", 2), ("b.cfg", 2)]
     assert len({run.folder for run in missing(rows, (1, 2), store)}) == 3
+
+
+def leaving(values, auc):
+    """In the place of `subprocess.run`: a run that leaves these predictions."""
+    def run(command, **_):
+        folder = command[-1].removeprefix("--workdir=")
+        np.savez(os.path.join(folder, "test_predictions.npz"), **values)
+        with open(os.path.join(folder, "results.jsonl"), "w") as file:
+            json.dump({**finished("a.cfg", 1, 0.6), "config": {"eval.gauc_weights": "clicks"},
+                       "metrics": {"test": {"model": {"auc": auc}}}}, file)
+        return subprocess.CompletedProcess(command, 0)
+    return run
+
+
+def test_gauc_is_resampled_with_the_weights_of_the_run(tmp_path, monkeypatch):
+    rng = np.random.default_rng(3)
+    values = {"label": rng.integers(0, 2, 97), "logit": rng.normal(size=97), "user_key": rng.integers(0, 11, 97)}
+    monkeypatch.setattr(subprocess, "run", leaving(values, 0.6))
+    store, row = Store(str(tmp_path)), planned(Row("a", "a.cfg"))
+    assert not run_missing(missing([row], [1], store), store, str(tmp_path / "runs"))
+    expected = bootstrap_replicates(values["label"], values["logit"], values["user_key"], seed=0, gauc_weights="clicks")
+    assert store.find(row.key, 1)["bootstrap"]["gauc"] == pytest.approx(expected["gauc"], abs=1e-5)
 
 
 @pytest.mark.slow
