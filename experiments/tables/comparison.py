@@ -38,7 +38,8 @@ class Comparison:
     Attributes:
       auc, gauc: mean difference over the seeds, with an interval by resampling the users of the test split, the same
         for both rows (SPEC E.4).
-      p_value: two-sided paired t-test of AUC over the seeds, Holm-corrected over the table; NaN with fewer than two.
+      p_value: two-sided paired t-test of AUC over the seeds, Holm-corrected over the table; NaN with fewer than two,
+        and where an AUC is undefined.
     """
 
     auc: Interval
@@ -70,7 +71,8 @@ class Line:
         tests = [run["metrics"]["test"] for run in self.runs.values()]
         if not all("oracle" in test for test in tests):
             return Spread.of([])
-        return Spread.of([attainable_share(test["model"]["auc"], test["oracle"]["auc"]) for test in tests])
+        pairs = [(test["model"]["auc"], test["oracle"]["auc"]) for test in tests]
+        return Spread.of([None if None in pair else attainable_share(*pair) for pair in pairs])
 
     @property
     def minutes(self) -> Spread:
@@ -106,7 +108,8 @@ def _compare(runs: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -
         difference = statistics.fmean(one - other for one, other in pairs)
         intervals[metric] = interval(difference, np.mean(replicates, axis=0))
     values = [[_metric(run, "auc") for run in side] for side in (runs, others)]
-    p_value = paired_t_test(*values).p_value if len(runs) > 1 else math.nan
+    tested = len(runs) > 1 and not np.isnan(values).any()
+    p_value = paired_t_test(*values).p_value if tested else math.nan
     return Comparison(**intervals, p_value=p_value)
 
 

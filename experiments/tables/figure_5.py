@@ -5,6 +5,7 @@ Panels: by model; over the epochs of training (validation split); by K1. SPEC E.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
@@ -74,7 +75,8 @@ def _gap(line: Line) -> str:
     if not line.comparison:
         return ""
     found = line.comparison.auc
-    return f"{-found.difference:+.4f} [{-found.high:+.4f}, {-found.low:+.4f}]"
+    gap = dataclasses.replace(found, difference=-found.difference, low=-found.high, high=-found.low)
+    return report.interval_text(gap)
 
 
 def _draw_models(axes: Axes, lines: Sequence[Line]) -> None:

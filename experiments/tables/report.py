@@ -40,7 +40,7 @@ def markdown(title: str, lines: Sequence[Line], command: str) -> str:
             cells.update({"attainable share": spread_text(line.attainable_share, 3),
                           "minutes": f"{line.minutes.mean:.1f}", "parameters": f"{_parameters(line):,}"})
         if comparison:
-            cells.update({"ΔAUC [95 %]": _interval(comparison.auc), "ΔGAUC [95 %]": _interval(comparison.gauc),
+            cells.update({"ΔAUC [95 %]": interval_text(comparison.auc), "ΔGAUC [95 %]": interval_text(comparison.gauc),
                           "compared with": row.against, "p": _p_value(comparison.p_value)})
         rows.append("| " + " | ".join(cells.get(name, "") for name in header) + " |")
     table = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *rows]
@@ -95,7 +95,7 @@ def _facts(lines: Sequence[Line]) -> list[str]:
 
 def _test_facts(test: dict[str, Any]) -> str:
     model = test["model"]
-    points = [f"{name} {test[row]['auc']:.4f}" for row, name in
+    points = [f"{name} {spread_text(Spread.of([test[row]['auc']]))}" for row, name in
               (("item popularity", "item popularity"), ("oracle", "the true probabilities")) if row in test]
     return (f"Test split: {model['impressions']:,.0f} impressions, click rate {model['click_rate']:.4f}; AUC of "
             f"{' and of '.join(points)}.")
@@ -114,7 +114,10 @@ def _known(spread: Spread) -> bool:
     return not math.isnan(spread.mean)
 
 
-def _interval(found: Interval) -> str:
+def interval_text(found: Interval) -> str:
+    """A difference with its interval."""
+    if math.isnan(found.difference):
+        return "undefined"
     return f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
 
 

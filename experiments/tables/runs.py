@@ -16,7 +16,9 @@ import numpy as np
 import psutil
 
 from experiments import artifacts
+from experiments.tables.comparison import Spread
 from experiments.tables.plan import Planned
+from experiments.tables.report import spread_text
 from experiments.tables.store import Store
 from lcn_tf.metrics import bootstrap_replicates
 
@@ -68,7 +70,7 @@ def run_missing(runs: Sequence[Missing], store: Store, workdir: str, jobs: int =
                     outcome = f"failed, see {os.path.join(workdir, run.folder, 'log.txt')}"
                 else:
                     store.add(result)
-                    outcome = f"test AUC {result['metrics']['test']['model']['auc']:.4f}"
+                    outcome = f"test AUC {spread_text(Spread.of([result['metrics']['test']['model']['auc']]))}"
                 print(f"[{done}/{len(runs)}] {name}: {outcome}; about {_duration(left)} left", flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

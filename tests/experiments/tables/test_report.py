@@ -1,6 +1,7 @@
 """What the files of a table say."""
 
 import csv
+import math
 
 from experiments.tables import figure_5, report, slices
 from experiments.tables.comparison import compare
@@ -33,6 +34,23 @@ def test_markdown_and_csv_hold_every_row(tmp_path):
     assert [row["row"] for row in rows] == ["plain", "better", "later"]
     assert float(rows[1]["auc"]) == 0.665 and round(float(rows[1]["delta_auc"]), 6) == 0.05
     assert rows[2]["auc"] == "" and rows[2]["seeds"] == "0" and rows[0]["delta_auc"] == ""
+
+
+def test_what_labels_of_a_single_class_leave_undefined_is_told(tmp_path):
+    store = Store(str(tmp_path))
+    for cfg in ("a.cfg", "b.cfg"):
+        for seed in (1, 2):
+            run = finished(cfg, seed, 0.6)
+            for name in ("model", "item popularity", "oracle"):
+                run["metrics"]["test"][name].update(auc=None, gauc=None)
+            store.add({**run, "bootstrap": {"auc": [None] * 4, "gauc": [None] * 4}})
+    lines = compare([planned(row) for row in ROWS[:2]], store, (1, 2))
+    assert math.isnan(lines[1].comparison.p_value) and math.isnan(lines[1].attainable_share.mean)
+    text = report.write_table(str(tmp_path), "table_7", "Table 7", lines, "the command")
+    assert "| better | undefined | undefined | 0.3000 ± 0.0000 | undefined | undefined | plain |  |" in text
+    assert "AUC of item popularity undefined and of the true probabilities undefined." in text
+    figure = figure_5.write(str(tmp_path), FIGURE_5, lines, "the command")
+    assert "| better |  |  |  | undefined | undefined | 2 |" in figure
 
 
 def test_slices_have_a_cell_per_row_and_slice(tmp_path):

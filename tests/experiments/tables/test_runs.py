@@ -51,6 +51,14 @@ def test_gauc_is_resampled_with_the_weights_of_the_run(tmp_path, monkeypatch):
     assert store.find(row.key, 1)["bootstrap"]["gauc"] == pytest.approx(expected["gauc"], abs=1e-5)
 
 
+def test_a_test_day_without_clicks_does_not_end_the_others(tmp_path, monkeypatch, capsys):
+    values = {"label": np.zeros(7, int), "logit": np.zeros(7), "user_key": np.arange(7)}
+    monkeypatch.setattr(subprocess, "run", leaving(values, None))
+    store = Store(str(tmp_path))
+    assert not run_missing(missing([planned(Row("a", "a.cfg"))], [1], store), store, str(tmp_path / "runs"))
+    assert "a, seed 1: test AUC undefined" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_a_row_is_run_once_and_the_failed_one_is_told(tmp_path, monkeypatch, capsys):
     root = os.getcwd()
