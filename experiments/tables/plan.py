@@ -32,17 +32,18 @@ def plan(rows: Iterable[Row], common: Sequence[str], any_code: bool = False) -> 
     """Reads each row's flags and prepares the data that is missing.
 
     Args:
-      rows: of one or more tables; every cfg and its flags is planned once.
+      rows: of a table.
       common: flags of all runs: the data set and what goes with it.
       any_code: whether results of other versions of `lcn_tf` count.
 
     Raises:
-      absl.flags.Error, ValueError, FileNotFoundError: flags that cannot be used.
+      absl.flags.Error, ValueError, FileNotFoundError: flags that cannot be used, that make two rows the same, or that
+        name records without a fingerprint, whose results could not be told from those of other records.
       data_prep.errors.InputError: raw files that cannot be used.
     """
     code = None if any_code else environment.code_digest()
-    fingerprints: dict[str, str | None] = {}
-    planned = []
+    fingerprints: dict[str, str] = {}
+    planned: list[Planned] = []
     for row in rows:
         arguments = (f"--flagfile={row.cfg}", *common, *row.flags)
         flags.parse(["experiments.run", *arguments])
@@ -51,8 +52,14 @@ def plan(rows: Iterable[Row], common: Sequence[str], any_code: bool = False) -> 
         if settings not in fingerprints:
             with contextlib.redirect_stdout(io.StringIO()):
                 facts = inputs.prepared_data(experiment).facts
-            fingerprints[settings] = facts.get("fingerprint")
+            if "fingerprint" not in facts:
+                raise ValueError(f"{experiment.run.data_dir} has no preparation.json with a fingerprint: results on it "
+                                 "could not be told from those on other records")
+            fingerprints[settings] = facts["fingerprint"]
         key = Key(results.config_hash(experiment.settings()), fingerprints[settings], code)
+        same = [other.row.name for other in planned if other.key == key]
+        if same:
+            raise ValueError(f"rows {same[0]!r} and {row.name!r} are the same with {' '.join(common)}")
         planned.append(Planned(row, arguments, key))
     return planned
 
