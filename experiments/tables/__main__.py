@@ -44,6 +44,8 @@ def main(argv: Sequence[str]) -> None:
 
 def _make(options: argparse.Namespace, command: str) -> int:
     """Makes the table, figure or sweep of the options; returns the number of runs that failed."""
+    if options.preset and options.input_dir:
+        raise ValueError("--preset is of generated logs and --input_dir of raw files: give one of them")
     table = _chosen(options)
     folder = options.results_dir or os.path.join("experiments", "results", _dataset_name(options))
     flags.define()

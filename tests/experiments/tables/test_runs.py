@@ -80,6 +80,7 @@ def test_a_row_is_run_once_and_the_failed_one_is_told(tmp_path, monkeypatch, cap
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--table=2", "--dataset=movielens"], "error: dataset=movielens needs --input_dir"),
     (["--table=2", "--dataset=taobao", "--preset=small"], "taobao_generator.preset"),
+    (["--table=2", "--preset=small", "--input_dir=logs"], "error: --preset is of generated logs and --input_dir of"),
     (["--table=9"], "invalid choice: '9'"),
     (["--table=1", "--seeds=0"], "must be at least 1, got 0")])
 def test_bad_flags_end_in_one_line(tmp_path, arguments, message):
