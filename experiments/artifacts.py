@@ -51,7 +51,8 @@ def workdir_of(experiment: Experiment) -> str:
     """`--workdir`, or a folder in `runs/` named after the model, the data set, the seed, the data and the settings."""
     if experiment.run.workdir:
         return experiment.run.workdir
-    given = {"data": experiment.run.data_dir} if experiment.run.data_dir else {}
+    given = {"data": experiment.run.data_dir, "consistency": experiment.groups["eval"].consistency_rows}
+    given = {name: value for name, value in given.items() if value}
     digest = results.config_hash({**experiment.settings(), "input": str(experiment.run.input_dir), **given})[:8]
     seed = experiment.groups["train"].seed
     return os.path.join("runs", f"{name_of(experiment)}-{experiment.run.dataset}-seed{seed}-{digest}")

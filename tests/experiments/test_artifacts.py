@@ -37,6 +37,10 @@ def test_default_folders_differ_when_the_data_does():
     assert len(names) == 5
 
 
+def test_measuring_consistency_needs_no_other_workdir():
+    assert artifacts.workdir_of(parsed("--eval.consistency_rows=5000")) != artifacts.workdir_of(parsed(""))
+
+
 @pytest.mark.parametrize("arguments, name", [
     ("", "lap-200-50_crp"), ("--flagfile=lcn_50_none.cfg", "lap-50-none_crp"),
     ("--flagfile=lcn_all_50.cfg --crp.weight=0", "lap-all-50"), ("--flagfile=sim.cfg", "sim"),
