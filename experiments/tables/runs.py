@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from experiments import artifacts
+from experiments import artifacts, environment
 from experiments.tables.comparison import Spread
 from experiments.tables.plan import Planned
 from experiments.tables.report import spread_text
@@ -38,8 +38,8 @@ class Missing:
         """Its work folder in that of the tables; another configuration, data set or code has another one."""
         key = self.planned.key
         name = os.path.splitext(os.path.basename(self.planned.row.cfg))[0]
-        parts = (name, key.config_hash, key.data_fingerprint or "", key.code or "")
-        return os.path.join("-".join(part[:8] if part is not name else part for part in parts), f"seed-{self.seed}")
+        parts = (key.config_hash, key.data_fingerprint or "", environment.code_digest())
+        return os.path.join("-".join([name, *(part[:8] for part in parts)]), f"seed-{self.seed}")
 
 
 def missing(planned: Sequence[Planned], seeds: Sequence[int], store: Store) -> list[Missing]:
@@ -99,8 +99,8 @@ def _run(run: Missing, folder: str) -> dict[str, Any] | None:
 
 def _wait_for_orphan(folder: str) -> None:
     """Waits for a run in the same folder that outlived the command which had started it."""
-    for process in psutil.process_iter(["cmdline"]):
-        if f"--workdir={folder}" in (process.info["cmdline"] or ()):
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        if process.info["cwd"] == os.getcwd() and f"--workdir={folder}" in (process.info["cmdline"] or ()):
             process.wait()
 
 

@@ -1,5 +1,6 @@
 """What is missing is run, one seed of every row after the other, and is not missing afterwards."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -8,13 +9,14 @@ import sys
 import numpy as np
 import pytest
 
+from experiments import environment
 from experiments.tables.plan import plan
 from experiments.tables.rows import Row
-from experiments.tables.runs import missing, run_missing
+from experiments.tables.runs import Missing, _wait_for_orphan, missing, run_missing
 from experiments.tables.store import Store
 from lcn_tf.metrics import bootstrap_replicates
 
-from .finished_runs import finished, planned
+from .finished_runs import finished, key, planned
 
 SMALL = ["--dataset=industrial", "--export=false", "--industrial_generator.preset=tiny", "--train.epochs=1",
          "--data.lifelong_length=30", "--data.short_length=5", "--tower.units=8", "--embeddings.embedding_dim=8"]
@@ -27,6 +29,27 @@ def test_seeds_come_in_turn_and_the_same_run_once(tmp_path):
     assert [(run.planned.row.cfg, run.seed) for run in missing(rows, (1, 2), store)] == [
         ("b.cfg", 1), ("a.cfg", 2), ("b.cfg", 2)]
     assert len({run.folder for run in missing(rows, (1, 2), store)}) == 3
+
+
+def test_a_run_that_other_code_has_begun_is_not_continued():
+    runs = [Missing(dataclasses.replace(planned(Row("a", "a.cfg")), key=key("a.cfg", code=code)), 1)
+            for code in (None, environment.code_digest())]  # None: --any_code
+    assert runs[0].folder == runs[1].folder == f"a-hash of -data-{environment.code_digest()[:8]}/seed-1"
+
+
+def test_a_run_that_outlived_its_command_is_waited_for_but_not_that_of_another_checkout(tmp_path, monkeypatch):
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    sleep = [sys.executable, "-c", "import time; time.sleep(float('{}'))", "--workdir=runs/a"]
+    own, others = (subprocess.Popen([part.format(seconds) for part in sleep], cwd=cwd)
+                   for seconds, cwd in ((2, "."), (300, "other")))
+    try:
+        _wait_for_orphan("runs/a")
+        assert own.poll() is not None and others.poll() is None
+    finally:
+        others.kill()
+        others.wait()
+        own.wait()
 
 
 def leaving(values, auc):
