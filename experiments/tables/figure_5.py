@@ -54,8 +54,9 @@ def _markdown(title: str, lines: Sequence[Line], command: str) -> str:
     header = ["", "consistency", "at random", "chance-corrected", "AUC", "oracle gap in AUC [95 %]", "seeds"]
     return "\n".join([f"# {title}", "", "```sh", command, "```", "", "![Figure 5](figure_5.png)", "",
                       "| " + " | ".join(header) + " |", "|" + "---|" * len(header), *rows, "",
-                      "Test split, requests with more valid events than are compared. The oracle gap is the AUC of the",
-                      "same model with every event passed on, minus its own.", ""])
+                      "Of the first impressions of the test split, those with more valid events than are compared. The",
+                      "oracle gap is the AUC of attention to all events, or of LCN without selection, minus the row's.",
+                      ""])
 
 
 def _consistency(line: Line, name: str) -> Spread | None:
