@@ -11,9 +11,10 @@ import platform
 import subprocess
 from typing import Any
 
-import tensorflow as tf
+import lcn_tf  # chooses Keras 2 before TensorFlow is loaded
 
-import lcn_tf
+# isort: split
+import tensorflow as tf
 
 
 def describe() -> dict[str, Any]:

@@ -61,6 +61,8 @@ def _markdown(title: str, lines: Sequence[Line], command: str) -> str:
 
 def _consistency(line: Line, name: str) -> Spread | None:
     """Over the seeds; None where the model selects nothing, or no row has enough events."""
+    if not line.planned.row.selects:
+        return None
     found = [(run.get("consistency") or {}).get("test") for run in line.runs.values()]
     if not found or None in found or any(values[name] is None for values in found):
         return None
