@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from experiments import artifacts, environment
 from experiments.tables.comparison import Spread
 from experiments.tables.plan import Planned
 from experiments.tables.report import spread_text
-from experiments.tables.store import Store
+from experiments.tables.store import Store, read_runs
 from lcn_tf.metrics import bootstrap_replicates
 
 _BOOTSTRAP_SEED = 0  # one for all runs, so that their resamples of the users are the same
@@ -87,8 +86,7 @@ def _run(run: Missing, folder: str) -> dict[str, Any] | None:
     with open(os.path.join(folder, "log.txt"), "a", encoding="utf-8") as log:
         if subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode:
             return None
-    with open(os.path.join(folder, "results.jsonl"), encoding="utf-8") as file:
-        result = json.loads(file.readlines()[-1])
+    result = read_runs(os.path.join(folder, "results.jsonl"))[-1]
     rows = np.load(os.path.join(folder, artifacts.PREDICTIONS))
     replicates = bootstrap_replicates(rows["label"], rows["logit"], rows["user_key"], seed=_BOOTSTRAP_SEED,
                                       gauc_weights=result["config"]["eval.gauc_weights"])

@@ -34,10 +34,7 @@ class Store:
 
     def __init__(self, folder: str):
         self.path = os.path.join(folder, "results.jsonl")
-        self._runs: list[dict[str, Any]] = []
-        if os.path.exists(self.path):
-            with open(self.path, encoding="utf-8") as file:
-                self._runs = [self._parsed(number, line) for number, line in enumerate(file, 1)]
+        self._runs = read_runs(self.path) if os.path.exists(self.path) else []
 
     def find(self, key: Key, seed: int) -> dict[str, Any] | None:
         """The newest run of a key and a seed."""
@@ -53,9 +50,19 @@ class Store:
         results.append_json_line(self.path, run)
         self._runs.append(json.loads(json.dumps(run)))
 
-    def _parsed(self, number: int, line: str) -> dict[str, Any]:
-        try:
-            return json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{self.path}, line {number}: not JSON ({error}); remove the line to run it again, "
-                             f"got {line[:60]!r}") from error
+
+def read_runs(path: str) -> list[dict[str, Any]]:
+    """The lines of a `results.jsonl`.
+
+    Raises:
+      ValueError: a line that is not JSON; the message names file and line.
+    """
+    runs = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                runs.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}, line {number}: not JSON ({error}); remove the line to run it again, "
+                                 f"got {line[:60]!r}") from error
+    return runs
