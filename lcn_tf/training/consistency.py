@@ -58,7 +58,8 @@ def measure(model: CTRModel, batches: tf.data.Dataset, rows: int, top_k: int = T
       top_k: k, less where the model retrieves fewer.
 
     Returns:
-      None if the model has no stage that retrieves for another: all events, or a fixed choice of them, are attended to.
+      None if the model has no stage that chooses events for another (it has no `explain`). Where more than k events are
+      passed on, as by LAP's `all`, the best k of them by the stage that passes them count.
 
     Raises:
       ValueError: `rows` or `top_k` below 1, or no batch.
