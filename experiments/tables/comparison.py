@@ -12,6 +12,7 @@ import numpy as np
 
 from experiments.summary import attainable_share
 from experiments.tables.plan import Planned
+from experiments.tables.replicates import unpack
 from experiments.tables.store import Store
 from lcn_tf.metrics import Interval, holm, interval, paired_t_test
 
@@ -103,7 +104,7 @@ def _compare(runs: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -
     intervals = {}
     for metric in ("auc", "gauc"):
         pairs = [(_metric(run, metric), _metric(other, metric)) for run, other in zip(runs, others, strict=True)]
-        replicates = [_replicates(run, metric) - _replicates(other, metric)
+        replicates = [unpack(run["bootstrap"][metric]) - unpack(other["bootstrap"][metric])
                       for run, other in zip(runs, others, strict=True)]
         difference = statistics.fmean(one - other for one, other in pairs)
         intervals[metric] = interval(difference, np.mean(replicates, axis=0))
@@ -116,7 +117,3 @@ def _compare(runs: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -
 def _metric(run: dict[str, Any], name: str) -> float:
     value = run["metrics"]["test"]["model"][name]
     return math.nan if value is None else value
-
-
-def _replicates(run: dict[str, Any], name: str) -> np.ndarray:
-    return np.array(run["bootstrap"][name], np.float64)

@@ -34,7 +34,7 @@ def write(folder: str, table: Table, lines: Sequence[Line], command: str) -> str
     results.write_text(os.path.join(folder, f"{table.key}.md"), text)
     results.write_text(os.path.join(folder, f"{table.key}.csv"),
                        report.csv_text([report.record(line) | _record(line) for line in lines]))
-    figure, (by_model, by_epoch, by_k1) = pyplot.subplots(1, 3, figsize=(16, 5), layout="constrained")
+    figure, (by_model, by_epoch, by_k1) = pyplot.subplots(1, 3, figsize=(20, 5), layout="constrained")
     known = [line for line in measured if _consistency(line, "value")]
     _draw_models(by_model, known)
     _draw_epochs(by_epoch, known)
@@ -95,6 +95,7 @@ def _draw_models(axes: Axes, lines: Sequence[Line]) -> None:
 
 
 def _draw_epochs(axes: Axes, lines: Sequence[Line]) -> None:
+    axes.set_prop_cycle(color=pyplot.colormaps["tab20"].colors)  # more models than the default has colours
     for line in lines:
         epochs: dict[int, list[float]] = {}
         for run in line.runs.values():
@@ -105,7 +106,7 @@ def _draw_epochs(axes: Axes, lines: Sequence[Line]) -> None:
                   label=line.planned.row.name)
     axes.set(title="Validation split, mean over the seeds still training", xlabel="epoch", ylabel="consistency")
     if lines:
-        axes.legend(fontsize="x-small")
+        axes.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _draw_k1(axes: Axes, lines: Sequence[Line]) -> None:

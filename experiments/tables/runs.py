@@ -17,12 +17,13 @@ import psutil
 from experiments import artifacts, environment
 from experiments.tables.comparison import Spread
 from experiments.tables.plan import Planned
+from experiments.tables.replicates import pack
 from experiments.tables.report import spread_text
 from experiments.tables.store import Store, read_runs
 from lcn_tf.metrics import bootstrap_replicates
 
 _BOOTSTRAP_SEED = 0  # one for all runs, so that their resamples of the users are the same
-_DIGITS = 5
+_HISTORY = ("epoch", "validation_auc", "validation_consistency")  # the rest stays in the run's folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +91,8 @@ def _run(run: Missing, folder: str) -> dict[str, Any] | None:
     rows = np.load(os.path.join(folder, artifacts.PREDICTIONS))
     replicates = bootstrap_replicates(rows["label"], rows["logit"], rows["user_key"], seed=_BOOTSTRAP_SEED,
                                       gauc_weights=result["config"]["eval.gauc_weights"])
-    bootstrap = {name: [None if np.isnan(value) else round(value, _DIGITS) for value in values.tolist()]
-                 for name, values in replicates.items()}
-    return {**result, "bootstrap": bootstrap}
+    history = [{name: row[name] for name in _HISTORY if name in row} for row in result["history"]]
+    return {**result, "history": history, "bootstrap": {name: pack(values) for name, values in replicates.items()}}
 
 
 def _wait_for_orphan(folder: str) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from experiments.tables.plan import Planned
+from experiments.tables.replicates import pack
 from experiments.tables.store import Key
 
 
@@ -25,4 +26,4 @@ def finished(cfg, seed, auc, *, fingerprint="data", code="code", consistency=Non
             "metrics": {"test": {"model": model, "item popularity": {"auc": 0.55}, "oracle": {"auc": 0.8}}},
             "slices": {"test": slices}, "consistency": consistency and {"test": consistency},
             "history": [{"epoch": 1, "validation_consistency": consistency and consistency["value"]}],
-            "bootstrap": {"auc": (auc + shared).tolist(), "gauc": (auc - 0.1 + shared).tolist()}}
+            "bootstrap": {"auc": pack(auc + shared), "gauc": pack(auc - 0.1 + shared)}}

@@ -5,6 +5,7 @@ import math
 
 from experiments.tables import figure_5, report, slices
 from experiments.tables.comparison import compare
+from experiments.tables.replicates import pack
 from experiments.tables.rows import FIGURE_5, Row
 from experiments.tables.store import Store
 
@@ -43,7 +44,7 @@ def test_what_labels_of_a_single_class_leave_undefined_is_told(tmp_path):
             run = finished(cfg, seed, 0.6)
             for name in ("model", "item popularity", "oracle"):
                 run["metrics"]["test"][name].update(auc=None, gauc=None)
-            store.add({**run, "bootstrap": {"auc": [None] * 4, "gauc": [None] * 4}})
+            store.add({**run, "bootstrap": dict.fromkeys(("auc", "gauc"), pack([math.nan] * 4))})
     lines = compare([planned(row) for row in ROWS[:2]], store, (1, 2))
     assert math.isnan(lines[1].comparison.p_value) and math.isnan(lines[1].attainable_share.mean)
     text = report.write_table(str(tmp_path), "table_7", "Table 7", lines, "the command")

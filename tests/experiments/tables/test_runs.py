@@ -11,6 +11,7 @@ import pytest
 
 from experiments import environment
 from experiments.tables.plan import plan
+from experiments.tables.replicates import unpack
 from experiments.tables.rows import Row
 from experiments.tables.runs import Missing, _wait_for_orphan, missing, run_missing
 from experiments.tables.store import Store
@@ -71,7 +72,7 @@ def test_gauc_is_resampled_with_the_weights_of_the_run(tmp_path, monkeypatch):
     store, row = Store(str(tmp_path)), planned(Row("a", "a.cfg"))
     assert not run_missing(missing([row], [1], store), store, str(tmp_path / "runs"))
     expected = bootstrap_replicates(values["label"], values["logit"], values["user_key"], seed=0, gauc_weights="clicks")
-    assert store.find(row.key, 1)["bootstrap"]["gauc"] == pytest.approx(expected["gauc"], abs=1e-5)
+    assert unpack(store.find(row.key, 1)["bootstrap"]["gauc"]) == pytest.approx(expected["gauc"], abs=1e-5)
 
 
 def test_a_test_day_without_clicks_does_not_end_the_others(tmp_path, monkeypatch, capsys):
@@ -95,8 +96,9 @@ def test_a_row_is_run_once_and_the_failed_one_is_told(tmp_path, monkeypatch, cap
     assert [run.planned.row.name for run in failed] == ["broken"] and "broken, seed 1: failed, see runs" in printed
     run = Store("results").find(rows[0].key, 1)
     assert f"short, seed 1: test AUC {run['metrics']['test']['model']['auc']:.4f}" in printed
-    assert len(run["bootstrap"]["auc"]) == 1000
-    assert np.mean(run["bootstrap"]["auc"]) == pytest.approx(run["metrics"]["test"]["model"]["auc"], abs=0.03)
+    replicates = unpack(run["bootstrap"]["auc"])
+    assert len(replicates) == 1000
+    assert np.mean(replicates) == pytest.approx(run["metrics"]["test"]["model"]["auc"], abs=0.03)
     assert [run.planned.row.name for run in missing(rows, [1], Store("results"))] == ["broken"]
 
 
