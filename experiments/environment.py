@@ -41,13 +41,14 @@ def code_digest(folder: pathlib.Path = pathlib.Path(lcn_tf.__file__).parent) -> 
     return digest.hexdigest()[:16]
 
 
-def _commit() -> str | None:
-    """The checkout's commit, with "-dirty" where files differ from it; None outside a checkout."""
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    if not os.path.exists(os.path.join(folder, ".git")):
+def _commit(folder: pathlib.Path = pathlib.Path(__file__).parent.parent) -> str | None:
+    """The checkout's commit, with "-dirty" where tracked files but results differ from it; None outside a checkout."""
+    if not (folder / ".git").exists():
         return None
-    command = ["git", "-C", folder, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    git = functools.partial(subprocess.run, cwd=folder, capture_output=True, text=True, check=False)
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
+        commit = git(["git", "rev-parse", "HEAD"]).stdout.strip()
+        changed = git(["git", "diff", "HEAD", "--name-only", "--", ".", ":!experiments/results"]).stdout
     except FileNotFoundError:
         return None
+    return f"{commit}-dirty" if commit and changed else commit or None

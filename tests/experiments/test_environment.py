@@ -1,6 +1,7 @@
 """What stands beside a result tells whether the code behind it has changed."""
 
 import pathlib
+import subprocess
 
 import lcn_tf
 from experiments import environment
@@ -30,3 +31,19 @@ def test_statements_count_and_words_do_not(tmp_path):
 def test_the_code_is_that_of_the_package():
     described = environment.describe()
     assert described["code"] == environment.code_digest(pathlib.Path(lcn_tf.__file__).parent)
+
+
+def test_results_do_not_make_a_checkout_dirty_and_code_does(tmp_path):
+    assert environment._commit(tmp_path) is None
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
+    results = tmp_path / "experiments" / "results"
+    results.mkdir(parents=True)
+    for path in (code := tmp_path / "code.py", table := results / "results.jsonl"):
+        path.write_text("before\n")
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message=all"]):
+        subprocess.run([*git, *command], check=True)
+    table.write_text("after\n")
+    commit = environment._commit(tmp_path)
+    assert len(commit) == 40
+    code.write_text("after\n")
+    assert environment._commit(tmp_path) == f"{commit}-dirty"

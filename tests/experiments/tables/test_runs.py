@@ -100,17 +100,3 @@ def test_a_row_is_run_once_and_the_failed_one_is_told(tmp_path, monkeypatch, cap
     assert len(replicates) == 1000
     assert np.mean(replicates) == pytest.approx(run["metrics"]["test"]["model"]["auc"], abs=0.03)
     assert [run.planned.row.name for run in missing(rows, [1], Store("results"))] == ["broken"]
-
-
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--table=2", "--dataset=movielens"], "error: dataset=movielens needs --input_dir"),
-    (["--table=2", "--dataset=taobao", "--preset=small"], "taobao_generator.preset"),
-    (["--table=2", "--preset=small", "--input_dir=logs"], "error: --preset is of generated logs and --input_dir of"),
-    (["--table=9"], "invalid choice: '9'"),
-    (["--table=1", "--seeds=0"], "must be at least 1, got 0")])
-def test_bad_flags_end_in_one_line(tmp_path, arguments, message):
-    done = subprocess.run([sys.executable, "-m", "experiments.tables", *arguments], cwd=tmp_path, text=True,
-                          env={**os.environ, "PYTHONPATH": os.getcwd()}, capture_output=True, check=False)
-    assert done.returncode and message in done.stderr and "Traceback" not in done.stderr
-
-
