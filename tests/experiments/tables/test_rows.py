@@ -1,5 +1,7 @@
 """Every lifelong model is in a table, every row can be read, and the same run has the same flags in every table."""
 
+import re
+
 import pytest
 
 from experiments import flags
@@ -34,6 +36,13 @@ def test_rows_differ_in_the_lifelong_model_and_its_objective_alone():
         shared = [{name: value for name, value in experiment(row).settings().items() if not name.startswith(own)}
                   for row in rows]
         assert all(settings == shared[0] for settings in shared), table.key
+
+
+def test_a_cfg_starts_with_its_command_its_duration_and_what_to_expect():
+    for row in (row for table in EVERY for row in table.rows):
+        head = (flags.CONFIGS / row.cfg).read_text().split("\n--")[0]
+        command = f"#   python -m experiments.run --flagfile={re.escape(row.cfg)}"
+        assert re.search(rf"{command} .*\n# .*\d minutes?, test AUC 0\.\d+", head), row.cfg
 
 
 def test_a_sweep_holds_the_default_and_the_grid_of_the_paper():
