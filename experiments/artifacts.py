@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from experiments import environment
 from experiments.flags import Experiment
 from experiments.inputs import PreparedData
 from lcn_tf.long_term import lap
@@ -108,8 +107,12 @@ def _has_progress(workdir: str) -> bool:
     return finished(workdir) is not None or tf.train.latest_checkpoint(os.path.join(workdir, "checkpoints")) is not None
 
 
-def write(workdir: str, experiment: Experiment, data: PreparedData, metrics: dict[str, Any]) -> None:
-    """Appends the run to `results.jsonl` and writes `metrics.json`, whose presence means that the run is finished."""
+def write(workdir: str, experiment: Experiment, data: PreparedData, origin: dict[str, Any], metrics: dict[str, Any]
+          ) -> None:
+    """Appends the run to `results.jsonl` and writes `metrics.json`, whose presence means that the run is finished.
+
+    `origin` is `environment.describe()` of the code that ran.
+    """
     settings = experiment.settings()
     row = {
         "name": name_of(experiment),
@@ -117,7 +120,7 @@ def write(workdir: str, experiment: Experiment, data: PreparedData, metrics: dic
         "config": settings,
         "seed": experiment.groups["train"].seed,
         "data_fingerprint": data.facts.get("fingerprint"),
-        **environment.describe(),
+        **origin,
         **metrics,
     }
     results.append_json_line(os.path.join(workdir, "results.jsonl"), row)

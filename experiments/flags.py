@@ -37,6 +37,8 @@ _GROUPS: dict[str, type] = {
 }
 # Fields that have no flag of their own: the lengths to prepare are those of the batches.
 _DERIVED = {"prep": ("short_length", "lifelong_length")}
+# Nor have the draws of a component (hashes, choices): another --train.seed draws others, too (SPEC E.4).
+_DRAWS = ("hash_seed", "choice_seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Experiment:
         for prefix, config in self.groups.items():
             lines += dataclass_flags.assignments(prefix, config, _DERIVED.get(prefix, ()))
         for (kind, name), config in self.components.items():
-            lines += dataclass_flags.assignments(prefix_of(kind, name), config)
+            lines += dataclass_flags.assignments(prefix_of(kind, name), config, _DRAWS)
         return lines
 
     def settings(self) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def define() -> None:
         for name in registry.components(kind):
             config_class = registry.component(kind, name).Config
             if dataclasses.fields(config_class):
-                dataclass_flags.define(prefix_of(kind, name), config_class)
+                dataclass_flags.define(prefix_of(kind, name), config_class, without=_DRAWS)
 
 
 def prefix_of(kind: str, name: str) -> str:
@@ -126,9 +128,15 @@ def read() -> Experiment:
       ValueError: values that a configuration refuses; the message names the flag.
     """
     groups = {prefix: dataclass_flags.read(prefix, config_class) for prefix, config_class in _GROUPS.items()}
-    components = {(kind, name): dataclass_flags.read(prefix_of(kind, name), registry.component(kind, name).Config)
-                  for kind, name in groups["model"].parts}
+    components = {part: _component(*part, groups["train"].seed) for part in groups["model"].parts}
     return Experiment(dataclass_flags.read("", RunConfig), groups, components)
+
+
+def _component(kind: str, name: str, seed: int) -> Any:
+    """The configuration of a component, its draws seeded as the training is."""
+    config = dataclass_flags.read(prefix_of(kind, name), registry.component(kind, name).Config)
+    return dataclasses.replace(config, **{field.name: seed for field in dataclasses.fields(config)
+                                          if field.name in _DRAWS})
 
 
 def parse(argv: list[str]) -> list[str]:

@@ -27,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 
-from experiments import artifacts, flags, inputs, reference_points, summary
+from experiments import artifacts, environment, flags, inputs, reference_points, summary
 from lcn_tf.data import pipeline, records
 from lcn_tf.models import CTRModel, build_model
 from lcn_tf.serving import VerificationError, export_model, verify_export
@@ -87,7 +87,7 @@ def run(experiment: flags.Experiment) -> None:
 def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.distribute.Strategy,
                       chief: bool) -> dict[str, Any] | None:
     """The job itself; the chief returns what it writes to `metrics.json`."""
-    groups = experiment.groups
+    groups, origin = experiment.groups, environment.describe()  # now: files may change while it trains
     if groups["train"].deterministic:
         tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(groups["train"].seed)
@@ -128,7 +128,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     artifacts.write_predictions(workdir, rows["test"])
     if experiment.run.export:
         metrics["saved_model"] = export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])
-    artifacts.write(workdir, experiment, data, metrics)
+    artifacts.write(workdir, experiment, data, origin, metrics)
     return metrics
 
 

@@ -2,10 +2,11 @@
 
     python -m experiments.tables --table=2 --dataset=industrial --preset=small --seeds=5
     python -m experiments.tables --figure=5 --dataset=movielens --input_dir=ml-latest-small --seeds=5
-    python -m experiments.tables --sweep=crp.weight --dataset=industrial --preset=small --seeds=5 [-- flags of all runs]
+    python -m experiments.tables --sweep=crp.weight --dataset=industrial --preset=small --seeds=5
 
 Finished runs are kept in `<results_dir>/results.jsonl` and used again while flags, data and the code of `lcn_tf` are
-the same; a killed one is continued. experiments/README.md explains how to read the tables.
+the same; a killed one is continued. What follows ` -- ` are flags of all runs. experiments/README.md explains how to
+read the tables.
 """
 
 from __future__ import annotations
@@ -28,26 +29,25 @@ from experiments.tables.rows import FIGURE_5, SWEEPS, TABLES, Table
 from experiments.tables.runs import missing, run_missing
 from experiments.tables.store import Store
 
-_CONSISTENCY_ROWS = 1000
-
 
 def main(argv: Sequence[str]) -> None:
     """Runs what is missing, writes the files and prints the table."""
-    options = _parser().parse_args(argv)
+    split = argv.index("--") if "--" in argv else len(argv)
+    options = _parser().parse_args(argv[:split])
+    options.arguments = list(argv[split + 1:])
     try:
         failed = _make(options, "python -m experiments.tables " + shlex.join(argv))
     except (ValueError, OSError, InputError, absl_flags.Error) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on from here")
     if failed:
         sys.exit(f"error: {failed} runs failed; the same command tries them again")
 
 
 def _make(options: argparse.Namespace, command: str) -> int:
     """Makes the table, figure or sweep of the options; returns the number of runs that failed."""
-    if options.preset and options.input_dir:
-        raise ValueError("--preset is of generated logs and --input_dir of raw files: give one of them")
-    table = _chosen(options)
-    folder = options.results_dir or os.path.join("experiments", "results", _dataset_name(options))
+    table, folder = _chosen(options), _results_dir(options)
     flags.define()
     print(f"{table.title}: looking for data (prepared if missing) and finished runs", flush=True)
     planned = plan(table.rows, _common(options), options.any_code)
@@ -71,22 +71,36 @@ def _chosen(options: argparse.Namespace) -> Table:
     return TABLES[options.table] if options.table else SWEEPS[options.sweep]
 
 
-def _dataset_name(options: argparse.Namespace) -> str:
-    return f"{options.dataset}_{options.preset}" if options.preset else options.dataset
+def _results_dir(options: argparse.Namespace) -> str:
+    """By default one of `experiments/results`: `industrial` for raw files, `industrial_small` for generated logs."""
+    generator = DATASETS[options.dataset].generator
+    default = getattr(generator.config_class(), "preset", None) if generator else None
+    if options.preset and options.input_dir:
+        raise ValueError("--preset is of generated logs and --input_dir of raw files: give one of them")
+    if options.preset and not default:
+        raise ValueError(f"--preset={options.preset}: dataset={options.dataset} has no presets")
+    if options.results_dir:
+        return options.results_dir
+    if options.arguments:
+        raise ValueError(f"with flags of all runs ({shlex.join(options.arguments)}) rows are not what their names "
+                         "say: give a --results_dir of their own")
+    generated = "" if options.input_dir else f"_{options.preset or default or 'generated'}"
+    return os.path.join("experiments", "results", options.dataset + generated)
 
 
 def _common(options: argparse.Namespace) -> list[str]:
     """The flags of all runs."""
-    arguments = [f"--dataset={options.dataset}", "--export=false", f"--eval.consistency_rows={_CONSISTENCY_ROWS}"]
+    arguments = [f"--dataset={options.dataset}", "--export=false"]
     if options.input_dir:
         arguments.append(f"--input_dir={options.input_dir}")
     if options.preset:
         arguments.append(f"--{options.dataset}_generator.preset={options.preset}")
-    return [*arguments, *(argument for argument in options.arguments if argument != "--")]
+    return [*arguments, *options.arguments]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m experiments.tables", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m experiments.tables", description=__doc__.splitlines()[0],
+                                     epilog="What follows -- are flags of all runs; it needs a --results_dir.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--table", choices=sorted(TABLES), help="one of the paper's tables")
     what.add_argument("--figure", choices=["5"], help="consistency of retrieval and attention")
@@ -101,15 +115,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workdir", default="runs/tables", help="a folder per run (default runs/tables)")
     parser.add_argument("--any_code", action="store_true",
                         help="use finished runs of other versions of lcn_tf too; the table names their commits")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- flags of all runs")
     return parser
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {text}")
+    return int(text)
 
 
 if __name__ == "__main__":

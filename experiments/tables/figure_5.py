@@ -49,14 +49,17 @@ def _markdown(title: str, lines: Sequence[Line], command: str) -> str:
     for line in lines:
         shares = [_consistency(line, name) for name in ("value", "random_baseline", "chance_corrected")]
         cells = [line.planned.row.name, *(report.spread_text(spread, 3) if spread else "" for spread in shares),
+                 _impressions(line),
                  report.spread_text(line.metric("auc")) if line.runs else "", _gap(line), str(len(line.runs))]
         rows.append("| " + " | ".join(cells) + " |")
-    header = ["", "consistency", "at random", "chance-corrected", "AUC", "oracle gap in AUC [95 %]", "seeds"]
+    header = ["", "consistency", "at random", "chance-corrected", "impressions", "AUC", "oracle gap in AUC [95 %]",
+              "seeds"]
     return "\n".join([f"# {title}", "", "```sh", command, "```", "", "![Figure 5](figure_5.png)", "",
                       "| " + " | ".join(header) + " |", "|" + "---|" * len(header), *rows, "",
-                      "Of the first impressions of the test split, those with more valid events than are compared. The",
-                      "oracle gap is the AUC of attention to all events, or of LCN without selection, minus the row's.",
-                      ""])
+                      "impressions: those of the test split's first that have more valid events than are compared. The",
+                      "oracle gap is the AUC of the same model when it passes every event on, minus the row's.",
+                      *_heads(lines), "",
+                      *report.facts(lines), ""])
 
 
 def _consistency(line: Line, name: str) -> Spread | None:
@@ -69,9 +72,24 @@ def _consistency(line: Line, name: str) -> Spread | None:
     return Spread.of([values[name] for values in found])
 
 
+def _impressions(line: Line) -> str:
+    """How many impressions the consistency is of, the same for all seeds."""
+    if not _consistency(line, "value"):
+        return ""
+    return f"{next(iter(line.runs.values()))['consistency']['test']['rows']:,}"
+
+
+def _heads(lines: Sequence[Line]) -> list[str]:
+    """What heads that search and attend by themselves (TWIN) deliver before their lists are merged."""
+    found = [(line.planned.row.name, _consistency(line, "per_head")) for line in lines]
+    return [f"{name}: {report.spread_text(spread, 3)} within each head." for name, spread in found if spread]
+
+
 def _record(line: Line) -> dict[str, Any]:
-    spreads = {name: _consistency(line, name) for name in ("value", "random_baseline", "chance_corrected")}
-    return {f"consistency_{name}": spread and spread.mean for name, spread in spreads.items()}
+    names = ("value", "random_baseline", "chance_corrected", "per_head")
+    spreads = {name: _consistency(line, name) for name in names}
+    return {"consistency_impressions": _impressions(line).replace(",", ""),
+            **{f"consistency_{name}": spread and spread.mean for name, spread in spreads.items()}}
 
 
 def _gap(line: Line) -> str:

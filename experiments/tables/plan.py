@@ -12,6 +12,8 @@ from experiments.tables.rows import Row
 from experiments.tables.store import Key
 from lcn_tf.training import results
 
+CONSISTENCY_ROWS = 1000  # of a split; one for all runs, so that Figure 5 can use any of them
+
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
@@ -45,9 +47,8 @@ def plan(rows: Iterable[Row], common: Sequence[str], any_code: bool = False) -> 
     fingerprints: dict[str, str] = {}
     planned: list[Planned] = []
     for row in rows:
-        arguments = (f"--flagfile={row.cfg}", *common, *row.flags)
-        flags.parse(["experiments.run", *arguments])
-        experiment = flags.read()
+        arguments = (f"--flagfile={row.cfg}", f"--eval.consistency_rows={CONSISTENCY_ROWS}", *common, *row.flags)
+        experiment = _read(arguments)
         settings = _data_settings(experiment)
         if settings not in fingerprints:
             with contextlib.redirect_stdout(io.StringIO()):
@@ -62,6 +63,17 @@ def plan(rows: Iterable[Row], common: Sequence[str], any_code: bool = False) -> 
             raise ValueError(f"rows {same[0]!r} and {row.name!r} are the same with {' '.join(common)}")
         planned.append(Planned(row, arguments, key))
     return planned
+
+
+def _read(arguments: Sequence[str]) -> flags.Experiment:
+    unexpected = flags.parse(["experiments.run", *arguments])[1:]
+    if unexpected:
+        raise ValueError(f"expected flags of experiments.run, like --train.epochs=2, got {' '.join(unexpected)}")
+    experiment = flags.read()
+    rows = experiment.groups["eval"].consistency_rows
+    if rows != CONSISTENCY_ROWS:
+        raise ValueError(f"--eval.consistency_rows must be {CONSISTENCY_ROWS} for all tables, got {rows}")
+    return experiment
 
 
 def _data_settings(experiment: flags.Experiment) -> str:

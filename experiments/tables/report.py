@@ -44,7 +44,7 @@ def markdown(title: str, lines: Sequence[Line], command: str) -> str:
                           "compared with": row.against, "p": _p_value(comparison.p_value)})
         rows.append("| " + " | ".join(cells.get(name, "") for name in header) + " |")
     table = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *rows]
-    return "\n".join([f"# {title}", "", "```sh", command, "```", "", *table, "", *_facts(lines), ""])
+    return "\n".join([f"# {title}", "", "```sh", command, "```", "", *table, "", *facts(lines), ""])
 
 
 def record(line: Line) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def spread_text(spread: Spread, digits: int = 4) -> str:
     return f"{spread.mean:.{digits}f}" + ("" if math.isnan(spread.std) else f" ± {spread.std:.{digits}f}")
 
 
-def _facts(lines: Sequence[Line]) -> list[str]:
+def facts(lines: Sequence[Line]) -> list[str]:
     """Which code and data the numbers are of."""
     runs = [run for line in lines for run in line.runs.values()]
     if not runs:

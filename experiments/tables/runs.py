@@ -26,6 +26,10 @@ _BOOTSTRAP_SEED = 0  # one for all runs, so that their resamples of the users ar
 _HISTORY = ("epoch", "validation_auc", "validation_consistency")  # the rest stays in the run's folder
 
 
+class RunFailedError(Exception):
+    """A run left no result that counts; the message says why."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Missing:
     """A run to do."""
@@ -62,15 +66,16 @@ def run_missing(runs: Sequence[Missing], store: Store, workdir: str, jobs: int =
         futures = {pool.submit(_run, run, os.path.join(workdir, run.folder)): run for run in runs}
         try:
             for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
-                run, result = futures[future], future.result()
+                run = futures[future]
                 name = f"{run.planned.row.name}, seed {run.seed}"
                 left = (time.monotonic() - started) / done * (len(runs) - done)
-                if result is None:
-                    failed.append(run)
-                    outcome = f"failed, see {os.path.join(workdir, run.folder, 'log.txt')}"
-                else:
+                try:
+                    result = future.result()
                     store.add(result)
                     outcome = f"test AUC {spread_text(Spread.of([result['metrics']['test']['model']['auc']]))}"
+                except RunFailedError as error:
+                    failed.append(run)
+                    outcome = f"failed, {error}"
                 print(f"[{done}/{len(runs)}] {name}: {outcome}; about {_duration(left)} left", flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -78,16 +83,19 @@ def run_missing(runs: Sequence[Missing], store: Store, workdir: str, jobs: int =
     return failed
 
 
-def _run(run: Missing, folder: str) -> dict[str, Any] | None:
-    """One run in its folder; None if it failed."""
+def _run(run: Missing, folder: str) -> dict[str, Any]:
+    """One run in its folder."""
     _wait_for_orphan(folder)
     command = [sys.executable, "-m", "experiments.run", *run.planned.arguments, f"--train.seed={run.seed}",
                f"--workdir={folder}"]
     os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "log.txt"), "a", encoding="utf-8") as log:
+    path = os.path.join(folder, "log.txt")
+    with open(path, "a", encoding="utf-8") as log:
         if subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode:
-            return None
+            raise RunFailedError(f"see {path}")
     result = read_runs(os.path.join(folder, "results.jsonl"))[-1]
+    if not run.planned.key.matches(result):
+        raise RunFailedError(f"code, flags or data changed after the command was started; {folder} is of others")
     rows = np.load(os.path.join(folder, artifacts.PREDICTIONS))
     replicates = bootstrap_replicates(rows["label"], rows["logit"], rows["user_key"], seed=_BOOTSTRAP_SEED,
                                       gauc_weights=result["config"]["eval.gauc_weights"])

@@ -9,6 +9,8 @@ from typing import Any
 
 from lcn_tf.training import results
 
+_FIELDS = {"config_hash", "data_fingerprint", "code", "seed", "metrics", "slices", "bootstrap"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Key:
@@ -24,23 +26,31 @@ class Key:
     data_fingerprint: str | None
     code: str | None
 
+    def matches(self, run: dict[str, Any]) -> bool:
+        """Whether a line of `results.jsonl` has this key."""
+        return (run["config_hash"], run["data_fingerprint"]) == (self.config_hash, self.data_fingerprint) and (
+            self.code in (None, run["code"]))
+
 
 class Store:
     """Runs in `<folder>/results.jsonl`, in the order in which they were finished.
 
     Raises:
-      ValueError: a line that is not JSON; the message names file and line.
+      ValueError: a line that is not JSON or no run of a table; the message names file and line.
     """
 
     def __init__(self, folder: str):
         self.path = os.path.join(folder, "results.jsonl")
         self._runs = read_runs(self.path) if os.path.exists(self.path) else []
+        for number, run in enumerate(self._runs, 1):
+            if lacking := _FIELDS - run.keys():
+                raise ValueError(f"{self.path}, line {number}: not a run of a table, it lacks "
+                                 f"{', '.join(sorted(lacking))}; remove the line")
 
     def find(self, key: Key, seed: int) -> dict[str, Any] | None:
         """The newest run of a key and a seed."""
         for run in reversed(self._runs):
-            if (run["config_hash"], run["data_fingerprint"], run["seed"]) == (
-                    key.config_hash, key.data_fingerprint, seed) and key.code in (None, run["code"]):
+            if run["seed"] == seed and key.matches(run):
                 return run
         return None
 

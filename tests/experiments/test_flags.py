@@ -1,5 +1,6 @@
 """Flags come from the dataclasses, presets lose against everything else, and what is written runs again."""
 
+import dataclasses
 import pathlib
 import shlex
 
@@ -82,6 +83,22 @@ def test_what_is_written_runs_again(tmp_path):
                     "--embeddings.exclude=user_id --workdir=w")
     (tmp_path / "flags.cfg").write_text("\n".join(before.assignments()))
     assert parsed(f"--flagfile={tmp_path}/flags.cfg") == before
+
+
+def test_another_training_seed_draws_other_hashes_and_events():
+    for name, draw in (("eta", "hash_seed"), ("sdim", "hash_seed"), ("random_k", "choice_seed")):
+        one, other = (parsed(f"--flagfile={name}.cfg --train.seed={seed}") for seed in (1, 2))
+        assert [getattr(found.components[("long_term", name)], draw) for found in (one, other)] == [1, 2]
+        assert one.settings() == other.settings() and draw not in " ".join(one.assignments())
+    with pytest.raises(absl_flags.Error, match="eta.hash_seed"):
+        parsed("--eta.hash_seed=1")
+
+
+def test_no_component_has_a_seed_that_stays_the_same():
+    for kind in registry.KINDS:
+        for name in registry.components(kind):
+            names = [field.name for field in dataclasses.fields(registry.component(kind, name).Config)]
+            assert {found for found in names if found.endswith("seed")} <= {"hash_seed", "choice_seed"}, name
 
 
 def test_settings_leave_out_paths_and_the_seed():

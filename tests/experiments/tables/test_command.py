@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from experiments.tables.__main__ import _parser, _results_dir
 from experiments.tables.store import read_runs
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.getcwd()}
@@ -43,11 +44,22 @@ def test_killed_and_started_again_it_runs_what_is_missing(tmp_path):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--table=2", "--dataset=movielens"], "error: dataset=movielens needs --input_dir"),
-    (["--table=2", "--dataset=taobao", "--preset=small"], "taobao_generator.preset"),
+    (["--table=2", "--dataset=taobao", "--preset=small"], "error: --preset=small: dataset=taobao has no presets"),
     (["--table=2", "--preset=small", "--input_dir=logs"], "error: --preset is of generated logs and --input_dir of"),
     (["--table=9"], "invalid choice: '9'"),
-    (["--table=1", "--seeds=0"], "must be at least 1, got 0")])
+    (["--table=2", "--", "--train.epochs=1"], "error: with flags of all runs (--train.epochs=1) rows are not what"),
+    (["--table=2", "small", "--seeds=1"], "unrecognized arguments: small"),
+    (["--table=1", "--seeds=0"], "must be an integer of at least 1, got 0")])
 def test_bad_flags_end_in_one_line(tmp_path, arguments, message):
     done = subprocess.run(command(*arguments), cwd=tmp_path, text=True, env=ENVIRONMENT, capture_output=True,
                           check=False)
     assert done.returncode and message in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "name"), [
+    (["--dataset=industrial"], "industrial_small"), (["--dataset=industrial", "--preset=tiny"], "industrial_tiny"),
+    (["--dataset=taobao"], "taobao_generated"), (["--dataset=taobao", "--input_dir=logs"], "taobao")])
+def test_results_of_raw_files_and_of_generated_logs_have_folders_of_their_own(arguments, name):
+    options = _parser().parse_args(["--table=2", *arguments])
+    options.arguments = []
+    assert _results_dir(options) == f"experiments/results/{name}"

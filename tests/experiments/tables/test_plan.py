@@ -29,6 +29,15 @@ def test_rows_that_flags_or_the_data_set_make_the_same_are_refused(monkeypatch):
         plan(TABLES["4"].rows, ["--dataset=userbehavior", "--input_dir=logs"])  # it has no single domain
 
 
+@pytest.mark.parametrize("arguments, message", [
+    (["--eval.consistency_rows=0"], "--eval.consistency_rows must be 1000 for all tables, got 0"),
+    (["--train.deterministic", "yes"], "expected flags of experiments.run, like --train.epochs=2, got yes")])
+def test_flags_that_would_be_ignored_or_mix_measures_are_refused(monkeypatch, arguments, message):
+    holding(monkeypatch, {"fingerprint": "abc"})
+    with pytest.raises(ValueError, match=message):
+        plan(ROWS, arguments)
+
+
 def test_records_without_fingerprint_are_refused(monkeypatch):
     holding(monkeypatch, {})
     with pytest.raises(ValueError, match="mine has no preparation.json with a fingerprint"):

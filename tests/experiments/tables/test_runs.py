@@ -83,6 +83,15 @@ def test_a_test_day_without_clicks_does_not_end_the_others(tmp_path, monkeypatch
     assert "a, seed 1: test AUC undefined" in capsys.readouterr().out
 
 
+def test_a_result_of_code_that_changed_meanwhile_does_not_count(tmp_path, monkeypatch, capsys):
+    values = {"label": np.arange(6) % 2, "logit": np.arange(6.0), "user_key": np.arange(6)}
+    monkeypatch.setattr(subprocess, "run", leaving(values, 0.6))
+    store, row = Store(str(tmp_path)), dataclasses.replace(planned(Row("a", "a.cfg")), key=key("a.cfg", code="newer"))
+    assert run_missing(missing([row], [1], store), store, str(tmp_path / "runs"))
+    assert "a, seed 1: failed, code, flags or data changed after" in capsys.readouterr().out
+    assert not (tmp_path / "results.jsonl").exists()
+
+
 @pytest.mark.slow
 def test_a_row_is_run_once_and_the_failed_one_is_told(tmp_path, monkeypatch, capsys):
     root = os.getcwd()

@@ -32,6 +32,14 @@ def test_any_code_can_be_asked_for(tmp_path):
     assert store.find(key("sim.cfg", code=None), 1)["code"] == "older"
 
 
+def test_a_line_that_is_no_run_of_a_table_is_named(tmp_path):
+    run = finished("sim.cfg", 1, 0.6)
+    del run["bootstrap"], run["slices"]
+    Store(str(tmp_path)).add(run)
+    with pytest.raises(ValueError, match=r"results.jsonl, line 1: not a run of a table, it lacks bootstrap, slices"):
+        Store(str(tmp_path))
+
+
 def test_a_damaged_line_is_named(tmp_path):
     Store(str(tmp_path)).add(finished("sim.cfg", 1, 0.6))
     with open(tmp_path / "results.jsonl", "a") as file:
