@@ -19,7 +19,11 @@ _PROJECTION_DIM = 64  # output width of the training-only projection (SPEC A.2)
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Options of CRP; the defaults are the paper's where it states them."""
+    """Options of CRP; the defaults are the paper's where it states them.
+
+    Separate tables (`tables="separate"`) are read by a search by inner product alone, that is LAP's CSA and SIM's with
+    `gsu="inner"`. Beside another model CRP then trains tables that no score depends on.
+    """
 
     weight: float = dataclasses.field(default=0.1, metadata={"help": "lambda of eq. 14; 0 turns CRP off"})
     terms: tuple[str, ...] = dataclasses.field(

@@ -49,6 +49,8 @@ def test_industrial_logs_have_the_papers_lengths():
         assert experiment.groups["prep"].exclude_recent
     assert (given.groups["train"].batch_size, given.groups["train"].epochs) == (2048, 1)
     assert given.components[("towers", "mlp")].units == (512, 256)
+    sim = parsed("--flagfile=sim.cfg --dataset=industrial --input_dir=x").components[("long_term", "sim")]
+    assert sim.aux_units == (512, 256)
     assert generated.groups["train"].batch_size < 2048
 
 
