@@ -3,7 +3,7 @@
     python -m experiments.seeds --num_seeds=5 --workdir=runs/lcn -- --flagfile=lcn_200_50.cfg [flags of experiments.run]
 
 Seeds are 1, 2, ... Each run has a folder of its own in `--workdir`; finished runs are not run again, a killed one is
-continued. Only initialisation, data order and sampling differ between runs, never the data.
+continued. Initialisation, data order, sampling and hashes differ between runs, never the data.
 """
 
 from __future__ import annotations
