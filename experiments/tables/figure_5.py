@@ -49,7 +49,7 @@ def _markdown(title: str, lines: Sequence[Line], command: str) -> str:
     for line in lines:
         shares = [_consistency(line, name) for name in ("value", "random_baseline", "chance_corrected")]
         cells = [line.planned.row.name, *(report.spread_text(spread, 3) if spread else "" for spread in shares),
-                 _impressions(line),
+                 "" if (impressions := _impressions(line)) is None else f"{impressions:,}",
                  report.spread_text(line.metric("auc")) if line.runs else "", _gap(line), str(len(line.runs))]
         rows.append("| " + " | ".join(cells) + " |")
     header = ["", "consistency", "at random", "chance-corrected", "impressions", "AUC", "oracle gap in AUC [95 %]",
@@ -72,11 +72,11 @@ def _consistency(line: Line, name: str) -> Spread | None:
     return Spread.of([values[name] for values in found])
 
 
-def _impressions(line: Line) -> str:
+def _impressions(line: Line) -> int | None:
     """How many impressions the consistency is of, the same for all seeds."""
     if not _consistency(line, "value"):
-        return ""
-    return f"{next(iter(line.runs.values()))['consistency']['test']['rows']:,}"
+        return None
+    return next(iter(line.runs.values()))["consistency"]["test"]["rows"]
 
 
 def _heads(lines: Sequence[Line]) -> list[str]:
@@ -88,7 +88,7 @@ def _heads(lines: Sequence[Line]) -> list[str]:
 def _record(line: Line) -> dict[str, Any]:
     names = ("value", "random_baseline", "chance_corrected", "per_head")
     spreads = {name: _consistency(line, name) for name in names}
-    return {"consistency_impressions": _impressions(line).replace(",", ""),
+    return {"consistency_impressions": _impressions(line),
             **{f"consistency_{name}": spread and spread.mean for name, spread in spreads.items()}}
 
 
