@@ -60,7 +60,7 @@ def _make(options: argparse.Namespace, command: str) -> int:
         print(figure_5.write(folder, table, lines, command))
     else:
         print(report.write_table(folder, table.key, table.title, lines, command))
-        slices.write(folder, table.key, lines)
+        slices.write(folder, table.key, table.title, lines)
     print(f"Files: {os.path.join(folder, table.key)}.*")
     return len(failed)
 

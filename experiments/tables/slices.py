@@ -13,17 +13,18 @@ _HISTORIES = (("target_length", "events in the target history (0: cold users)"),
               ("source_length", "events in the lifelong source history"))
 
 
-def write(folder: str, key: str, lines: Sequence[Line]) -> None:
+def write(folder: str, key: str, title: str, lines: Sequence[Line]) -> None:
     """Writes `<key>_slices.md` and `<key>_slices.csv`, with every row whose test split is that of most rows."""
     lines = _same_data([line for line in lines if line.runs])
     if not lines:
         return
-    records, texts = [], [f"# {key}: AUC / GAUC by history length, mean ± standard deviation over seeds", ""]
-    for history, title in _HISTORIES:
+    records, texts = [], [f"# {title}, by history length", "", "AUC / GAUC, mean ± standard deviation over seeds. "
+                          f"Command and commits: [{key}.md]({key}.md).", ""]
+    for history, events in _HISTORIES:
         first = _slices(lines[0], history)[0]
         names = [f"{found['slice']} ({found['impressions']:,.0f} impressions, {found['users']:,.0f} users)"
                  for found in first]
-        texts += [f"## By {title}", "", "| | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 1)]
+        texts += [f"## By {events}", "", "| | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 1)]
         for line in lines:
             cells = []
             for index, part in enumerate(first):

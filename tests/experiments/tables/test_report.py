@@ -56,8 +56,9 @@ def test_what_labels_of_a_single_class_leave_undefined_is_told(tmp_path):
 
 
 def test_slices_have_a_cell_per_row_and_slice(tmp_path):
-    slices.write(str(tmp_path), "table_7", table(tmp_path))
+    slices.write(str(tmp_path), "table_7", "Table 7: towers", table(tmp_path))
     text = (tmp_path / "table_7_slices.md").read_text()
+    assert text.startswith("# Table 7: towers, by history length\n") and "(table_7.md)" in text
     assert "| 0 (617 impressions, 20 users) | 1-9 (617 impressions, 20 users) |" in text
     assert text.count("| better | 0.6650 ± 0.0071 / undefined |") == 2 and "later" not in text
     with open(tmp_path / "table_7_slices.csv", newline="") as file:
