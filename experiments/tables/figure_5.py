@@ -50,10 +50,11 @@ def _markdown(title: str, lines: Sequence[Line], command: str) -> str:
         shares = [_consistency(line, name) for name in ("value", "random_baseline", "chance_corrected")]
         cells = [line.planned.row.name, *(report.spread_text(spread, 3) if spread else "" for spread in shares),
                  "" if (impressions := _impressions(line)) is None else f"{impressions:,}",
-                 report.spread_text(line.metric("auc")) if line.runs else "", _gap(line), str(len(line.runs))]
+                 report.spread_text(line.metric("auc")) if line.runs else "", _gap(line),
+                 report.p_value_text(line.comparison.p_value) if line.comparison else "", str(len(line.runs))]
         rows.append("| " + " | ".join(cells) + " |")
     header = ["", "consistency", "at random", "chance-corrected", "impressions", "AUC", "oracle gap in AUC [95 %]",
-              "seeds"]
+              "p", "seeds"]
     return "\n".join([f"# {title}", "", "```sh", command, "```", "", "![Figure 5](figure_5.png)", "",
                       "| " + " | ".join(header) + " |", "|" + "---|" * len(header), *rows, "",
                       "impressions: those of the test split's first that have more valid events than are compared. The",

@@ -41,7 +41,7 @@ def markdown(title: str, lines: Sequence[Line], command: str) -> str:
                           "minutes": f"{line.minutes.mean:.1f}", "parameters": f"{_parameters(line):,}"})
         if comparison:
             cells.update({"ΔAUC [95 %]": interval_text(comparison.auc), "ΔGAUC [95 %]": interval_text(comparison.gauc),
-                          "compared with": row.against, "p": _p_value(comparison.p_value)})
+                          "compared with": row.against, "p": p_value_text(comparison.p_value)})
         rows.append("| " + " | ".join(cells.get(name, "") for name in header) + " |")
     table = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *rows]
     return "\n".join([f"# {title}", "", "```sh", command, "```", "", *table, "", *facts(lines), ""])
@@ -121,5 +121,5 @@ def interval_text(found: Interval) -> str:
     return f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
 
 
-def _p_value(value: float) -> str:
+def p_value_text(value: float) -> str:
     return "" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"

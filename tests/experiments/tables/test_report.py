@@ -52,7 +52,7 @@ def test_what_labels_of_a_single_class_leave_undefined_is_told(tmp_path):
     assert "| better | undefined | undefined | 0.3000 ± 0.0000 | undefined | undefined | plain |  |" in text
     assert "AUC of item popularity undefined and of the true probabilities undefined." in text
     figure = figure_5.write(str(tmp_path), FIGURE_5, lines, "the command")
-    assert "| better |  |  |  |  | undefined | undefined | 2 |" in figure
+    assert "| better |  |  |  |  | undefined | undefined |  | 2 |" in figure
 
 
 def test_slices_have_a_cell_per_row_and_slice(tmp_path):
@@ -69,6 +69,7 @@ def test_figure_5_shows_consistency_and_what_selection_costs(tmp_path):
     rows = (Row("all", "a.cfg"), Row("LCN-50-50", "b.cfg", "all"))
     text = figure_5.write(str(tmp_path), FIGURE_5, table(tmp_path, rows), "the command")
     assert "| LCN-50-50 | 0.750 ± 0.000 | 0.100 ± 0.000 | 0.722 ± 0.000 | 1,099 | 0.6650 ± 0.0071 | -0.0500 [" in text
+    assert "-0.0500] | < 0.001 | 2 |" in text
     assert "LCN-50-50: 1.000 ± 0.000 within each head." in text and "Commits: 0123456789ab-dirty." in text
     assert (tmp_path / "figure_5.png").read_bytes().startswith(b"\x89PNG")
     assert "0.7222" in (tmp_path / "figure_5.csv").read_text()
