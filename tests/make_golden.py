@@ -3,15 +3,16 @@
 The numbers in `tests/golden/*.json` came from outside (see `origin` in each file); the oracles of
 `tests/references*.py` are a second source for those that follow from the fixtures alone. A number that agrees to its 6
 decimals is left as it is, a number that does not is replaced and named. Change one on purpose only, and say why in the
-commit.
+commit. Trajectories (`tests/trajectories.py`) come from the code itself, and follow the VERSION of its parts.
 """
 
 import json
 import pathlib
+import sys
 
 import numpy as np
 
-from tests import references, references_baselines
+from tests import references, references_baselines, trajectories
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "golden"
 DECIMALS = 6
@@ -112,7 +113,7 @@ def differences(name, content):
 
 def main():
     """Replaces the numbers that differ and says which."""
-    for path in sorted(FOLDER.glob("*.json")):
+    for path in sorted(set(FOLDER.glob("*.json")) - {trajectories.PATH}):
         text = path.read_text(encoding="utf-8")
         content = json.loads(text)
         changed = differences(path.stem, content)
@@ -123,6 +124,10 @@ def main():
             path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         count = sum(len(values) for values in recomputed(path.stem, content).values())
         print(f"{path.name}: {count} numbers computed, {len(changed)} changed")
+    try:
+        print(f"{trajectories.PATH.name}: {trajectories.make_golden()}")
+    except ValueError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

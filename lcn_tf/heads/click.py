@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+VERSION = 1
+
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
 class ClickHead(tf.keras.layers.Layer):

@@ -15,6 +15,8 @@ from lcn_tf.layers import InterestEvolution
 from lcn_tf.layers.masking import mask_scores
 from lcn_tf.layers.recent_events import recency, recent_events
 
+VERSION = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

@@ -14,6 +14,8 @@ from lcn_tf.layers import DINAttention
 from lcn_tf.layers.masking import mask_scores, masked_softmax
 from lcn_tf.layers.recent_events import recency, recent_events
 
+VERSION = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

@@ -13,6 +13,8 @@ from lcn_tf.embeddings import EmbeddedHistory
 from lcn_tf.layers.simhash import SimHash, hamming_distances
 from lcn_tf.layers.top_k_attention import TopKAttention
 
+VERSION = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

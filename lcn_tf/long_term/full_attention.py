@@ -12,6 +12,8 @@ import tensorflow as tf
 from lcn_tf.embeddings import EmbeddedHistory
 from lcn_tf.layers.top_k_attention import TopKAttention
 
+VERSION = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

@@ -11,6 +11,8 @@ from lcn_tf.embeddings import EmbeddedHistory
 from lcn_tf.layers import LAP
 from lcn_tf.layers.lap import check_levels
 
+VERSION = 1
+
 _EVERY = tf.int32.max
 
 

@@ -13,6 +13,8 @@ from lcn_tf.embeddings import EmbeddedHistory
 from lcn_tf.layers.recent_events import recency
 from lcn_tf.layers.top_k_attention import TopKAttention
 
+VERSION = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

@@ -15,6 +15,8 @@ from lcn_tf.layers.masking import mask_scores
 from lcn_tf.layers.simhash import HashPooling
 from lcn_tf.layers.top_k_attention import TopKAttention
 
+VERSION = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

@@ -16,6 +16,8 @@ from lcn_tf.layers.soft_search import SoftSearch
 from lcn_tf.layers.top_k_attention import TopKAttention
 from lcn_tf.towers.mlp import MLPTower
 
+VERSION = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

@@ -14,6 +14,8 @@ from lcn_tf.layers.event_vectors import beside
 from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.twin_attention import TwinAttention, merged_ranks
 
+VERSION = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

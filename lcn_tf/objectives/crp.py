@@ -13,6 +13,8 @@ from lcn_tf.embeddings import FeatureEmbedder
 from lcn_tf.layers.crp import CRP_TERMS, ItemHistory, crp_loss
 from lcn_tf.schema import FeatureSchema
 
+VERSION = 1
+
 _HISTORIES = ("short_target", "short_source")
 _PROJECTION_DIM = 64  # output width of the training-only projection (SPEC A.2)
 

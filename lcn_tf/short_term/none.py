@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from lcn_tf.embeddings import EmbeddedHistory
 
+VERSION = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

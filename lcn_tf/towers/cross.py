@@ -14,6 +14,8 @@ import tensorflow_recommenders as tfrs
 
 from lcn_tf.towers import mlp
 
+VERSION = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Config(mlp.Config):

@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
+VERSION = 1
+
 InputNorm = Literal["none", "layer", "batch"]
 Activation = Literal["relu", "gelu", "swish", "tanh"]
 

@@ -1,0 +1,202 @@
+"""Golden trajectories: 20 training steps of every composition among the cfgs, on small fixed data.
+
+A trajectory is the logits of some impressions with the initial weights, the losses of 20 steps, and the logits
+afterwards. It changes with anything that a model's numbers depend on: parsing of records, look-up, layers, losses,
+step, optimiser, initial weights. Models are small versions of the cfgs': narrow, and keeping a tenth of the events.
+Parts that no cfg has are there with a composition of their own. `golden/trajectories.json` holds the numbers; `make
+golden` computes those anew whose parts have another VERSION.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from experiments import flags
+from lcn_tf.data import records
+from lcn_tf.data.pipeline import flat_rows, grouped_rows
+from lcn_tf.embeddings import EmbeddingConfig
+from lcn_tf.models import CTRModel, ModelConfig, build_model, registry
+from lcn_tf.models.versions import part_versions
+from lcn_tf.training import TrainConfig, compile_model
+from tests import synthetic
+
+PATH = pathlib.Path(__file__).resolve().parent / "golden" / "trajectories.json"
+ORIGIN = ("Computed by tests/trajectories.py; each entry has the versions of the parts that it was computed with. "
+          "Change them with `make golden` alone, and give the reason in CHANGELOG.md.")
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-6}
+
+_STEPS, _BATCHES, _LOGITS = 20, 5, 7
+_LENGTHS = {"short_target": 5, "short_source": 7, "lifelong_source": 61}
+_BOTH_LAYOUTS = ("lcn_200_50.cfg", "sim.cfg", "twin.cfg")
+_NARROW = {"attention_dim": 8, "units": (13, 7), "aux_units": (11, 5), "hidden_units": (11, 5), "num_negatives": 31}
+_TABLE_SCALE = 15.0  # of the initial tables: large enough for every path to matter, as after an epoch
+
+Trajectory = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Composition:
+    """The parts of a cfg in a small size.
+
+    Attributes:
+      name: of the first cfg with these parts, and the layout of its batches.
+      layout: grouped or flat.
+      model: names of the parts.
+      configs: (kind, name) -> configuration.
+    """
+
+    name: str
+    layout: str
+    model: ModelConfig
+    configs: Mapping[tuple[str, str], Any]
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Of its parts."""
+        return part_versions(self.model)
+
+
+@functools.cache
+def compositions() -> tuple[Composition, ...]:
+    """Every distinct composition of the cfgs, then those of the parts that no cfg has."""
+    if "dataset" not in flags.FLAGS:
+        flags.define()
+    paths = sorted(pathlib.Path(str(flags.CONFIGS)).glob("*.cfg"))
+    found: dict[Any, Composition] = {}
+    for path in paths:
+        for layout in ("grouped", "flat") if path.name in _BOTH_LAYOUTS else ("grouped",):
+            _add(found, path.name, layout, [f"--flagfile={path}"])
+    used = {part for composition in found.values() for part in composition.model.parts}
+    for kind in registry.KINDS:
+        for name in sorted(set(registry.components(kind)) - {name for known, name in used if known == kind}):
+            _add(found, f"{kind}/{name}", "grouped", [f"--model.{'tower' if kind == 'towers' else kind}={name}"])
+    return tuple(found.values())
+
+
+def _add(found: dict[Any, Composition], name: str, layout: str, arguments: Iterable[str]) -> None:
+    flags.parse(["trajectories", *arguments])
+    experiment = flags.read()
+    model, configs = experiment.groups["model"], experiment.components
+    key = layout, repr(model), repr(configs)
+    small = {part: dataclasses.replace(config, **_sizes(config)) for part, config in configs.items()}
+    found.setdefault(key, Composition(f"{name} {layout}", layout, model, small))
+
+
+def _sizes(config: Any) -> dict[str, Any]:
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    kept = {name: max(1, value // 10) for name, value in values.items()
+            if name.endswith("top_k") and isinstance(value, int)}
+    fixed = {**_NARROW, "key": None}  # None: the category, whatever a data set calls it
+    return {**kept, **{name: fixed[name] for name in values if name in fixed}}
+
+
+def compute(composition: Composition) -> Trajectory:
+    """Runs a composition; the same on every machine up to rounding."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = _model(composition, folder)
+        batches = _batches(composition.layout)
+        first = _logits(model, batches[0])
+        for table in model.embedder.trainable_variables:
+            table.assign(table * _TABLE_SCALE)
+        losses: dict[str, list[float]] = {}
+        for step in range(_STEPS):
+            model.reset_metrics()
+            for name, value in model.train_step(batches[step % _BATCHES]).items():
+                if name != "auc":
+                    losses.setdefault(name, []).append(_rounded(value))
+        return {"versions": composition.versions, "initial_logits": first, "losses": losses,
+                "logits": _logits(model, batches[0])}
+
+
+def _model(composition: Composition, folder: str) -> CTRModel:
+    schema = synthetic.make_schema(lengths=_LENGTHS)
+
+    def build(model: ModelConfig, configs: Mapping[tuple[str, str], Any]) -> CTRModel:
+        tf.keras.utils.set_random_seed(1)
+        built = build_model(schema, _LENGTHS, model, configs, EmbeddingConfig(embedding_dim=8), seed=1)
+        compile_model(built, TrainConfig(learning_rate=1e-2))
+        return built
+
+    configs = dict(composition.configs)
+    sim = ("long_term", "sim")
+    if sim in configs and configs[sim].pretrained:
+        earlier = build(composition.model, {**configs, sim: dataclasses.replace(configs[sim], gsu="inner",
+                                                                                pretrained=None)})
+        path = tf.train.Checkpoint(model=earlier).save(os.path.join(folder, "checkpoint"))
+        configs[sim] = dataclasses.replace(configs[sim], pretrained=path)
+    return build(composition.model, configs)
+
+
+@functools.cache
+def _batches(layout: str) -> list[dict[str, tf.Tensor]]:
+    schema = synthetic.make_schema(lengths=_LENGTHS)
+    parse = {"grouped": grouped_rows, "flat": flat_rows}[layout]
+    groups = [synthetic.make_groups(schema, 7, seed=seed, offsets=True) for seed in range(_BATCHES)]
+    return [parse(schema, tf.constant([records.encode(schema, group) for group in batch]), _LENGTHS)
+            for batch in groups]
+
+
+def _logits(model: CTRModel, batch: Mapping[str, tf.Tensor]) -> list[float]:
+    return [_rounded(value) for value in model.predict_step(batch)["logit"][:_LOGITS].numpy()]
+
+
+def _rounded(value: Any) -> float:
+    return float(f"{float(value):.7g}")
+
+
+def stored() -> dict[str, Trajectory]:
+    """Name of a composition -> its golden trajectory."""
+    return json.loads(PATH.read_text(encoding="utf-8"))["trajectories"] if PATH.exists() else {}
+
+
+def differences(golden: Trajectory, found: Trajectory) -> list[str]:
+    """What two trajectories do not have in common, in words."""
+    lines = [f"{name} were {golden[name]}, are {found[name]}" for name in ("initial_logits", "logits")
+             if not np.allclose(golden[name], found[name], **TOLERANCE)]
+    if golden["losses"].keys() != found["losses"].keys():
+        lines.append(f"the losses were {sorted(golden['losses'])}, are {sorted(found['losses'])}")
+    for name in golden["losses"].keys() & found["losses"].keys():
+        same = np.isclose(golden["losses"][name], found["losses"][name], **TOLERANCE)
+        if not same.all():
+            step = int(np.argmin(same))
+            lines.append(f"{name} of step {step + 1} was {golden['losses'][name][step]}, is "
+                         f"{found['losses'][name][step]}")
+    return lines
+
+
+def suspects(changed: Iterable[str], unchanged: Iterable[str]) -> list[str]:
+    """Parts that all changed compositions have and, if there are such, no unchanged one has."""
+    parts = {composition.name: set(composition.versions) for composition in compositions()}
+    common = set.intersection(*(parts[name] for name in changed))
+    return sorted(common - set().union(*(parts[name] for name in unchanged))) or sorted(common)
+
+
+def make_golden() -> str:
+    """Computes what is new or of another version again, refuses what changed without one; returns what it did.
+
+    Raises:
+      ValueError: trajectories changed although no part of theirs has another VERSION; the message names the parts.
+    """
+    golden, found = stored(), {composition.name: compute(composition) for composition in compositions()}
+    changed = [name for name in found if name in golden and differences(golden[name], found[name])]
+    silent = [name for name in changed if golden[name]["versions"] == found[name]["versions"]]
+    if silent:
+        parts = suspects(silent, [name for name in found if name not in changed])
+        raise ValueError(f"the trajectories of {', '.join(silent)} changed, but the VERSION of none of their parts: "
+                         f"raise that of {' or '.join(parts)}, and say why in CHANGELOG.md")
+    kept = {name: golden[name] for name in found
+            if name in golden and golden[name]["versions"] == found[name]["versions"]}
+    merged = {**found, **kept}
+    entries = ",\n".join(f"  {json.dumps(name)}: {json.dumps(merged[name])}" for name in found)
+    PATH.write_text(f'{{"origin": {json.dumps(ORIGIN)},\n "trajectories": {{\n{entries}\n}}}}\n', encoding="utf-8")
+    return f"{len(found)} computed, {len(changed)} changed, {len(found.keys() - golden.keys())} new"
