@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from data_prep import accounting, engines, log_reader, pipeline, vocabulary
+from data_prep import engines, log_reader, pipeline, vocabulary
 from data_prep.config import PreparationConfig, lasting_settings
 from data_prep.description import SPLITS, DatasetDescription, Source
 from data_prep.engines import Engine
@@ -25,6 +25,7 @@ from data_prep.output_folder import PartialFolder, new_folder, write_json
 from data_prep.rejects import Rejects
 from data_prep.writer import BucketWriter, read_summary, write_metadata
 from lcn_tf import __version__
+from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.schema import FIRST_ID, FeatureSchema
 
 _ROWS_PER_SHARD = 1_000_000  # some 200 MB of memory while a shard is written
@@ -70,8 +71,7 @@ def prepare_dataset(
         write_json(os.path.join(partial.records, "preparation.json"), {
             "dataset": schema.name, "schema_fingerprint": schema.fingerprint, "rows": facts["rows"], "splits": splits,
             **facts["facts"], "settings": {**dataclasses.asdict(dataset_config), **dataclasses.asdict(preparation)},
-            "inputs": facts["inputs"], "fingerprint": accounting.fingerprint(
-                {"settings": lasting, "inputs": facts["inputs"], "schema": schema.fingerprint})})
+            "inputs": facts["inputs"], "fingerprint": RecordFiles.open(partial.records).fingerprint})
 
 
 def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFolder,

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from experiments.flags import Experiment
-from experiments.inputs import PreparedData
+from experiments.settings import Configuration
 from lcn_tf.long_term import lap
 from lcn_tf.training import Predictions, results
 
@@ -107,19 +107,20 @@ def _has_progress(workdir: str) -> bool:
     return finished(workdir) is not None or tf.train.latest_checkpoint(os.path.join(workdir, "checkpoints")) is not None
 
 
-def write(workdir: str, experiment: Experiment, data: PreparedData, origin: dict[str, Any], metrics: dict[str, Any]
-          ) -> None:
+def write(workdir: str, experiment: Experiment, data_fingerprint: str, origin: dict[str, Any],
+          metrics: dict[str, Any]) -> None:
     """Appends the run to `results.jsonl` and writes `metrics.json`, whose presence means that the run is finished.
 
-    `origin` is `environment.describe()` of the code that ran.
+    `data_fingerprint` is that of the records, `origin` is `environment.describe()` of the code that ran.
     """
-    settings = experiment.settings()
+    configuration = Configuration.of(experiment)
     row = {
         "name": name_of(experiment),
-        "config_hash": results.config_hash(settings),
-        "config": settings,
+        "configuration": configuration.id,
+        "config": experiment.settings(),
+        "parts": dict(configuration.parts),
         "seed": experiment.groups["train"].seed,
-        "data_fingerprint": data.facts.get("fingerprint"),
+        "data_fingerprint": data_fingerprint,
         **origin,
         **metrics,
     }

@@ -24,21 +24,25 @@ from lcn_tf.training import EvalConfig, StrategyConfig, TrainConfig
 FLAGS = flags.FLAGS
 CONFIGS = importlib.resources.files("experiments") / "configs"
 
-_GROUPS: dict[str, type] = {
+# Groups whose settings decide the numbers of a run on given records.
+DECIDING_GROUPS: dict[str, type] = {
     "data": DataConfig,
     "embeddings": EmbeddingConfig,
     "eval": EvalConfig,
     "model": registry.ModelConfig,
-    "prep": PreparationConfig,
     "strategy": StrategyConfig,
     "train": TrainConfig,
+}
+_GROUPS: dict[str, type] = {
+    **DECIDING_GROUPS,
+    "prep": PreparationConfig,
     **{name: entry.config_class for name, entry in DATASETS.items()},
     **{f"{name}_generator": entry.generator.config_class for name, entry in DATASETS.items() if entry.generator},
 }
 # Fields that have no flag of their own: the lengths to prepare are those of the batches.
 _DERIVED = {"prep": ("short_length", "lifelong_length")}
 # Nor have the draws of a component (hashes, choices): another --train.seed draws others, too (SPEC E.4).
-_DRAWS = ("hash_seed", "choice_seed")
+DRAWS = ("hash_seed", "choice_seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Experiment:
         for prefix, config in self.groups.items():
             lines += dataclass_flags.assignments(prefix, config, _DERIVED.get(prefix, ()))
         for (kind, name), config in self.components.items():
-            lines += dataclass_flags.assignments(prefix_of(kind, name), config, _DRAWS)
+            lines += dataclass_flags.assignments(prefix_of(kind, name), config, DRAWS)
         return lines
 
     def settings(self) -> dict[str, Any]:
@@ -109,7 +113,7 @@ def define() -> None:
         for name in registry.components(kind):
             config_class = registry.component(kind, name).Config
             if dataclasses.fields(config_class):
-                dataclass_flags.define(prefix_of(kind, name), config_class, without=_DRAWS)
+                dataclass_flags.define(prefix_of(kind, name), config_class, without=DRAWS)
 
 
 def prefix_of(kind: str, name: str) -> str:
@@ -136,7 +140,7 @@ def _component(kind: str, name: str, seed: int) -> Any:
     """The configuration of a component, its draws seeded as the training is."""
     config = dataclass_flags.read(prefix_of(kind, name), registry.component(kind, name).Config)
     return dataclasses.replace(config, **{field.name: seed for field in dataclasses.fields(config)
-                                          if field.name in _DRAWS})
+                                          if field.name in DRAWS})
 
 
 def parse(argv: list[str]) -> list[str]:

@@ -128,7 +128,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     artifacts.write_predictions(workdir, rows["test"])
     if experiment.run.export:
         metrics["saved_model"] = export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])
-    artifacts.write(workdir, experiment, data, origin, metrics)
+    artifacts.write(workdir, experiment, files.fingerprint, origin, metrics)
     return metrics
 
 

@@ -3,7 +3,7 @@
 The numbers in `tests/golden/*.json` came from outside (see `origin` in each file); the oracles of
 `tests/references*.py` are a second source for those that follow from the fixtures alone. A number that agrees to its 6
 decimals is left as it is, a number that does not is replaced and named. Change one on purpose only, and say why in the
-commit. Trajectories (`tests/trajectories.py`) come from the code itself, and follow the VERSION of its parts.
+commit. Trajectories (`tests/trajectories.py`) and settings come from the code itself.
 """
 
 import json
@@ -12,10 +12,11 @@ import sys
 
 import numpy as np
 
-from tests import references, references_baselines, trajectories
+from tests import golden_settings, references, references_baselines, trajectories
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "golden"
 DECIMALS = 6
+FILES = sorted(set(FOLDER.glob("*.json")) - {trajectories.PATH, golden_settings.PATH})
 
 
 def csa_vector(shared):
@@ -113,7 +114,7 @@ def differences(name, content):
 
 def main():
     """Replaces the numbers that differ and says which."""
-    for path in sorted(set(FOLDER.glob("*.json")) - {trajectories.PATH}):
+    for path in FILES:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text)
         changed = differences(path.stem, content)
@@ -125,7 +126,8 @@ def main():
         count = sum(len(values) for values in recomputed(path.stem, content).values())
         print(f"{path.name}: {count} numbers computed, {len(changed)} changed")
     try:
-        print(f"{trajectories.PATH.name}: {trajectories.make_golden()}")
+        for source in (golden_settings, trajectories):
+            print(f"{source.PATH.name}: {source.make_golden()}")
     except ValueError as error:
         sys.exit(f"error: {error}")
 

@@ -6,17 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from tests import make_golden, trajectories
-
-FILES = sorted(set(make_golden.FOLDER.glob("*.json")) - {trajectories.PATH})
+from tests import make_golden
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", make_golden.FILES, ids=lambda path: path.stem)
 def test_oracles_give_the_golden_numbers(path):
     assert make_golden.differences(path.stem, json.loads(path.read_text(encoding="utf-8"))) == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", make_golden.FILES, ids=lambda path: path.stem)
 def test_the_origin_is_stated(path):
     assert json.loads(path.read_text(encoding="utf-8"))["origin"]
 

@@ -21,8 +21,8 @@ def test_trajectories_are_the_golden_ones(composition):
         pytest.fail(f"{composition.name}: golden numbers are of {golden['versions']}, its parts are now {parts}: `make "
                     "golden` computes them again")
     changed = trajectories.differences(golden, trajectories.compute(composition))
-    assert not changed, (f"{'; '.join(changed)}. Raise the VERSION of the part that computes something else now, one of "
-                         f"{parts}; say why in CHANGELOG.md; then `make golden`, which narrows the part down")
+    assert not changed, (f"{'; '.join(changed)}. Raise the VERSION of the part that computes something else now, one "
+                         f"of {parts}; say why in CHANGELOG.md; then `make golden`, which narrows the part down")
 
 
 def test_every_part_is_in_a_trajectory():

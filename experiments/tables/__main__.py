@@ -4,9 +4,9 @@
     python -m experiments.tables --figure=5 --dataset=movielens --input_dir=ml-latest-small --seeds=5
     python -m experiments.tables --sweep=crp.weight --dataset=industrial --preset=small --seeds=5
 
-Finished runs are kept in `<results_dir>/results.jsonl` and used again while flags, data and the code of `lcn_tf` are
-the same; a killed one is continued. What follows ` -- ` are flags of all runs. experiments/README.md explains how to
-read the tables.
+Finished runs are kept in `<results_dir>` and used again while their flags, their data and the versions of their
+parts are the same; a killed one is continued. What follows ` -- ` are flags of all runs. experiments/README.md
+explains how to read the tables.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from absl import flags as absl_flags
 
 from data_prep.errors import InputError
 from data_prep.registry import DATASETS
-from experiments import flags
+from experiments import environment, flags
 from experiments.tables import figure_5, report, slices
 from experiments.tables.comparison import compare
 from experiments.tables.plan import plan
@@ -50,12 +50,15 @@ def _make(options: argparse.Namespace, command: str) -> int:
     table, folder = _chosen(options), _results_dir(options)
     flags.define()
     print(f"{table.title}: looking for data (prepared if missing) and finished runs", flush=True)
-    planned = plan(table.rows, _common(options), options.any_code)
+    planned = plan(table.rows, _common(options))
     store, seeds = Store(folder), range(1, options.seeds + 1)
     runs = missing(planned, seeds, store)
     print(f"{len(planned)} rows, {options.seeds} seeds, {len(runs)} runs to do", flush=True)
-    failed = run_missing(runs, store, options.workdir, options.jobs)
+    failed = [] if options.only_finished else run_missing(runs, store, options.workdir, options.jobs)
     lines = compare(planned, store, seeds)
+    versions = {run["versions"]["tensorflow"] for line in lines for run in line.runs.values()}
+    if versions - {environment.TENSORFLOW}:
+        print(f"Finished runs are of TensorFlow {', '.join(sorted(versions))}; this is {environment.TENSORFLOW}")
     if table is FIGURE_5:
         print(figure_5.write(folder, table, lines, command))
     else:
@@ -113,8 +116,9 @@ def _parser() -> argparse.ArgumentParser:
                                                                   "shows in the column of minutes (default 1)")
     parser.add_argument("--results_dir", help="results.jsonl and tables (default: experiments/results/<data set>)")
     parser.add_argument("--workdir", default="runs/tables", help="a folder per run (default runs/tables)")
-    parser.add_argument("--any_code", action="store_true",
-                        help="use finished runs of other versions of lcn_tf too; the table names their commits")
+    parser.add_argument("--only_finished", action="store_true",
+                        help="run nothing: write the table of what is finished; rows that have only runs of earlier "
+                             "versions show those, marked")
     return parser
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from experiments.settings import Configuration, before
 from experiments.summary import attainable_share
+from experiments.tables import resamples
 from experiments.tables.plan import Planned
-from experiments.tables.replicates import unpack
 from experiments.tables.store import Store
 from lcn_tf.metrics import Interval, holm, interval, paired_t_test
 
@@ -56,11 +57,25 @@ class Line:
       planned: the row.
       runs: seed -> its line of `results.jsonl`.
       comparison: None for a baseline, and where data or seeds are not those of the other row.
+      older: the configuration of the runs where it is not that of the code: of parts with another version, or with
+        other defaults. They stand in for runs that are still to do.
     """
 
     planned: Planned
     runs: Mapping[int, dict[str, Any]]
     comparison: Comparison | None
+    older: Configuration | None = None
+
+    @property
+    def name(self) -> str:
+        """The row's name; with what is older than the code, where something is."""
+        if self.older is None:
+            return self.planned.row.name
+        now = self.planned.configuration
+        parts = [f"{part} {version}" for part, version in self.older.parts.items() if now.parts.get(part) != version]
+        flags = [f"--{name}={text}" for name, text in self.older.settings.items() if now.settings.get(name) != text]
+        flags += [f"--{name}={before()[name]}" for name in now.settings if name not in self.older.settings]
+        return f"{self.planned.row.name} [older: {', '.join([*parts, *flags])}]"
 
     def metric(self, name: str) -> Spread:
         """A test metric of the model."""
@@ -86,10 +101,13 @@ def compare(planned: Sequence[Planned], store: Store, seeds: Sequence[int]) -> l
     by_name = {row.row.name: row for row in planned}
     found = {name: {seed: run for seed in seeds if (run := store.find(row.key, seed))}
              for name, row in by_name.items()}
+    older = {name: runs for name, row in by_name.items() if not found[name] and (
+        runs := store.find_older(row.row.cfg, row.row.flags, row.data_fingerprint, seeds))}
+    found.update({name: runs for name, (_, runs) in older.items()})
     comparisons: dict[str, Comparison] = {}
     for name, row in by_name.items():
         other = by_name.get(row.row.against or "")
-        if other and other.key.data_fingerprint == row.key.data_fingerprint:
+        if other and other.data_fingerprint == row.data_fingerprint:
             common = sorted(found[name].keys() & found[other.row.name].keys())
             if common:
                 comparisons[name] = _compare([found[name][seed] for seed in common],
@@ -97,14 +115,15 @@ def compare(planned: Sequence[Planned], store: Store, seeds: Sequence[int]) -> l
     tested = [name for name, comparison in comparisons.items() if not math.isnan(comparison.p_value)]
     for name, p_value in zip(tested, holm([comparisons[name].p_value for name in tested]), strict=True):
         comparisons[name] = dataclasses.replace(comparisons[name], p_value=float(p_value))
-    return [Line(row, found[name], comparisons.get(name)) for name, row in by_name.items()]
+    return [Line(row, found[name], comparisons.get(name), older[name][0] if name in older else None)
+            for name, row in by_name.items()]
 
 
 def _compare(runs: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> Comparison:
     intervals = {}
-    for metric in ("auc", "gauc"):
+    for index, metric in enumerate(resamples.METRICS):
         pairs = [(_metric(run, metric), _metric(other, metric)) for run, other in zip(runs, others, strict=True)]
-        replicates = [unpack(run["bootstrap"][metric]) - unpack(other["bootstrap"][metric])
+        replicates = [run["resamples"][index] - other["resamples"][index]
                       for run, other in zip(runs, others, strict=True)]
         difference = statistics.fmean(one - other for one, other in pairs)
         intervals[metric] = interval(difference, np.mean(replicates, axis=0))

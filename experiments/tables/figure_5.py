@@ -48,7 +48,7 @@ def _markdown(title: str, lines: Sequence[Line], command: str) -> str:
     rows = []
     for line in lines:
         shares = [_consistency(line, name) for name in ("value", "random_baseline", "chance_corrected")]
-        cells = [line.planned.row.name, *(report.spread_text(spread, 3) if spread else "" for spread in shares),
+        cells = [line.name, *(report.spread_text(spread, 3) if spread else "" for spread in shares),
                  "" if (impressions := _impressions(line)) is None else f"{impressions:,}",
                  report.spread_text(line.metric("auc")) if line.runs else "", _gap(line),
                  report.p_value_text(line.comparison.p_value) if line.comparison else "", str(len(line.runs))]
@@ -82,7 +82,7 @@ def _impressions(line: Line) -> int | None:
 
 def _heads(lines: Sequence[Line]) -> list[str]:
     """What heads that search and attend by themselves (TWIN) deliver before their lists are merged."""
-    found = [(line.planned.row.name, _consistency(line, "per_head")) for line in lines]
+    found = [(line.name, _consistency(line, "per_head")) for line in lines]
     return [f"{name}: {report.spread_text(spread, 3)} within each head." for name, spread in found if spread]
 
 
@@ -102,7 +102,7 @@ def _gap(line: Line) -> str:
 
 
 def _draw_models(axes: Axes, lines: Sequence[Line]) -> None:
-    names = [line.planned.row.name for line in lines]
+    names = [line.name for line in lines]
     for shift, (name, label) in enumerate((("value", "as it is"), ("chance_corrected", "chance-corrected"))):
         spreads = [_consistency(line, name) or Spread.of([]) for line in lines]
         axes.barh([index + 0.4 * shift for index in range(len(lines))], [spread.mean for spread in spreads], 0.4,
@@ -122,7 +122,7 @@ def _draw_epochs(axes: Axes, lines: Sequence[Line]) -> None:
                 if row.get("validation_consistency") is not None:
                     epochs.setdefault(row["epoch"], []).append(row["validation_consistency"])
         axes.plot(list(epochs), [Spread.of(values).mean for values in epochs.values()], marker="o",
-                  label=line.planned.row.name)
+                  label=line.name)
     axes.set(title="Validation split, mean over the seeds still training", xlabel="epoch", ylabel="consistency")
     if lines:
         axes.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))

@@ -7,10 +7,11 @@ import dataclasses
 import io
 from collections.abc import Iterable, Sequence
 
-from experiments import environment, flags, inputs
+from experiments import flags, inputs
+from experiments.settings import Configuration
 from experiments.tables.rows import Row
 from experiments.tables.store import Key
-from lcn_tf.training import results
+from lcn_tf.data.record_files import RecordFiles
 
 CONSISTENCY_ROWS = 1000  # of a split; one for all runs, so that Figure 5 can use any of them
 
@@ -22,28 +23,33 @@ class Planned:
     Attributes:
       row: of the table.
       arguments: flags of `experiments.run`, without seed and work folder.
-      key: under which its results are kept.
+      configuration: what its numbers depend on beside data and seed.
+      data_fingerprint: of its records.
     """
 
     row: Row
     arguments: tuple[str, ...]
-    key: Key
+    configuration: Configuration
+    data_fingerprint: str
+
+    @property
+    def key(self) -> Key:
+        """Under which its results are kept."""
+        return Key(self.configuration.id, self.data_fingerprint)
 
 
-def plan(rows: Iterable[Row], common: Sequence[str], any_code: bool = False) -> list[Planned]:
+def plan(rows: Iterable[Row], common: Sequence[str]) -> list[Planned]:
     """Reads each row's flags and prepares the data that is missing.
 
     Args:
       rows: of a table.
       common: flags of all runs: the data set and what goes with it.
-      any_code: whether results of other versions of `lcn_tf` count.
 
     Raises:
-      absl.flags.Error, ValueError, FileNotFoundError: flags that cannot be used, that make two rows the same, or that
-        name records without a fingerprint, whose results could not be told from those of other records.
+      absl.flags.Error, ValueError, FileNotFoundError: flags or records that cannot be used, or flags that make two rows
+        the same.
       data_prep.errors.InputError: raw files that cannot be used.
     """
-    code = None if any_code else environment.code_digest()
     fingerprints: dict[str, str] = {}
     planned: list[Planned] = []
     for row in rows:
@@ -52,16 +58,12 @@ def plan(rows: Iterable[Row], common: Sequence[str], any_code: bool = False) -> 
         settings = _data_settings(experiment)
         if settings not in fingerprints:
             with contextlib.redirect_stdout(io.StringIO()):
-                facts = inputs.prepared_data(experiment).facts
-            if "fingerprint" not in facts:
-                raise ValueError(f"{experiment.run.data_dir} has no preparation.json with a fingerprint: results on it "
-                                 "could not be told from those on other records")
-            fingerprints[settings] = facts["fingerprint"]
-        key = Key(results.config_hash(experiment.settings()), fingerprints[settings], code)
-        same = [other.row.name for other in planned if other.key == key]
+                fingerprints[settings] = RecordFiles.open(inputs.prepared_data(experiment).data_dir).fingerprint
+        new = Planned(row, arguments, Configuration.of(experiment), fingerprints[settings])
+        same = [other.row.name for other in planned if other.key == new.key]
         if same:
             raise ValueError(f"rows {same[0]!r} and {row.name!r} are the same with {' '.join(common)}")
-        planned.append(Planned(row, arguments, key))
+        planned.append(new)
     return planned
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import io
 import math
@@ -30,10 +31,11 @@ def markdown(title: str, lines: Sequence[Line], command: str) -> str:
               "attainable share", "paper AUC / GAUC", "minutes", "parameters", "seeds"]
     if not any(_known(line.attainable_share) for line in lines):
         header.remove("attainable share")
+    names = {line.planned.row.name: line.name for line in lines}
     rows = []
     for line in lines:
         row, comparison = line.planned.row, line.comparison
-        cells = {"": row.name, "seeds": str(len(line.runs)),
+        cells = {"": line.name, "seeds": str(len(line.runs)),
                  "paper AUC / GAUC": f"{row.paper_auc:.4f} / {row.paper_gauc:.4f}" if row.paper_auc else ""}
         if line.runs:
             cells.update({name: spread_text(line.metric(key)) for name, key in _METRICS})
@@ -41,7 +43,7 @@ def markdown(title: str, lines: Sequence[Line], command: str) -> str:
                           "minutes": f"{line.minutes.mean:.1f}", "parameters": f"{_parameters(line):,}"})
         if comparison:
             cells.update({"ΔAUC [95 %]": interval_text(comparison.auc), "ΔGAUC [95 %]": interval_text(comparison.gauc),
-                          "compared with": row.against, "p": p_value_text(comparison.p_value)})
+                          "compared with": names[row.against], "p": p_value_text(comparison.p_value)})
         rows.append("| " + " | ".join(cells.get(name, "") for name in header) + " |")
     table = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *rows]
     return "\n".join([f"# {title}", "", "```sh", command, "```", "", *table, "", *facts(lines), ""])
@@ -50,7 +52,7 @@ def markdown(title: str, lines: Sequence[Line], command: str) -> str:
 def record(line: Line) -> dict[str, Any]:
     """A line's numbers, one column each."""
     row, comparison = line.planned.row, line.comparison
-    values: dict[str, Any] = {"row": row.name, "cfg": row.cfg, "flags": " ".join(row.flags), "seeds": len(line.runs)}
+    values: dict[str, Any] = {"row": line.name, "cfg": row.cfg, "flags": " ".join(row.flags), "seeds": len(line.runs)}
     for name, spread in [*((key, line.metric(key)) for _, key in _METRICS), ("minutes", line.minutes),
                          ("attainable_share", line.attainable_share)]:
         values.update({name: spread.mean, f"{name}_std": spread.std})
@@ -90,7 +92,19 @@ def facts(lines: Sequence[Line]) -> list[str]:
         return ["No run is finished yet."]
     commits = sorted({_short(run["commit"]) for run in runs})
     tests = {run["data_fingerprint"]: run["metrics"]["test"] for run in runs}
-    return [*map(_test_facts, tests.values()), f"Commits: {', '.join(commits)}."]
+    return [*map(_test_facts, tests.values()), f"Commits: {', '.join(commits)}.", *_older(lines), *_versions(runs)]
+
+
+def _older(lines: Sequence[Line]) -> list[str]:
+    return ["Rows marked as older are of earlier versions of parts or other defaults than the code's, and stand in for "
+            "runs that are still to do."] if any(line.older for line in lines) else []
+
+
+def _versions(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """TensorFlow's, where not all runs are of the same."""
+    counted = collections.Counter(run["versions"]["tensorflow"] for run in runs)
+    found = ", ".join(f"{version} ({count} runs)" for version, count in sorted(counted.items()))
+    return [f"TensorFlow: {found}."] if len(counted) > 1 else []
 
 
 def _test_facts(test: dict[str, Any]) -> str:

@@ -14,16 +14,19 @@ from typing import Any
 import numpy as np
 import psutil
 
-from experiments import artifacts, environment
+from experiments import artifacts
+from experiments.tables import resamples
 from experiments.tables.comparison import Spread
 from experiments.tables.plan import Planned
-from experiments.tables.replicates import pack
 from experiments.tables.report import spread_text
 from experiments.tables.store import Store, read_runs
 from lcn_tf.metrics import bootstrap_replicates
 
 _BOOTSTRAP_SEED = 0  # one for all runs, so that their resamples of the users are the same
-_HISTORY = ("epoch", "validation_auc", "validation_consistency")  # the rest stays in the run's folder
+# What a table keeps of a run; the rest stays in the run's folder.
+_KEPT = ("configuration", "data_fingerprint", "seed", "commit", "versions", "hardware", "parameters", "best_epoch",
+         "epochs", "training_seconds", "metrics", "slices", "consistency")
+_HISTORY = ("epoch", "validation_auc", "validation_consistency")
 
 
 class RunFailedError(Exception):
@@ -39,11 +42,10 @@ class Missing:
 
     @property
     def folder(self) -> str:
-        """Its work folder in that of the tables; another configuration, data set or code has another one."""
+        """Its work folder in that of the tables; another configuration or data set has another one."""
         key = self.planned.key
         name = os.path.splitext(os.path.basename(self.planned.row.cfg))[0]
-        parts = (key.config_hash, key.data_fingerprint or "", environment.code_digest())
-        return os.path.join("-".join([name, *(part[:8] for part in parts)]), f"seed-{self.seed}")
+        return os.path.join(f"{name}-{key.configuration[:8]}-{key.data_fingerprint[:8]}", f"seed-{self.seed}")
 
 
 def missing(planned: Sequence[Planned], seeds: Sequence[int], store: Store) -> list[Missing]:
@@ -70,8 +72,8 @@ def run_missing(runs: Sequence[Missing], store: Store, workdir: str, jobs: int =
                 name = f"{run.planned.row.name}, seed {run.seed}"
                 left = (time.monotonic() - started) / done * (len(runs) - done)
                 try:
-                    result = future.result()
-                    store.add(result)
+                    result, codes = future.result()
+                    store.add(result, codes, run.planned.configuration)
                     outcome = f"test AUC {spread_text(Spread.of([result['metrics']['test']['model']['auc']]))}"
                 except RunFailedError as error:
                     failed.append(run)
@@ -83,8 +85,8 @@ def run_missing(runs: Sequence[Missing], store: Store, workdir: str, jobs: int =
     return failed
 
 
-def _run(run: Missing, folder: str) -> dict[str, Any]:
-    """One run in its folder."""
+def _run(run: Missing, folder: str) -> tuple[dict[str, Any], np.ndarray]:
+    """One run in its folder; what a table keeps of it, and its packed resamples `[2, R]`."""
     _wait_for_orphan(folder)
     command = [sys.executable, "-m", "experiments.run", *run.planned.arguments, f"--train.seed={run.seed}",
                f"--workdir={folder}"]
@@ -95,12 +97,14 @@ def _run(run: Missing, folder: str) -> dict[str, Any]:
             raise RunFailedError(f"see {path}")
     result = read_runs(os.path.join(folder, "results.jsonl"))[-1]
     if not run.planned.key.matches(result):
-        raise RunFailedError(f"code, flags or data changed after the command was started; {folder} is of others")
+        raise RunFailedError(f"parts, flags or data changed after the command was started; {folder} is of others")
     rows = np.load(os.path.join(folder, artifacts.PREDICTIONS))
     replicates = bootstrap_replicates(rows["label"], rows["logit"], rows["user_key"], seed=_BOOTSTRAP_SEED,
                                       gauc_weights=result["config"]["eval.gauc_weights"])
     history = [{name: row[name] for name in _HISTORY if name in row} for row in result["history"]]
-    return {**result, "history": history, "bootstrap": {name: pack(values) for name, values in replicates.items()}}
+    row = [run.planned.row.cfg, *run.planned.row.flags]
+    return ({**{name: result[name] for name in _KEPT}, "row": row, "history": history},
+            np.stack([resamples.pack(replicates[name]) for name in resamples.METRICS]))
 
 
 def _wait_for_orphan(folder: str) -> None:

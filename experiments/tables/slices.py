@@ -31,11 +31,11 @@ def write(folder: str, key: str, title: str, lines: Sequence[Line]) -> None:
                 auc, gauc = (Spread.of([found[index][name] for found in _slices(line, history)])
                              for name in ("auc", "gauc"))
                 cells.append(f"{spread_text(auc)} / {spread_text(gauc)}")
-                records.append({"row": line.planned.row.name, "history": history, "slice": part["slice"],
+                records.append({"row": line.name, "history": history, "slice": part["slice"],
                                 "impressions": part["impressions"], "users": part["users"],
                                 "click_rate": part["click_rate"], "auc": auc.mean, "auc_std": auc.std,
                                 "gauc": gauc.mean, "gauc_std": gauc.std})
-            texts.append(f"| {line.planned.row.name} | " + " | ".join(cells) + " |")
+            texts.append(f"| {line.name} | " + " | ".join(cells) + " |")
         texts.append("")
     results.write_text(os.path.join(folder, f"{key}_slices.md"), "\n".join(texts))
     results.write_text(os.path.join(folder, f"{key}_slices.csv"), csv_text(records))
@@ -43,9 +43,9 @@ def write(folder: str, key: str, title: str, lines: Sequence[Line]) -> None:
 
 def _same_data(lines: Sequence[Line]) -> list[Line]:
     """The lines of the data set that most of them have."""
-    fingerprints = [line.planned.key.data_fingerprint for line in lines]
+    fingerprints = [line.planned.data_fingerprint for line in lines]
     common = max(fingerprints, key=fingerprints.count, default=None)
-    return [line for line in lines if line.planned.key.data_fingerprint == common]
+    return [line for line in lines if line.planned.data_fingerprint == common]
 
 
 def _slices(line: Line, history: str) -> list[list[dict]]:

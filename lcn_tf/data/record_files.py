@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ class RecordFiles:
       splits: split -> sorted record files.
       impressions: split -> number of impressions where `preparation.json` tells it.
       largest_group: split -> candidates of the largest request where `preparation.json` tells it.
+      fingerprint: hexadecimal digits that differ where the schema, a record of any split or the order of records does.
     """
 
     data_dir: str
@@ -32,6 +34,7 @@ class RecordFiles:
     splits: dict[str, tuple[str, ...]]
     impressions: dict[str, int]
     largest_group: dict[str, int]
+    fingerprint: str
 
     @classmethod
     def open(cls, data_dir: str) -> RecordFiles:
@@ -51,12 +54,15 @@ class RecordFiles:
             splits: Mapping[str, Mapping[str, int | None]] = tfds_metadata.listed_files(data_dir, schema, SPLITS)
         else:
             splits = {split: _named_files(data_dir, f"{schema.name}-{split}.tfrecord-") for split in SPLITS}
-        for split, files in splits.items():
-            _check_files(data_dir, schema, split, files)
+        digest = hashlib.sha256(schema.fingerprint.encode())
+        for split in SPLITS:
+            digest.update(split.encode())
+            _check_files(data_dir, schema, split, splits[split], digest)
         facts = preparation_facts(data_dir).get("splits", {})
         impressions, largest = ({split: counts[name] for split, counts in facts.items() if name in counts}
                                 for name in ("impressions", "largest_group"))
-        return cls(data_dir, schema, {split: tuple(files) for split, files in splits.items()}, impressions, largest)
+        return cls(data_dir, schema, {split: tuple(files) for split, files in splits.items()}, impressions, largest,
+                   digest.hexdigest())
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -101,14 +107,19 @@ def _named_files(data_dir: str, prefix: str) -> dict[str, None]:
     return dict.fromkeys(os.path.join(data_dir, f"{prefix}{shard:05d}-of-{shards}") for shard in range(int(shards)))
 
 
-def _check_files(data_dir: str, schema: FeatureSchema, split: str, files: Mapping[str, int | None]) -> None:
-    """Checks that a split's files exist, are whole, hold records of the schema, and as many as is known."""
+def _check_files(data_dir: str, schema: FeatureSchema, split: str, files: Mapping[str, int | None],
+                 digest: records.Digest) -> None:
+    """Checks that a split's files exist, are whole, hold records of the schema, and as many as is known.
+
+    `digest` takes what stands for the bytes of every record.
+    """
     missing = [path for path in files if not os.path.exists(path)]
     if missing:
         raise FileNotFoundError(f"{missing[0]} is missing ({len(missing)} of {len(files)} files of the split)")
     total = 0
     for path, listed in files.items():
-        found = records.count_records(path)
+        digest.update(b"file")
+        found = records.count_records(path, digest)
         if listed is not None and found != listed:
             raise records.RecordError(f"{path}: {found} records, but the TFDS metadata lists {listed}")
         records.check_first_record(schema, path)

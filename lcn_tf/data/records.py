@@ -9,12 +9,20 @@ import contextlib
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import tensorflow as tf
 
 from lcn_tf.schema import HISTORIES, FeatureSchema
 
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4  # of a TFRecord: its length and that length's checksum; the data's checksum
+
+
+class Digest(Protocol):
+    """What takes bytes one after the other, as the hashes of `hashlib` do."""
+
+    def update(self, data: bytes, /) -> None:
+        """Takes the next bytes."""
 
 
 class RecordError(ValueError):
@@ -105,8 +113,12 @@ def _table_rows(schema: FeatureSchema) -> dict[str, int]:
     return rows
 
 
-def count_records(path: str) -> int:
+def count_records(path: str, digest: Digest | None = None) -> int:
     """Number of records of a file; follows their lengths without reading them.
+
+    Args:
+      path: of the file.
+      digest: gets the length and the stored checksum of every record, which stand for the record's bytes.
 
     Raises:
       RecordError: the file ends within a record.
@@ -121,6 +133,9 @@ def count_records(path: str) -> int:
             position += _HEADER_BYTES + length + _FOOTER_BYTES
             if position > size:
                 raise RecordError(f"{path}: truncated: its {size} bytes end within the record after record {count}")
+            if digest is not None:
+                file.seek(position - _FOOTER_BYTES)
+                digest.update(header + file.read(_FOOTER_BYTES))
             count += 1
     return count
 

@@ -20,7 +20,8 @@ class EvalConfig:
     gauc_weights: Literal["impressions", "clicks", "unweighted"] = dataclasses.field(
         default="impressions", metadata={"help": "weight of each user's AUC in GAUC (A-54)"})
     consistency_rows: int = dataclasses.field(
-        default=0, metadata={"help": "impressions to measure the consistency of retrieval on, the first ones of "
+        default=0, metadata={"changes_result": False,
+                             "help": "impressions to measure the consistency of retrieval on, the first ones of "
                                      "validation after every epoch and of the test split at the end; 0: none"})
 
     def __post_init__(self):

@@ -47,13 +47,16 @@ class TrainConfig:
     precision: Literal["float32", "mixed_bfloat16"] = dataclasses.field(
         default="float32", metadata={"help": "mixed_bfloat16: layers compute in bfloat16; weights, scores, softmax and "
                                              "losses stay float32"})
-    seed: int = dataclasses.field(default=1, metadata={"help": "of initialisation, data order and sampling"})
+    seed: int = dataclasses.field(
+        default=1, metadata={"help": "of initialisation, data order and sampling"})
     deterministic: bool = dataclasses.field(
         default=False, metadata={"help": "the same seed gives the same metrics to the last digit; costs some speed"})
     microbatches: int = dataclasses.field(
-        default=1, metadata={"help": "parts of a batch whose activations are in memory one after the other; changes "
+        default=1, metadata={"changes_result": False,
+                             "help": "parts of a batch whose activations are in memory one after the other; changes "
                                      "memory and time, not the result"})
-    checkpoint_every: int = dataclasses.field(default=200, metadata={"help": "steps between checkpoints"})
+    checkpoint_every: int = dataclasses.field(
+        default=200, metadata={"changes_result": False, "help": "steps between checkpoints"})
 
     def __post_init__(self):
         for name in ("batch_size", "epochs", "patience", "microbatches", "checkpoint_every"):

@@ -57,7 +57,8 @@ def test_ends_with_metrics_export_and_verification(folder, whole):
                  "saved_model/1/saved_model.pb", "saved_model/1/assets.extra/tf_serving_warmup_requests"):
         assert (folder / "whole" / name).exists(), name
     row = json.loads((folder / "whole" / "results.jsonl").read_text())
-    assert {"config_hash", "seed", "commit", "data_fingerprint", "versions", "hardware", "metrics"} <= set(row)
+    assert {"configuration", "parts", "config", "seed", "commit", "data_fingerprint", "versions", "hardware",
+            "metrics"} <= set(row)
     for consistency in row["consistency"].values():
         assert consistency["top_k"] == 5 and consistency["rows"] + consistency["excluded_rows"] == 200
     oracle = row["metrics"]["test"]["oracle"]["auc"]

@@ -36,7 +36,8 @@ def test_killed_and_started_again_it_runs_what_is_missing(tmp_path):
     assert again.returncode == 0, again.stderr[-3000:]
     assert "3 rows, 1 seeds, 2 runs to do" in again.stdout and "[2/2]" in again.stdout
     runs = read_runs(path)
-    assert len({run["config_hash"] for run in runs}) == len(runs) == 3 and runs[0] == first[0]
+    assert len({(run["configuration"], run["data_fingerprint"]) for run in runs}) == len(runs) == 3
+    assert runs[0] == first[0]
     table = (tmp_path / "results" / "table_4.md").read_text()
     assert table.count("\n| ") == 4 and table in again.stdout
     assert all(f"{run['metrics']['test']['model']['auc']:.4f}" in table for run in runs)

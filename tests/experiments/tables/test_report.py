@@ -3,13 +3,12 @@
 import csv
 import math
 
-from experiments.tables import figure_5, report, slices
+from experiments.tables import figure_5, report, resamples, slices
 from experiments.tables.comparison import compare
-from experiments.tables.replicates import pack
 from experiments.tables.rows import FIGURE_5, Row
 from experiments.tables.store import Store
 
-from .finished_runs import finished, planned
+from .finished_runs import add, configuration, finished, planned
 
 ROWS = (Row("plain", "a.cfg"), Row("better", "b.cfg", "plain", 0.7, 0.6), Row("later", "c.cfg", "plain"))
 CONSISTENCY = {"value": 0.75, "random_baseline": 0.1, "chance_corrected": 0.7222, "rows": 1099, "excluded_rows": 1,
@@ -20,7 +19,7 @@ def table(folder, rows=ROWS, seeds=(1, 2)):
     store = Store(str(folder))
     for row, auc in zip(rows[:2], (0.6, 0.65), strict=True):
         for seed in seeds:
-            store.add(finished(row.cfg, seed, auc + seed / 100, consistency=CONSISTENCY))
+            add(store, row.cfg, seed, auc + seed / 100, consistency=CONSISTENCY)
     return compare([planned(row) for row in rows], store, seeds)
 
 
@@ -45,7 +44,7 @@ def test_what_labels_of_a_single_class_leave_undefined_is_told(tmp_path):
             run = finished(cfg, seed, 0.6)
             for name in ("model", "item popularity", "oracle"):
                 run["metrics"]["test"][name].update(auc=None, gauc=None)
-            store.add({**run, "bootstrap": dict.fromkeys(("auc", "gauc"), pack([math.nan] * 4))})
+            store.add(run, resamples.pack([[math.nan] * 4] * 2), configuration(cfg))
     lines = compare([planned(row) for row in ROWS[:2]], store, (1, 2))
     assert math.isnan(lines[1].comparison.p_value) and math.isnan(lines[1].attainable_share.mean)
     text = report.write_table(str(tmp_path), "table_7", "Table 7", lines, "the command")
@@ -53,6 +52,15 @@ def test_what_labels_of_a_single_class_leave_undefined_is_told(tmp_path):
     assert "AUC of item popularity undefined and of the true probabilities undefined." in text
     figure = figure_5.write(str(tmp_path), FIGURE_5, lines, "the command")
     assert "| better |  |  |  |  | undefined | undefined |  | 2 |" in figure
+
+
+def test_older_rows_and_several_versions_of_tensorflow_are_told(tmp_path):
+    store = Store(str(tmp_path))
+    for cfg, tensorflow in (("a.cfg", "2.21.0"), ("b.cfg", "2.22.0")):
+        add(store, cfg, 1, 0.6, tensorflow=tensorflow)
+    text = report.markdown("Table 7", compare([planned(ROWS[0], version=2), planned(ROWS[1])], store, (1,)), "command")
+    assert "| plain [older: long_term/lap 1] | 0.6000 |" in text and "| plain [older: long_term/lap 1] |  |" in text
+    assert "Rows marked as older are of" in text and "TensorFlow: 2.21.0 (1 runs), 2.22.0 (1 runs)." in text
 
 
 def test_slices_have_a_cell_per_row_and_slice(tmp_path):

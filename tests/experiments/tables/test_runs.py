@@ -1,6 +1,5 @@
 """What is missing is run, one seed of every row after the other, and is not missing afterwards."""
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -9,15 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import environment
 from experiments.tables.plan import plan
-from experiments.tables.replicates import unpack
 from experiments.tables.rows import Row
 from experiments.tables.runs import Missing, _wait_for_orphan, missing, run_missing
 from experiments.tables.store import Store
 from lcn_tf.metrics import bootstrap_replicates
 
-from .finished_runs import finished, key, planned
+from .finished_runs import add, finished, planned
 
 SMALL = ["--dataset=industrial", "--export=false", "--industrial_generator.preset=tiny", "--train.epochs=1",
          "--data.lifelong_length=30", "--data.short_length=5", "--tower.units=8", "--embeddings.embedding_dim=8"]
@@ -25,17 +22,16 @@ SMALL = ["--dataset=industrial", "--export=false", "--industrial_generator.prese
 
 def test_seeds_come_in_turn_and_the_same_run_once(tmp_path):
     store = Store(str(tmp_path))
-    store.add(finished("a.cfg", 1, 0.6))
+    add(store, "a.cfg", 1, 0.6)
     rows = [planned(row) for row in (Row("a", "a.cfg"), Row("b", "b.cfg"), Row("b again", "b.cfg"))]
     assert [(run.planned.row.cfg, run.seed) for run in missing(rows, (1, 2), store)] == [
         ("b.cfg", 1), ("a.cfg", 2), ("b.cfg", 2)]
     assert len({run.folder for run in missing(rows, (1, 2), store)}) == 3
 
 
-def test_a_run_that_other_code_has_begun_is_not_continued():
-    runs = [Missing(dataclasses.replace(planned(Row("a", "a.cfg")), key=key("a.cfg", code=code)), 1)
-            for code in (None, environment.code_digest())]  # None: --any_code
-    assert runs[0].folder == runs[1].folder == f"a-hash of -data-{environment.code_digest()[:8]}/seed-1"
+def test_a_run_that_another_version_has_begun_is_not_continued():
+    folders = {Missing(planned(Row("a", "a.cfg"), version=version), 1).folder for version in (1, 1, 2)}
+    assert len(folders) == 2
 
 
 def test_a_run_that_outlived_its_command_is_waited_for_but_not_that_of_another_checkout(tmp_path, monkeypatch):
@@ -72,7 +68,7 @@ def test_gauc_is_resampled_with_the_weights_of_the_run(tmp_path, monkeypatch):
     store, row = Store(str(tmp_path)), planned(Row("a", "a.cfg"))
     assert not run_missing(missing([row], [1], store), store, str(tmp_path / "runs"))
     expected = bootstrap_replicates(values["label"], values["logit"], values["user_key"], seed=0, gauc_weights="clicks")
-    assert unpack(store.find(row.key, 1)["bootstrap"]["gauc"]) == pytest.approx(expected["gauc"], abs=1e-5)
+    assert store.find(row.key, 1)["resamples"][1] == pytest.approx(expected["gauc"], abs=1e-5)
 
 
 def test_a_test_day_without_clicks_does_not_end_the_others(tmp_path, monkeypatch, capsys):
@@ -86,9 +82,9 @@ def test_a_test_day_without_clicks_does_not_end_the_others(tmp_path, monkeypatch
 def test_a_result_of_code_that_changed_meanwhile_does_not_count(tmp_path, monkeypatch, capsys):
     values = {"label": np.arange(6) % 2, "logit": np.arange(6.0), "user_key": np.arange(6)}
     monkeypatch.setattr(subprocess, "run", leaving(values, 0.6))
-    store, row = Store(str(tmp_path)), dataclasses.replace(planned(Row("a", "a.cfg")), key=key("a.cfg", code="newer"))
+    store, row = Store(str(tmp_path)), planned(Row("a", "a.cfg"), version=2)
     assert run_missing(missing([row], [1], store), store, str(tmp_path / "runs"))
-    assert "a, seed 1: failed, code, flags or data changed after" in capsys.readouterr().out
+    assert "a, seed 1: failed, parts, flags or data changed after" in capsys.readouterr().out
     assert not (tmp_path / "results.jsonl").exists()
 
 
@@ -105,7 +101,7 @@ def test_a_row_is_run_once_and_the_failed_one_is_told(tmp_path, monkeypatch, cap
     assert [run.planned.row.name for run in failed] == ["broken"] and "broken, seed 1: failed, see runs" in printed
     run = Store("results").find(rows[0].key, 1)
     assert f"short, seed 1: test AUC {run['metrics']['test']['model']['auc']:.4f}" in printed
-    replicates = unpack(run["bootstrap"]["auc"])
+    replicates = run["resamples"][0]
     assert len(replicates) == 1000
     assert np.mean(replicates) == pytest.approx(run["metrics"]["test"]["model"]["auc"], abs=0.03)
     assert [run.planned.row.name for run in missing(rows, [1], Store("results"))] == ["broken"]
