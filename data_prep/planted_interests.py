@@ -85,18 +85,31 @@ def topic_trends(
       strength: standard deviation of a topic's log popularity.
       persistence: correlation of a topic's log popularity with the day before.
     """
-    popularity = np.empty((days, topics))
-    state = rng.normal(size=topics)
+    return quantile_table(np.exp(strength * drifting(rng, days, topics, persistence)))
+
+
+def drifting(rng: np.random.Generator, days: int, things: int, persistence: float) -> np.ndarray:
+    """`[days, things]` standard normal standings; each day's have a correlation of `persistence` with those before."""
+    standing = np.empty((days, things))
+    state = rng.normal(size=things)
     for day in range(days):
-        popularity[day] = state
+        standing[day] = state
         fresh = np.sqrt(1 - persistence**2)
-        state = persistence * state + fresh * rng.normal(size=topics)
-    return quantile_table(np.exp(strength * popularity))
+        state = persistence * state + fresh * rng.normal(size=things)
+    return standing
+
+
+def power_law(rng: np.random.Generator, count: int, exponent: float, span: float) -> np.ndarray:
+    """`[count]` factors of mean 1, Pareto up to `span` times the smallest: shares above x fall as x^-exponent."""
+    cut = 1 - span**-exponent
+    mean = exponent / (exponent - 1) * (1 - span ** (1 - exponent)) / cut
+    return (1 - cut * rng.random(count)) ** (-1 / exponent) / mean
 
 
 def draw_users(
         rng: np.random.Generator, count: int, topics: int, interests: int, focus_interests: int,
-        focus_persistence: float, visits: float, first: int, days: int, second_of_day: np.ndarray) -> Users:
+        focus_persistence: float, visits: float | np.ndarray, first: int, days: int,
+        second_of_day: np.ndarray) -> Users:
     """Draws users and when they visit.
 
     Args:
@@ -106,7 +119,7 @@ def draw_users(
       interests: J.
       focus_interests: interests in mind at a visit.
       focus_persistence: chance that a visit has the focus of the user's other visits.
-      visits: mean visits of a user.
+      visits: mean visits of a user, of all alike or `[U]`.
       first: first second of the days of visits.
       days: their number.
       second_of_day: of `hours_of_day`.
@@ -162,7 +175,7 @@ def liking(users: Users, visit: np.ndarray, topic: np.ndarray, focus_weight: flo
 
 def draw_activity(
         rng: np.random.Generator, users: Users, trends: np.ndarray, first: int, second_of_day: np.ndarray, near: float,
-        far: float, near_share: float, far_share: float) -> Activity:
+        far: float | np.ndarray, near_share: float, far_share: float) -> Activity:
     """Draws the events of one domain: those of the hours before each visit, then those spread over the whole log.
 
     Args:
@@ -172,7 +185,7 @@ def draw_activity(
       first: first second of the log.
       second_of_day: of `hours_of_day`.
       near: mean events of the hours before a visit.
-      far: mean events of a user over all days; how much a user does differs widely from user to user.
+      far: mean events of a user over all days, of all alike or `[U]`; how much a user does differs widely around it.
       near_share: share of the former that reflect the visit's focus.
       far_share: share of the latter that reflect the user's interests.
     """

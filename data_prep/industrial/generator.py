@@ -66,12 +66,23 @@ def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig, worker
             os.replace(os.path.join(folder, name), os.path.join(output_dir, name))
 
 
+def author_topics(config: GeneratorConfig) -> dict[int, int]:
+    """Raw id -> topic of every author in the logs of a configuration; no model may read them as an input."""
+    topics = config.process.num_topics
+    return {author: number % topics for number, author in enumerate(_world(config).author.tolist())}
+
+
+def _world(config: GeneratorConfig) -> planted_process.World:
+    """What all users share, the same for every chunk."""
+    return planted_process.make_world(config.process, np.random.default_rng([config.seed, 0]))
+
+
 def _write_chunk(folder: str, config: GeneratorConfig, chunk: int) -> None:
     """Draws the users of a chunk and writes their rows into a folder of their own."""
     first = chunk * USERS_PER_CHUNK
     count = min(USERS_PER_CHUNK, config.users - first)
     rng = np.random.default_rng([config.seed, 1, chunk])
-    world = planted_process.make_world(config.process, np.random.default_rng([config.seed, 0]))
+    world = _world(config)
     drawn, impressions, events = planted_process.draw_users(world, count, rng)
     videos = draw_video_impressions(world, drawn, draw_author_quality(world, np.random.default_rng([config.seed, 2])),
                                     np.random.default_rng([config.seed, 3, chunk]))

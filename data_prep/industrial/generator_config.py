@@ -19,8 +19,10 @@ class GeneratorConfig:
       ValueError: an unknown preset, or a number outside its range; the message names the field.
     """
 
-    preset: Literal["tiny", "small", "paper_shape"] = option(
-        "small", "tiny: tests; small: minutes on two cores; paper_shape: full histories, low click rate, many items")
+    preset: Literal["tiny", "small", "hard", "paper_shape"] = option(
+        "small", "tiny: tests; small: minutes on two cores; hard: as large, with shared categories, rooms that close "
+        "for new ones, and power laws of activity and of a popularity that drifts; paper_shape: full histories, low "
+        "click rate, many items")
     num_users: int | None = option(None, "users, any number; none: the preset's")
     seed: int = option(17, "seed of every draw; the same settings give the same bytes")
 
@@ -50,9 +52,9 @@ class Process:
     Attributes:
       num_users: unless the run asks for another number.
       num_topics: shared by both domains; the sizes below are per topic.
-      video_categories, live_categories: no category is in both domains.
+      video_categories, live_categories: no category is in both domains, unless `shared_categories`.
       video_authors, live_authors: authors of each domain, `shared_authors` of them of both.
-      rooms: live rooms; each has one author and one category.
+      rooms: live rooms open at a time; each has one author and one category.
       interests_per_user, focus_interests: topics that a user likes, and those of them in mind at a visit.
       focus_persistence: chance that a visit has the focus of the user's other visits.
       visits_per_user: mean, in the days of impressions.
@@ -66,6 +68,14 @@ class Process:
       click_focus_weight: weight of the visit's focus in the affinity; the rest is lasting.
       room_quality_std: standard deviation of the logit from room to room.
       targeted_share: share of the candidates picked by the user's affinity; the others are picked at random.
+      shared_categories: rooms have the ids of the first `live_categories` of the video categories.
+      room_turnover: share of the rooms that closes every night, each for a new room of the same author and topic; so a
+        share of each day's rooms has never been shown before.
+      activity_exponent: of the power law of users' visits and background events (the share of users above x falls as
+        x^-exponent); 0: all users have the same means.
+      activity_span: activity of the most active user over that of the least.
+      popularity_exponent: of Zipf's law of the popularity of rooms and of authors of videos; 0: all are alike.
+      popularity_persistence: correlation of a thing's standing in that law with the day before.
     """
 
     num_users: int
@@ -94,6 +104,12 @@ class Process:
     click_focus_weight: float = 0.1
     room_quality_std: float = 0.3
     targeted_share: float = 0.35
+    shared_categories: bool = False
+    room_turnover: float = 0.0
+    activity_exponent: float = 0.0
+    activity_span: float = 100.0
+    popularity_exponent: float = 0.0
+    popularity_persistence: float = 0.9
 
 
 _SMALL = Process(
@@ -103,6 +119,9 @@ _SMALL = Process(
 PRESETS = {
     "tiny": dataclasses.replace(_SMALL, num_users=90, background_video_events=80.0),
     "small": _SMALL,
+    "hard": dataclasses.replace(
+        _SMALL, num_users=3_500, video_categories=2, live_categories=2, rooms=12, background_video_events=600.0,
+        shared_categories=True, room_turnover=0.2, activity_exponent=1.2, popularity_exponent=1.0),
     "paper_shape": dataclasses.replace(
         _SMALL, num_users=200_000, num_topics=200, video_categories=5, live_categories=3, video_authors=2_000,
         live_authors=200, shared_authors=60, rooms=300, visits_per_user=5.0, background_video_events=4_000.0,

@@ -4,7 +4,8 @@ It knows topics and users, no model. Topics are shared by both domains; categori
 few post videos and stream. Users, their visits and what they do follow `data_prep.planted_interests`. The rooms shown
 at a visit are clicked according to the lasting affinity, tilted a little towards the visit's focus. Older videos
 reflect interests rarely, cover interests that the latest events do not show, and are told from noise by how long they
-were watched and whether to the end. A clicked room is an event of the second after.
+were watched and whether to the end. A clicked room is an event of the second after. A preset may also share the
+categories, close rooms for new ones, and make users unequally active and things unequally popular.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from data_prep import planted_interests as planted
 from data_prep.industrial.generator_config import Process
+from data_prep.industrial.planted_popularity import Popularity, draw_popularity
 from data_prep.planted_interests import DAY, Activity, Users
 
 FIRST_IMPRESSION = 1_704_038_400  # 2024-01-01 00:00:00 in UTC+8
@@ -43,6 +45,8 @@ class World:
       video_category, live_category: `[categories]` raw ids.
       author: `[authors]` raw ids; the first `video_authors` per topic post videos, the last `live_authors` stream.
       room: `[rooms]` raw ids; `room_author` and `room_category` are raw ids too, `room_quality` is added to the logit.
+      open_room: `[LOG_DAYS, slots]` index of the room that is open in a slot; slot k has topic k mod T, as its rooms.
+      slot_popularity, author_popularity: of the slots, and of the authors who post videos.
       trends: `[LOG_DAYS, 4096]` topic of every popularity quantile of a day.
       second_of_day: `[4096]` quantiles of the hour-of-day law in seconds.
     """
@@ -55,6 +59,9 @@ class World:
     room_author: np.ndarray
     room_category: np.ndarray
     room_quality: np.ndarray
+    open_room: np.ndarray
+    slot_popularity: Popularity
+    author_popularity: Popularity
     trends: np.ndarray
     second_of_day: np.ndarray
 
@@ -111,22 +118,44 @@ class Events:
 
 def make_world(process: Process, rng: np.random.Generator) -> World:
     """Draws categories, authors, rooms and trends."""
-    topics, live, rooms = process.num_topics, process.live_authors, process.num_topics * process.rooms
+    topics, live, slots = process.num_topics, process.live_authors, process.num_topics * process.rooms
+    rooms = slots * (LOG_DAYS if process.room_turnover else 1)
     category = rng.permutation(topics * (process.video_categories + process.live_categories)) + 1
     video_category, live_category = np.split(category, [topics * process.video_categories])
+    if process.shared_categories:
+        live_category = video_category[:len(live_category)]
     author = rng.permutation(topics * (process.video_authors + live - process.shared_authors)) + 1
     room_author = author[len(author) - topics * live:][np.arange(rooms) % (topics * live)]
     topic = np.arange(rooms) % topics
     room_category = live_category[planted.of_topic(rng, topic, topics, len(live_category))]
     trends = planted.topic_trends(rng, LOG_DAYS, topics, process.trend_strength, process.trend_persistence)
-    return World(process, video_category, live_category, author, rng.permutation(rooms) + 1, room_author, room_category,
-                 rng.normal(0, process.room_quality_std, rooms), trends, planted.hours_of_day())
+    room, quality = rng.permutation(rooms) + 1, rng.normal(0, process.room_quality_std, rooms)
+    popularity = [draw_popularity(rng, LOG_DAYS, things, topics, process.popularity_exponent,
+                                  process.popularity_persistence) for things in (slots, topics * process.video_authors)]
+    return World(process, video_category, live_category, author, room, room_author, room_category, quality,
+                 _open_rooms(slots, process.room_turnover, rng), *popularity, trends, planted.hours_of_day())
+
+
+def _open_rooms(slots: int, turnover: float, rng: np.random.Generator) -> np.ndarray:
+    """`[LOG_DAYS, slots]` index of the room in each slot: every night a share of the slots gets a new room."""
+    room = np.tile(np.arange(slots), (LOG_DAYS, 1))
+    for day in range(1, LOG_DAYS if turnover else 1):
+        room[day] = room[day - 1]
+        closed = rng.permutation(slots)[:round(turnover * slots)]
+        room[day, closed] = slots * day + closed
+    return room
+
+
+def day_of(timestamp: np.ndarray) -> np.ndarray:
+    """Day of the log, from 0, of seconds UTC."""
+    return (timestamp - FIRST_EVENT) // DAY
 
 
 def _draw_impressions(world: World, users: Users, rng: np.random.Generator) -> Impressions:
     process = world.process
     pages, page_time = planted.draw_pages(rng, users, process.extra_pages_per_visit)
-    page, room = draw_candidates(process, users, pages, len(world.room), rng)
+    page, slot = draw_candidates(process, users, pages, day_of(page_time), world.slot_popularity, rng)
+    room = world.open_room[day_of(page_time)[page], slot]
     liked, probability, clicked = draw_clicks(process, users, pages[page], room, world.room_quality, rng)
     in_feed = (rng.random(len(pages)) < FEED_SHARE)[page]
     stay = np.where(clicked, _stay_seconds(rng, liked), 0)
@@ -134,15 +163,16 @@ def _draw_impressions(world: World, users: Users, rng: np.random.Generator) -> I
     return Impressions(user, room, page_time[page], in_feed, liked, clicked, stay, probability)
 
 
-def draw_candidates(process: Process, users: Users, pages: np.ndarray, things: int,
+def draw_candidates(process: Process, users: Users, pages: np.ndarray, day: np.ndarray, popularity: Popularity,
                     rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Fills pages with different things of a kind, some picked by the user's affinity, the others at random.
+    """Fills pages with different things of a kind, some of topics picked by the user's affinity, the others of any.
 
     Args:
       process: of the preset.
       users: whose pages.
       pages: `[P]` visit of each page.
-      things: number of things of the kind.
+      day: `[P]` of the log.
+      popularity: of the things of the kind.
       rng: source of every draw.
 
     Returns:
@@ -151,11 +181,11 @@ def draw_candidates(process: Process, users: Users, pages: np.ndarray, things: i
     page = np.repeat(np.arange(len(pages)), rng.integers(PAGE_SIZES[0], PAGE_SIZES[1] + 1, size=len(pages)))
     user = users.visit_user[pages[page]]
     interest = users.interests[user, planted.pick(rng, users.affinity[user])]
-    thing = planted.of_topic(rng, interest, process.num_topics, things)
+    thing = popularity.draw_of_topic(rng, interest, day[page])
     redraw = np.flatnonzero(rng.random(len(page)) >= process.targeted_share)
     while True:
-        thing[redraw] = rng.integers(things, size=len(redraw))
-        redraw = planted.repeats_on_page(page, thing, things)
+        thing[redraw] = popularity.draw(rng, day[page[redraw]])
+        redraw = planted.repeats_on_page(page, thing, popularity.things)
         if not len(redraw):
             return page, thing
 
@@ -193,7 +223,7 @@ def _stay_seconds(rng: np.random.Generator, from_interest: np.ndarray) -> np.nda
 
 def _videos(world: World, activity: Activity, rng: np.random.Generator) -> Events:
     topics = world.process.num_topics
-    author = world.author[planted.of_topic(rng, activity.topic, topics, topics * world.process.video_authors)]
+    author = world.author[world.author_popularity.draw_of_topic(rng, activity.topic, day_of(activity.timestamp))]
     category = world.video_category[planted.of_topic(rng, activity.topic, topics, len(world.video_category))]
     watched, finished = draw_watching(activity.from_interest, rng)
     return Events(activity.user, activity.timestamp, np.zeros(len(author), bool), author, category, watched,
@@ -226,17 +256,20 @@ def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[User
     Returns:
       The users; impressions page by page; events in the order of time.
     """
-    process = world.process
+    process, activity = world.process, np.ones(count)
+    if process.activity_exponent:
+        activity = planted.power_law(rng, count, process.activity_exponent, process.activity_span)
     users = planted.draw_users(
         rng, count, process.num_topics, process.interests_per_user, process.focus_interests, process.focus_persistence,
-        process.visits_per_user, FIRST_IMPRESSION, IMPRESSION_DAYS, world.second_of_day)
+        process.visits_per_user * activity, FIRST_IMPRESSION, IMPRESSION_DAYS, world.second_of_day)
     shown = _draw_impressions(world, users, rng)
     videos, lives = (planted.draw_activity(
         rng, users, world.trends, FIRST_EVENT, world.second_of_day, near, far, process.focus_interest_share, far_share)
         for near, far, far_share in (
-            (process.focus_video_events, process.background_video_events, process.background_interest_share),
-            (process.focus_live_events, process.background_live_events, process.focus_interest_share)))
-    room = planted.of_topic(rng, lives.topic, process.num_topics, len(world.room))
+            (process.focus_video_events, process.background_video_events * activity, process.background_interest_share),
+            (process.focus_live_events, process.background_live_events * activity, process.focus_interest_share)))
+    entered = day_of(lives.timestamp)
+    room = world.open_room[entered, world.slot_popularity.draw_of_topic(rng, lives.topic, entered)]
     clicked = np.flatnonzero(shown.clicked)
     parts = (
         _videos(world, videos, rng),

@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 
 from data_prep import planted_interests as planted
-from data_prep.industrial.planted_process import World, draw_candidates, draw_clicks, draw_watching
+from data_prep.industrial.planted_process import World, day_of, draw_candidates, draw_clicks, draw_watching
 from data_prep.planted_interests import Users
 
 
@@ -58,7 +58,7 @@ def draw_video_impressions(
     """
     process, topics = world.process, world.process.num_topics
     pages, page_time = planted.draw_pages(rng, users, process.extra_pages_per_visit)
-    page, author = draw_candidates(process, users, pages, len(author_quality), rng)
+    page, author = draw_candidates(process, users, pages, day_of(page_time), world.author_popularity, rng)
     liked, probability, clicked = draw_clicks(process, users, pages[page], author, author_quality, rng)
     topic = author % topics
     category = planted.of_topic(rng, topic, topics, len(world.video_category))

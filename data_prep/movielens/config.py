@@ -18,9 +18,10 @@ TIME_GAP_BOUNDARIES = (60, 240, 960, 3_840, 15_360, 61_440, 245_760, 983_040, 3_
 # Shares of the target impressions before the validation and the test days when no dates are given.
 TRAIN_SHARE, DEVELOPMENT_SHARE = 0.8, 0.9
 
-ABOUT = {
-    "description": "MovieLens ratings as cross-domain clicks: movies of one genre are the target domain, all others "
-                   "the source domain; an impression is a rating of a target movie.",
+_DOMAINS = "movies of one genre are the target domain, all others the source domain"
+_ABOUT = {
+    "description": f"MovieLens ratings as cross-domain clicks: {_DOMAINS}; an impression is a rating of a target "
+                   "movie.",
     "homepage": "https://grouplens.org/datasets/movielens/",
     "citation": "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. ACM "
                 "Transactions on Interactive Intelligent Systems 5, 4, Article 19. https://doi.org/10.1145/2827872",
@@ -40,7 +41,13 @@ class MovieLensConfig:
     row_set: Literal["target", "source"] = option(
         "target", "impressions of target-domain movies, or a single domain: impressions and events of the source "
         "domain alone (SPEC A-53)")
-    label_threshold: float = option(4.0, "a rating of at least this many stars is a click")
+    label_threshold: float = option(
+        4.0, "a rating of at least this many stars is a click; of no effect with negatives_per_positive")
+    negatives_per_positive: int = option(
+        0, "movies drawn beside each rated one, by their ratings in the training days, among those of the domain that "
+        "the user never rates: implicit feedback, in which a rated movie is a click whatever its stars; 0: impressions "
+        "are the ratings alone, clicks by label_threshold")
+    negatives_seed: int = option(1, "seed of those draws")
     validation_from: str | None = option(
         None, "first day (UTC) of validation, like 2016-01-31; none: the first day with 80 % of the impressions before "
         "it, or earlier where validation and test would not keep a day each")
@@ -55,6 +62,9 @@ class MovieLensConfig:
             raise ValueError(f"row_set must be target or source, got {self.row_set!r}")
         if not 0.5 < self.label_threshold <= 5:
             raise ValueError(f"label_threshold must be above 0.5 and at most 5 stars, got {self.label_threshold}")
+        for name in ("negatives_per_positive", "negatives_seed"):
+            if not 0 <= getattr(self, name) < 2**31:
+                raise ValueError(f"{name} must be between 0 and 2^31 - 1, got {getattr(self, name)}")
         for name in ("validation_from", "test_from"):
             value = getattr(self, name)
             try:
@@ -70,8 +80,13 @@ def day_start(day: str) -> int:
     return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
 
 
-def describe(splits: Mapping[str, tuple[int, int]]) -> DatasetDescription:
+def describe(config: MovieLensConfig, splits: Mapping[str, tuple[int, int]]) -> DatasetDescription:
     """Roles of the columns, with the splits found in the ratings."""
+    about = dict(_ABOUT)
+    if config.negatives_per_positive:
+        about["description"] = (
+            f"MovieLens ratings as cross-domain implicit feedback: {_DOMAINS}; a click is a rated target movie, and "
+            "what was not clicked is sampled by popularity, so click rates and log losses are those of the sampling.")
     return DatasetDescription(
         name="movielens_cross_domain",
         user=_features("user_id"),
@@ -82,7 +97,7 @@ def describe(splits: Mapping[str, tuple[int, int]]) -> DatasetDescription:
         time_gap_boundaries=TIME_GAP_BOUNDARIES,
         splits=splits,
         utc_offset=0,
-        about=ABOUT)
+        about=about)
 
 
 def _features(*names: str) -> tuple[Feature, ...]:

@@ -19,6 +19,7 @@ from data_prep.description import DAY_SECONDS, Source
 from data_prep.errors import InputError
 from data_prep.log_reader import LogReader
 from data_prep.movielens.config import DEVELOPMENT_SHARE, TRAIN_SHARE, MovieLensConfig, day_start, describe
+from data_prep.movielens.implicit import implicit_impressions
 
 RATINGS = CsvFormat(("ratings.csv",), (
     CsvColumn("userid", "integer"), CsvColumn("movieid", "integer"), CsvColumn("rating", "number"),
@@ -92,6 +93,8 @@ def read(
         logs: LogReader, ratings_path: str, movies_path: str, config: MovieLensConfig, deduplicate: bool) -> Source:
     """The canonical tables: an event is a rating, an impression a rating of a movie of the domain `row_set`.
 
+    With `negatives_per_positive`, impressions are those of `data_prep.movielens.implicit`, with the same splits.
+
     Raises:
       InputError: a file that cannot be read, no rating of a target movie, or split dates that leave no day.
     """
@@ -104,19 +107,27 @@ def read(
     if not number_of_rows(shown):
         raise InputError(f"{ratings_path}: no rating of a {config.row_set}-domain movie (genre "
                          f"{config.target_genre!r}); rows: {logs.count(ratings_path, accounted).to_json()}")
-    impressions = shown.select(
-        "user", "timestamp", "movie_id", "genre", impression_id="row",
-        label=(shown.stars >= config.label_threshold).cast("int64"))
+    splits = _splits(shown, config)
+    facts = {f"{config.row_set}_ratings": number_of_rows(shown)}
+    if config.negatives_per_positive:
+        impressions = implicit_impressions(logs, shown, splits["train"], config)
+        clicks = number_of_rows(impressions.filter(impressions.label == 1))
+        sampled = number_of_rows(impressions) - clicks
+        facts |= {"clicks": clicks, "sampled_negatives": sampled,
+                  "missing_negatives": config.negatives_per_positive * clicks - sampled}
+    else:
+        impressions = shown.select(
+            "user", "timestamp", "movie_id", "genre", impression_id="row",
+            label=(shown.stars >= config.label_threshold).cast("int64"))
     events = ratings.select("row", "user", "timestamp", "movie_id", "genre", rating=ratings.stars.cast("string"),
                             domain=ratings.is_target.ifelse("target", "source"))
-    splits = _splits(impressions, config)
     return Source(
-        description=describe(splits),
+        description=describe(config, splits),
         impressions=impressions,
         events=events,
         users=impressions.select("user", user_id="user").distinct(),
         rows=(logs.count(ratings_path, accounted), logs.counts(movies_path, _movie_counts(movies, ratings))),
-        facts={f"{config.row_set}_ratings": number_of_rows(shown)})
+        facts=facts)
 
 
 def _ratings(raw: ir.Table, movies: ir.Table, row_set: str, deduplicate: bool) -> ir.Table:
@@ -144,10 +155,10 @@ def _movie_counts(movies: ir.Table, ratings: ir.Table) -> RowCounts:
     return RowCounts("", used, {"movie of no used rating": unused} if unused else {})
 
 
-def _splits(impressions: ir.Table, config: MovieLensConfig) -> dict[str, tuple[int, int]]:
+def _splits(shown: ir.Table, config: MovieLensConfig) -> dict[str, tuple[int, int]]:
     """The calendar cut, the same for all users, on UTC days."""
-    day = impressions.timestamp - impressions.timestamp % DAY_SECONDS
-    counts = impressions.group_by(day=day).agg(rows=impressions.count()).order_by("day").to_pyarrow()
+    day = shown.timestamp - shown.timestamp % DAY_SECONDS
+    counts = shown.group_by(day=day).agg(rows=shown.count()).order_by("day").to_pyarrow()
     days = counts["day"].to_pylist()
     shares = np.cumsum(counts["rows"].to_numpy()) / sum(counts["rows"].to_pylist())
     first, end = days[0], days[-1] + DAY_SECONDS

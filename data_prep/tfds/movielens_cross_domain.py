@@ -20,4 +20,5 @@ class MovielensCrossDomain(RequestGroups):
     https://grouplens.org/datasets/movielens/ and put these two files into `manual_dir`."""
 
     def _describe(self, dataset_config: MovieLensConfig) -> DatasetDescription:
-        return describe(splits={})  # the ratings tell the splits; features and texts do not depend on them
+        # The ratings tell the splits; features and texts do not depend on them.
+        return describe(dataset_config, splits={})

@@ -2,9 +2,10 @@
 
 The file has no header; its columns are user, item, category, behaviour (pv, cart, fav, buy) and second. It knows what
 users did and not what they were shown. So a page view of a target-domain category counts as an impression that was
-clicked, and the impressions that were not clicked are sampled (`data_prep.userbehavior.sampling`); click rate, log loss
-and calibration are therefore those of the sampling, and there are no profiles and no request features. Days are cut in
-UTC+8, and the few rows outside the selected days are dropped.
+clicked, and the impressions that were not clicked are sampled (`data_prep.sampling`) from the views of the same day,
+without what the user viewed in that very second: only for items with a large share of a day's views is that many. Click
+rate, log loss and calibration are therefore those of the sampling, and there are no profiles and no request features.
+Days are cut in UTC+8, and the few rows outside the selected days are dropped.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from data_prep.csv_files import CsvColumn, CsvFormat
 from data_prep.description import DAY_SECONDS, Source
 from data_prep.errors import InputError
 from data_prep.log_reader import LogReader
+from data_prep.sampling import chosen, with_negatives
 from data_prep.taobao.behaviors import BEHAVIORS, PAGE_VIEW
 from data_prep.userbehavior.config import UTC_OFFSET, UserBehaviorConfig, describe
-from data_prep.userbehavior.sampling import chosen, with_negatives
 
 LOG = CsvFormat(("UserBehavior.csv",), (
     CsvColumn("user", "integer"), CsvColumn("item_id", "integer"), CsvColumn("category", "integer"),
@@ -42,9 +43,11 @@ def read(logs: LogReader, path: str, config: UserBehaviorConfig, deduplicate: bo
                          f"rows: {counts.to_json()}")
     views = events.filter(events.domain == "target", events.behaviour == PAGE_VIEW)
     views = views.select("row", "user", "timestamp", "item_id", "category",
-                         day=views.timestamp - (views.timestamp + UTC_OFFSET) % DAY_SECONDS)
+                         pool=views.timestamp - (views.timestamp + UTC_OFFSET) % DAY_SECONDS)
     views = logs.store("target_views", views)
-    impressions = logs.store("impressions", with_negatives(views, config.negatives_per_positive))
+    impressions = logs.store("impressions", with_negatives(
+        views, views.drop("user", "timestamp"), views.select("user", "timestamp", "item_id"),
+        config.negatives_per_positive))
     return Source(
         description=describe(config),
         impressions=impressions,

@@ -20,6 +20,26 @@ MOVIES = [
     (13, "Never rated", "Drama", False, "Drama"),
 ]
 
+# Movies 100 to 139 are of the target domain, 140 to 169 of the source domain.
+MANY_MOVIES = [(100 + number, f"Film {number}", "Sci-Fi|Drama" if number < 40 else "Comedy", number < 40,
+                "Drama" if number < 40 else "Comedy") for number in range(70)]
+
+
+def popular_ratings(seed, rows=1_200, users=25):
+    """Ratings of ten days, few movies with most of them, some movies rated again, some of the last days alone.
+
+    User 1 rates nearly every target movie, user 2 only movies of the source domain.
+    """
+    rng = np.random.default_rng(seed)
+    first = day_start("2010-03-01")
+    ratings = [(1, movie, 3.0, first + 86_400 * (movie % 8) + movie) for movie in range(100, 137)]
+    for _ in range(rows):
+        moment, user = first + int(rng.integers(0, 9 * 86_400)), int(rng.integers(2, users + 1))
+        movie = 100 + min(int(rng.pareto(0.8) * 4), 35 if moment < day_start(DATES["validation_from"]) else 39)
+        movie = int(rng.integers(140, 170)) if user == 2 or rng.random() < 0.5 else movie
+        ratings.append((user, movie, float(rng.integers(1, 11)) / 2, moment))
+    return ratings
+
 
 def random_ratings(seed, rows=500, users=9):
     """Ratings of ten days with many equal seconds; user 9 rates no target movie, movie 17 is unknown."""

@@ -51,6 +51,8 @@ def test_last_seven_days_are_a_matter_of_two_settings():
     (MovieLensConfig, "target_genre", " "),
     (MovieLensConfig, "row_set", "all"),
     (MovieLensConfig, "label_threshold", 5.5),
+    (MovieLensConfig, "negatives_per_positive", -1),
+    (MovieLensConfig, "negatives_seed", 2**31),
     (MovieLensConfig, "validation_from", "soon"),
     (MovieLensConfig, "test_from", "2016-13-01"),
 ])

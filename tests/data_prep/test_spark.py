@@ -62,9 +62,12 @@ def test_taobao(tmp_path):
 
 
 def test_movielens(tmp_path):
-    input_dir = movielens_files.write_files(tmp_path / "ml", movielens_files.random_ratings(3))
-    assert_equal(prepare_movielens, input_dir, tmp_path, MovieLensConfig(**movielens_files.DATES), deduplicate=True,
-                 vocabulary="hashed", hash_bins=101, history_gap_seconds=3_600, exclude_recent=True)
+    ratings = movielens_files.popular_ratings(3)
+    input_dir = movielens_files.write_files(tmp_path / "ml", [*ratings, *ratings[:5]],
+                                            movies=movielens_files.MANY_MOVIES)
+    config = MovieLensConfig(negatives_per_positive=3, negatives_seed=5, **movielens_files.DATES)
+    assert_equal(prepare_movielens, input_dir, tmp_path, config, deduplicate=True, vocabulary="hashed", hash_bins=101,
+                 history_gap_seconds=3_600, exclude_recent=True)
 
 
 def test_odd_lines_of_a_file_in_many_parts(tmp_path):

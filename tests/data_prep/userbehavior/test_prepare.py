@@ -14,13 +14,13 @@ from data_prep.config import PreparationConfig
 from data_prep.errors import InputError
 from data_prep.log_reader import LogReader
 from data_prep.rejects import Rejects
+from data_prep.sampling import PRIME
 from data_prep.userbehavior import reader
 from data_prep.userbehavior.config import UserBehaviorConfig
 from data_prep.userbehavior.prepare import prepare
-from data_prep.userbehavior.sampling import PRIME
 from lcn_tf.schema import FeatureSchema
 from tests import references_data
-from tests.data_prep.userbehavior.test_sampling import mixed
+from tests.data_prep.test_sampling import mixed
 from tests.data_prep.userbehavior.user_behavior_logs import DAY, FIRST, random_log, write_log
 
 ROLES = {"user": ("user_id",), "item": ("item_id", "category"), "candidate": (), "request": (),

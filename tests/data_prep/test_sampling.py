@@ -6,8 +6,8 @@ import ibis
 import numpy as np
 import pyarrow as pa
 
-from data_prep.userbehavior import sampling
-from data_prep.userbehavior.sampling import PRIME
+from data_prep import sampling
+from data_prep.sampling import PRIME
 
 
 def mixed(value):
@@ -52,12 +52,14 @@ def views(rows=6_000, days=2, items=12, seed=3):
     day = rng.integers(0, days, rows)
     item = rng.zipf(1.5, rows) % items
     item = np.where(day == 1, items - 1 - item, item)
-    return pa.table({"row": 7 * np.arange(rows), "user": rng.integers(0, 500, rows), "day": 86_400 * day,
+    return pa.table({"row": 7 * np.arange(rows), "user": rng.integers(0, 500, rows), "pool": 86_400 * day,
                      "timestamp": 86_400 * day + rng.integers(0, 86_400, rows), "item_id": item, "category": item % 5})
 
 
 def drawn(table, negatives):
-    result = sampling.with_negatives(ibis.memtable(table), negatives)
+    positives = ibis.memtable(table)
+    result = sampling.with_negatives(positives, positives.drop("user", "timestamp"),
+                                     positives.select("user", "timestamp", "item_id"), negatives)
     return ibis.duckdb.connect().to_pyarrow(result).to_pylist()
 
 
@@ -93,8 +95,49 @@ def test_impression_ids_name_row_and_place():
 def test_what_the_user_views_in_that_second_is_no_negative():
     rows = 300
     row, same = np.arange(rows), np.zeros(rows, int)
-    table = pa.table({"row": row, "user": same, "day": same, "timestamp": row // 2, "item_id": row % 4,
+    table = pa.table({"row": row, "user": same, "pool": same, "timestamp": row // 2, "item_id": row % 4,
                       "category": same})
     for row in drawn(table, 2):
         same_second = {0, 1} if row["timestamp"] % 2 == 0 else {2, 3}
         assert (row["item_id"] in same_second) == row["label"]
+
+
+def redrawn(rated, pool, negatives, attempts, seed=0):
+    """Positives of one user each, whose rated items are refused; the pool has its items as often as it says."""
+    rows = [(user, item) for user, items in enumerate(rated) for item in items]
+    users, items = map(list, zip(*rows, strict=True))
+    same = np.zeros(len(rows), int)
+    positives = pa.table({"row": np.arange(len(rows)), "user": users, "timestamp": same, "pool": same,
+                          "item_id": items, "category": np.array(items) % 5})
+    stock = [item for item, times in pool.items() for _ in range(times)]
+    stock = pa.table({"pool": np.zeros(len(stock), int), "row": np.arange(len(stock)), "item_id": stock,
+                      "category": np.array(stock) % 5})
+    attempts = pa.table({"user": np.arange(len(rated)), "attempts": np.full(len(rated), attempts)})
+    result = sampling.with_negatives(
+        ibis.memtable(positives), ibis.memtable(stock), ibis.memtable(positives.select(["user", "item_id"])), negatives,
+        ibis.memtable(attempts), seed)
+    return ibis.duckdb.connect().to_pyarrow(result.order_by("impression_id")).to_pylist()
+
+
+def test_draws_again_until_there_are_enough_different_items():
+    shown = redrawn([(0, 1), (2,)] * 200, {0: 500, 1: 30, 2: 20, 3: 10, 4: 10, 5: 5}, 3, 4_000)
+    assert collections.Counter(row["impression_id"] % 4 for row in shown) == {0: 600, 1: 600, 2: 600, 3: 600}
+    for row in shown:
+        assert row["label"] == (row["impression_id"] % 4 == 0) and row["category"] == row["item_id"] % 5
+        assert row["label"] or row["item_id"] not in ((0, 1), (2,))[row["user"] % 2]
+    by_row = collections.defaultdict(set)
+    for row in shown:
+        by_row[row["impression_id"] // 4].add(row["item_id"])
+    assert {len(items) for items in by_row.values()} == {4}
+    first = collections.Counter(row["item_id"] for row in shown if row["impression_id"] % 4 == 1 and row["user"] % 2)
+    assert abs(first[0] / 200 - 500 / 555) < 0.08  # among those not refused, by popularity
+
+
+def test_too_few_items_give_fewer_negatives_and_a_seed_gives_others():
+    rated, pool = [tuple(range(6)), tuple(range(4))], dict.fromkeys(range(6), 10)
+    shown = redrawn(rated, pool, 3, 4_000)
+    negatives = [(row["user"], row["item_id"]) for row in shown if not row["label"]]
+    assert sorted(set(negatives)) == [(1, 4), (1, 5)] and len(negatives) == 2 * 4
+    assert shown == redrawn(rated, pool, 3, 4_000)
+    many = [redrawn([(0,)] * 50, dict.fromkeys(range(20), 10), 2, 40, seed) for seed in (0, 1, 2)]
+    assert many[0] != many[1] != many[2] != many[0]
