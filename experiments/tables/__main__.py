@@ -3,6 +3,7 @@
     python -m experiments.tables --table=2 --dataset=industrial --preset=small --seeds=5
     python -m experiments.tables --figure=5 --dataset=movielens --input_dir=ml-latest-small --seeds=5
     python -m experiments.tables --sweep=crp.weight --dataset=industrial --preset=small --seeds=5
+    python -m experiments.tables --choice=level_norm --dataset=industrial --preset=hard --seeds=3
 
 Finished runs are kept in `<results_dir>` and used again while their flags, their data and the versions of their
 parts are the same; a killed one is continued. What follows ` -- ` are flags of all runs. experiments/README.md
@@ -22,10 +23,10 @@ from absl import flags as absl_flags
 from data_prep.errors import InputError
 from data_prep.registry import DATASETS
 from experiments import environment, flags
-from experiments.tables import figure_5, report, slices
+from experiments.tables import choice, figure_5, report, slices
 from experiments.tables.comparison import compare
 from experiments.tables.plan import plan
-from experiments.tables.rows import FIGURE_5, SWEEPS, TABLES, Table
+from experiments.tables.rows import CHOICES, FIGURE_5, SWEEPS, TABLES, Table
 from experiments.tables.runs import missing, run_missing
 from experiments.tables.store import Store
 
@@ -61,6 +62,8 @@ def _make(options: argparse.Namespace, command: str) -> int:
         print(f"Finished runs are of TensorFlow {', '.join(sorted(versions))}; this is {environment.TENSORFLOW}")
     if table is FIGURE_5:
         print(figure_5.write(folder, table, lines, command))
+    elif options.choice:
+        print(choice.write(folder, table, lines, command))
     else:
         print(report.write_table(folder, table.key, table.title, lines, command))
         slices.write(folder, table.key, table.title, lines)
@@ -71,6 +74,8 @@ def _make(options: argparse.Namespace, command: str) -> int:
 def _chosen(options: argparse.Namespace) -> Table:
     if options.figure:
         return FIGURE_5
+    if options.choice:
+        return CHOICES[options.choice]
     return TABLES[options.table] if options.table else SWEEPS[options.sweep]
 
 
@@ -107,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--table", choices=sorted(TABLES), help="one of the paper's tables")
     what.add_argument("--figure", choices=["5"], help="consistency of retrieval and attention")
+    what.add_argument("--choice", choices=sorted(CHOICES), help="what a default is chosen by, on the validation day")
     what.add_argument("--sweep", choices=sorted(SWEEPS), help="LCN by one flag, over the paper's grid")
     parser.add_argument("--dataset", choices=sorted(DATASETS), default="industrial", help="default: industrial")
     parser.add_argument("--preset", help="of the data set's generator, for generated logs (industrial: small)")

@@ -90,9 +90,13 @@ def facts(lines: Sequence[Line]) -> list[str]:
     runs = [run for line in lines for run in line.runs.values()]
     if not runs:
         return ["No run is finished yet."]
-    commits = sorted({_short(run["commit"]) for run in runs})
     tests = {run["data_fingerprint"]: run["metrics"]["test"] for run in runs}
-    return [*map(_test_facts, tests.values()), f"Commits: {', '.join(commits)}.", *_older(lines), *_versions(runs)]
+    return [*map(_test_facts, tests.values()), commits_text(runs), *_older(lines), *_versions(runs)]
+
+
+def commits_text(runs: Sequence[dict[str, Any]]) -> str:
+    """Which commits the runs are of."""
+    return f"Commits: {', '.join(sorted({_short(run['commit']) for run in runs}))}."
 
 
 def _older(lines: Sequence[Line]) -> list[str]:

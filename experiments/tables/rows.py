@@ -144,3 +144,18 @@ def _sweep(flag: str, values: Sequence[float]) -> Table:
 
 
 SWEEPS = {flag: _sweep(flag, values) for flag, values in _SWEPT.items()}
+
+
+def _choice(key: str, title: str, options: Sequence[tuple[str, ...]]) -> Table:
+    rows = (Row(" ".join(flags).replace("--", ""), _LCN.cfg, flags=flags) for flags in options)
+    return Table(f"choice_{key}", title, tuple(rows))
+
+
+# What defaults are chosen by: LCN-200-50 on validation days, whose test days are not read.
+CHOICES = {
+    "level_norm": _choice("level_norm", "LCN-200-50 by the size of its levels' interests", (
+        ("--lap.level_norm=none", "--lap.csa_pool=sum"),  # as printed
+        ("--lap.level_norm=none", "--lap.csa_pool=mean"),
+        ("--lap.level_norm=rms",),
+        ("--lap.level_norm=candidate",))),
+}

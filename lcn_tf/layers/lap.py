@@ -20,6 +20,8 @@ from lcn_tf.layers.masking import expand_mask, mask_scores, masked_softmax, mask
 from lcn_tf.layers.msa import MSA, SharedMSA, attention_weights
 
 LAP_INTEGRATIONS = ("concat", "last", "sum")
+LAP_LEVEL_NORMS = ("none", "rms", "candidate")
+LEVEL_RMS = 0.1  # of level_norm="rms": the size of embeddings after some training
 
 Select = Callable[[tf.Tensor], Vectors]
 Search = tuple[tf.Tensor, tf.Tensor]
@@ -41,6 +43,10 @@ class LAP(HistoryLayer):
       attention_dim: D_a of MSA and FSA.
       num_heads, ffn_dim, fsa_pool, fsa_residual, fsa_layer_norm, fsa_dropout: see `FSA`.
       integration: `concat` (printed), `last`, or `sum` (needs D = D_a; not in the paper).
+      level_norm: root mean square that each level's interest is brought to, candidate by candidate: "rms", 0.1;
+        "candidate", that of the candidate's embedding (no gradient through it); "none" as printed. Printed, CSA's sum
+        is cubic in the embeddings' scale and grows with the length, beside levels and features that do not (not in the
+        paper). Zeros stay zeros.
       share_msa_fsa: MSA has no weights of its own: it ranks and pools by the mean over heads of FSA's logits and
         projects by FSA's values (not in the paper; as TWIN shares its two stages).
       seed: seed of FSA's dropout.
@@ -68,9 +74,11 @@ class LAP(HistoryLayer):
                  csa_scale: bool = False, msa_norm: str = "softmax", attention_dim: int = 64, num_heads: int = 4,
                  ffn_dim: int | None = None, fsa_pool: str = "query", fsa_residual: bool = False,
                  fsa_layer_norm: bool = False, fsa_dropout: float = 0.0, integration: str = "concat",
-                 share_msa_fsa: bool = False, seed: int = 0, **kwargs: Any):
+                 level_norm: str = "none", share_msa_fsa: bool = False, seed: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         check_levels(msa_top_k, fsa_top_k, integration, share_msa_fsa)
+        if level_norm not in LAP_LEVEL_NORMS:
+            raise ValueError(f"level_norm must be one of {LAP_LEVEL_NORMS}, got {level_norm!r}")
         self.msa_top_k = msa_top_k
         self.fsa_top_k = fsa_top_k
         self.csa_pool = csa_pool
@@ -84,6 +92,7 @@ class LAP(HistoryLayer):
         self.fsa_layer_norm = fsa_layer_norm
         self.fsa_dropout = fsa_dropout
         self.integration = integration
+        self.level_norm = level_norm
         self.share_msa_fsa = share_msa_fsa
         self.seed = seed
         self._kept = tuple(top_k for top_k in (msa_top_k, fsa_top_k) if top_k is not None)
@@ -112,6 +121,11 @@ class LAP(HistoryLayer):
              training: bool | None = None) -> tf.Tensor:
         """The candidate's lifelong interest; see the class."""
         interests, _ = self._run(candidate, history, context, mask, select, search, training)
+        if self.level_norm != "none":
+            target = LEVEL_RMS
+            if self.level_norm == "candidate":
+                target = tf.stop_gradient(root_mean_square(candidate))  # [B, C, 1]
+            interests = [tf.cast(with_rms(interest, target), self.compute_dtype) for interest in interests]
         if self.integration == "last":
             return interests[-1]
         if self.integration == "sum":
@@ -192,8 +206,22 @@ class LAP(HistoryLayer):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         names = ("msa_top_k", "fsa_top_k", "csa_pool", "csa_scale", "msa_norm", "attention_dim", "num_heads", "ffn_dim",
-                 "fsa_pool", "fsa_residual", "fsa_layer_norm", "fsa_dropout", "integration", "share_msa_fsa", "seed")
+                 "fsa_pool", "fsa_residual", "fsa_layer_norm", "fsa_dropout", "integration", "level_norm",
+                 "share_msa_fsa", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def root_mean_square(vectors: tf.Tensor) -> tf.Tensor:
+    """Over the last axis, float32 `[..., 1]`."""
+    return tf.sqrt(tf.reduce_mean(tf.square(tf.cast(vectors, tf.float32)), axis=-1, keepdims=True))
+
+
+def with_rms(vectors: tf.Tensor, target: tf.Tensor | float) -> tf.Tensor:
+    """Float32 vectors `[..., D]` scaled to a root mean square over the last axis; zeros stay zeros, without gradient."""
+    vectors = tf.cast(vectors, tf.float32)
+    mean_square = tf.reduce_mean(tf.square(vectors), axis=-1, keepdims=True)
+    known = mean_square > 0
+    return tf.where(known, target * vectors * tf.math.rsqrt(tf.where(known, mean_square, 1.0)), 0.0)
 
 
 def check_levels(msa_top_k: int | None, fsa_top_k: int | None, integration: str, share_msa_fsa: bool) -> None:

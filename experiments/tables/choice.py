@@ -1,0 +1,47 @@
+"""A table to choose a default by: metrics of the validation day alone, each row on the same seeds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from experiments.tables import report
+from experiments.tables.comparison import Line, Spread
+from experiments.tables.rows import Table
+from lcn_tf.training import results
+
+_METRICS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"))
+
+
+def write(folder: str, table: Table, lines: Sequence[Line], command: str) -> str:
+    """Writes `<key>.md` and `<key>.csv`; returns the Markdown."""
+    text = _markdown(table.title, lines, command)
+    results.write_text(os.path.join(folder, f"{table.key}.md"), text)
+    results.write_text(os.path.join(folder, f"{table.key}.csv"), report.csv_text([_record(line) for line in lines]))
+    return text
+
+
+def _markdown(title: str, lines: Sequence[Line], command: str) -> str:
+    header = ["validation day", *(name for name, _ in _METRICS), "logloss of the base rate", "seeds"]
+    rows = [[line.name, *(report.spread_text(spread) if line.runs else "" for spread in _spreads(line)),
+             report.spread_text(_spread(line, "logloss", "base rate")) if line.runs else "", str(len(line.runs))]
+            for line in lines]
+    table = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
+    commits = report.commits_text([run for line in lines for run in line.runs.values()])
+    return "\n".join([f"# {title}", "", "```sh", command, "```", "", *table, "", commits, ""])
+
+
+def _record(line: Line) -> dict[str, object]:
+    values: dict[str, object] = {"row": line.name, "cfg": line.planned.row.cfg,
+                                 "flags": " ".join(line.planned.row.flags), "seeds": len(line.runs)}
+    for (_, name), spread in zip(_METRICS, _spreads(line), strict=True):
+        values.update({f"validation_{name}": spread.mean, f"validation_{name}_std": spread.std})
+    return values
+
+
+def _spreads(line: Line) -> list[Spread]:
+    return [_spread(line, name) for _, name in _METRICS]
+
+
+def _spread(line: Line, name: str, row: str = "model") -> Spread:
+    return Spread.of([run["metrics"]["validation"][row][name] for run in line.runs.values()])
