@@ -217,7 +217,7 @@ def root_mean_square(vectors: tf.Tensor) -> tf.Tensor:
 
 
 def with_rms(vectors: tf.Tensor, target: tf.Tensor | float) -> tf.Tensor:
-    """Float32 vectors `[..., D]` scaled to a root mean square over the last axis; zeros stay zeros, without gradient."""
+    """Float32 vectors `[..., D]` scaled to a root mean square over the last axis; zeros stay zeros."""
     vectors = tf.cast(vectors, tf.float32)
     mean_square = tf.reduce_mean(tf.square(vectors), axis=-1, keepdims=True)
     known = mean_square > 0
