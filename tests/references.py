@@ -124,7 +124,7 @@ def fsa(candidate, events, mask, weights, num_heads, pool="query", residual=Fals
 
 
 def lap(candidate, history, mask, context, weights, msa_top_k, fsa_top_k, num_heads, integration="concat",
-        shared=False):
+        shared=False, level_norm="none"):
     """The pyramid of LCN's section 4.3 for one candidate; `weights` holds `msa` and `fsa`, top-k None omits a level.
 
     Returns the interest, and the positions MSA and FSA saw.
@@ -150,6 +150,9 @@ def lap(candidate, history, mask, context, weights, msa_top_k, fsa_top_k, num_he
     if fsa_top_k is not None:
         interests.append(fsa(candidate, events[kept], [True] * len(kept), weights["fsa"], num_heads))
         seen["fsa"] = kept
+    if level_norm != "none":
+        size = 0.1 if level_norm == "rms" else np.sqrt(np.mean(candidate**2))
+        interests = [part * size / np.sqrt(np.mean(part**2)) if part.any() else part for part in interests]
     interest = {"concat": np.concatenate, "last": lambda parts: parts[-1], "sum": sum}[integration](interests)
     return interest, seen
 

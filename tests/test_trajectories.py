@@ -1,4 +1,4 @@
-"""20 steps of every composition among the cfgs give the golden numbers, until a VERSION says otherwise."""
+"""20 steps of every composition give the golden numbers, until a VERSION says otherwise."""
 
 import copy
 import pathlib
@@ -6,7 +6,6 @@ import pathlib
 import pytest
 
 from lcn_tf.models import registry
-from lcn_tf.models.versions import part_versions
 from tests import trajectories
 
 COMPOSITIONS = trajectories.compositions()
@@ -15,18 +14,17 @@ CHANGELOG = pathlib.Path(__file__).resolve().parent.parent / "CHANGELOG.md"
 
 @pytest.mark.parametrize("composition", COMPOSITIONS, ids=lambda composition: composition.name)
 def test_trajectories_are_the_golden_ones(composition):
-    golden = trajectories.stored()[composition.name]
-    parts = ", ".join(f"{part} {version}" for part, version in composition.versions.items())
-    if golden["versions"] != composition.versions:
-        pytest.fail(f"{composition.name}: golden numbers are of {golden['versions']}, its parts are now {parts}: `make "
-                    "golden` computes them again")
+    golden = trajectories.golden_of(composition, trajectories.stored())
+    parts = ", ".join(f"{part} {version}" for part, version in composition.configuration.parts.items())
+    if golden is None:
+        pytest.fail(f"no golden numbers of these versions ({parts}) and settings: `make golden` computes them")
     changed = trajectories.differences(golden, trajectories.compute(composition))
     assert not changed, (f"{'; '.join(changed)}. Raise the VERSION of the part that computes something else now, one "
                          f"of {parts}; say why in CHANGELOG.md; then `make golden`, which narrows the part down")
 
 
 def test_every_part_is_in_a_trajectory():
-    parts = {part for composition in COMPOSITIONS for part in composition.versions}
+    parts = {part for composition in COMPOSITIONS for part in composition.configuration.parts}
     known = {f"{kind}/{name}" for kind in registry.KINDS for name in registry.components(kind)}
     assert known | {"core", "heads/click"} == parts
     assert {composition.name for composition in COMPOSITIONS} == trajectories.stored().keys()
@@ -34,7 +32,8 @@ def test_every_part_is_in_a_trajectory():
 
 def test_the_changelog_says_why_a_version_was_raised():
     text = CHANGELOG.read_text(encoding="utf-8")
-    versions = {part: version for composition in COMPOSITIONS for part, version in composition.versions.items()}
+    versions = {part: version for composition in COMPOSITIONS
+                for part, version in composition.configuration.parts.items()}
     unexplained = [f"`{part}` {version}" for part, version in versions.items()
                    if version > 1 and f"`{part}` {version}" not in text]
     assert not unexplained, f"CHANGELOG.md does not mention {unexplained}"
@@ -48,4 +47,3 @@ def test_a_change_is_found_and_pinned_to_its_part():
     assert line.startswith("loss of step 14 was")
     changed = ["eta.cfg grouped", "eta_crp.cfg grouped"]
     assert trajectories.suspects(changed, {item.name for item in COMPOSITIONS} - set(changed)) == ["long_term/eta"]
-    assert part_versions(COMPOSITIONS[0].model).keys() == COMPOSITIONS[0].versions.keys()

@@ -1,10 +1,11 @@
-"""Golden trajectories: 20 training steps of every composition among the cfgs, on small fixed data.
+"""Golden trajectories: 20 training steps of every composition among cfgs and rows of tables, on small fixed data.
 
 A trajectory is the logits of some impressions with the initial weights, the losses of 20 steps, and the logits
 afterwards. It changes with anything that a model's numbers depend on: parsing of records, look-up, layers, losses,
 step, optimiser, initial weights. Models are small versions of the cfgs': narrow, and keeping a tenth of the events.
-Parts that no cfg has are there with a composition of their own. `golden/trajectories.json` holds the numbers; `make
-golden` computes those anew whose parts have another VERSION.
+Parts that no cfg has are there with a composition of their own. `golden/trajectories.json` holds the numbers and what
+they are of: versions of the parts, and settings. Where a default changes, a cfg becomes another composition; the old
+one stays pinned as long as a row has it. `make golden` computes what is new, and refuses what changed in silence.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import numpy as np
 import tensorflow as tf
 
 from experiments import flags
+from experiments.settings import Configuration, deciding
+from experiments.tables.rows import CHOICES, FIGURE_5, TABLES
 from lcn_tf.data import records
 from lcn_tf.data.pipeline import flat_rows, grouped_rows
 from lcn_tf.embeddings import EmbeddingConfig
@@ -53,22 +56,25 @@ class Composition:
       layout: grouped or flat.
       model: names of the parts.
       configs: (kind, name) -> configuration.
+      configuration: versions of its parts, and their settings in the size of the cfg.
     """
 
     name: str
     layout: str
     model: ModelConfig
     configs: Mapping[tuple[str, str], Any]
+    configuration: Configuration
 
     @property
-    def versions(self) -> dict[str, int]:
-        """Of its parts."""
-        return part_versions(self.model)
+    def of(self) -> dict[str, Any]:
+        """What its trajectory is of, as the golden file has it."""
+        return {"layout": self.layout, "parts": dict(self.configuration.parts),
+                "settings": dict(self.configuration.settings)}
 
 
 @functools.cache
 def compositions() -> tuple[Composition, ...]:
-    """Every distinct composition of the cfgs, then those of the parts that no cfg has."""
+    """Every distinct composition of the cfgs and of rows with flags, then those of the parts that no cfg has."""
     if "dataset" not in flags.FLAGS:
         flags.define()
     paths = sorted(pathlib.Path(str(flags.CONFIGS)).glob("*.cfg"))
@@ -76,6 +82,11 @@ def compositions() -> tuple[Composition, ...]:
     for path in paths:
         for layout in ("grouped", "flat") if path.name in _BOTH_LAYOUTS else ("grouped",):
             _add(found, path.name, layout, [f"--flagfile={path}"])
+    for table in (*TABLES.values(), FIGURE_5, *CHOICES.values()):
+        for row in table.rows:
+            if row.flags:
+                path = flags.find_config(row.cfg)
+                _add(found, " ".join([row.cfg, *row.flags]), "grouped", [f"--flagfile={path}", *row.flags])
     used = {part for composition in found.values() for part in composition.model.parts}
     for kind in registry.KINDS:
         for name in sorted(set(registry.components(kind)) - {name for known, name in used if known == kind}):
@@ -87,9 +98,11 @@ def _add(found: dict[Any, Composition], name: str, layout: str, arguments: Itera
     flags.parse(["trajectories", *arguments])
     experiment = flags.read()
     model, configs = experiment.groups["model"], experiment.components
-    key = layout, repr(model), repr(configs)
     small = {part: dataclasses.replace(config, **_sizes(config)) for part, config in configs.items()}
-    found.setdefault(key, Composition(f"{name} {layout}", layout, model, small))
+    prefixes = ("model", "embeddings", *(flags.prefix_of(kind, name) for kind, name in model.parts))
+    settings = {name: text for name, text in deciding(experiment.settings()).items() if name.split(".")[0] in prefixes}
+    composition = Composition(f"{name} {layout}", layout, model, small, Configuration(part_versions(model), settings))
+    found.setdefault(repr(composition.of), composition)
 
 
 def _sizes(config: Any) -> dict[str, Any]:
@@ -114,8 +127,7 @@ def compute(composition: Composition) -> Trajectory:
             for name, value in model.train_step(batches[step % _BATCHES]).items():
                 if name != "auc":
                     losses.setdefault(name, []).append(_rounded(value))
-        return {"versions": composition.versions, "initial_logits": first, "losses": losses,
-                "logits": _logits(model, batches[0])}
+        return {**composition.of, "initial_logits": first, "losses": losses, "logits": _logits(model, batches[0])}
 
 
 def _model(composition: Composition, folder: str) -> CTRModel:
@@ -159,6 +171,11 @@ def stored() -> dict[str, Trajectory]:
     return json.loads(PATH.read_text(encoding="utf-8"))["trajectories"] if PATH.exists() else {}
 
 
+def golden_of(composition: Composition, golden: Mapping[str, Trajectory]) -> Trajectory | None:
+    """The golden trajectory of a composition, under whatever name; None where there is none."""
+    return next((known for known in golden.values() if composition.of.items() <= known.items()), None)
+
+
 def differences(golden: Trajectory, found: Trajectory) -> list[str]:
     """What two trajectories do not have in common, in words."""
     lines = [f"{name} were {golden[name]}, are {found[name]}" for name in ("initial_logits", "logits")
@@ -176,27 +193,26 @@ def differences(golden: Trajectory, found: Trajectory) -> list[str]:
 
 def suspects(changed: Iterable[str], unchanged: Iterable[str]) -> list[str]:
     """Parts that all changed compositions have and, if there are such, no unchanged one has."""
-    parts = {composition.name: set(composition.versions) for composition in compositions()}
+    parts = {composition.name: set(composition.configuration.parts) for composition in compositions()}
     common = set.intersection(*(parts[name] for name in changed))
     return sorted(common - set().union(*(parts[name] for name in unchanged))) or sorted(common)
 
 
 def make_golden() -> str:
-    """Computes what is new or of another version again, refuses what changed without one; returns what it did.
+    """Computes every trajectory, adds new ones, refuses one that changed; returns what it did.
 
     Raises:
-      ValueError: trajectories changed although no part of theirs has another VERSION; the message names the parts.
+      ValueError: trajectories changed although neither versions of their parts nor settings did; the message names the
+        parts.
     """
     golden, found = stored(), {composition.name: compute(composition) for composition in compositions()}
-    changed = [name for name in found if name in golden and differences(golden[name], found[name])]
-    silent = [name for name in changed if golden[name]["versions"] == found[name]["versions"]]
-    if silent:
-        parts = suspects(silent, [name for name in found if name not in changed])
-        raise ValueError(f"the trajectories of {', '.join(silent)} changed, but the VERSION of none of their parts: "
+    kept = {composition.name: known for composition in compositions() if (known := golden_of(composition, golden))}
+    changed = [name for name in kept if differences(kept[name], found[name])]
+    if changed:
+        parts = suspects(changed, kept.keys() - set(changed))
+        raise ValueError(f"the trajectories of {', '.join(changed)} changed, but the VERSION of none of their parts: "
                          f"raise that of {' or '.join(parts)}, and say why in CHANGELOG.md")
-    kept = {name: golden[name] for name in found
-            if name in golden and golden[name]["versions"] == found[name]["versions"]}
     merged = {**found, **kept}
     entries = ",\n".join(f"  {json.dumps(name)}: {json.dumps(merged[name])}" for name in found)
     PATH.write_text(f'{{"origin": {json.dumps(ORIGIN)},\n "trajectories": {{\n{entries}\n}}}}\n', encoding="utf-8")
-    return f"{len(found)} computed, {len(changed)} changed, {len(found.keys() - golden.keys())} new"
+    return f"{len(found)} computed, {len(found) - len(kept)} new"

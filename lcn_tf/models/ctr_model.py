@@ -107,18 +107,22 @@ class CTRModel(tfrs.Model):
 
     def call(self, batch: Batch, training: bool = False, auxiliary: bool = False) -> Any:
         """Logits `[B, C]` of a batch; with `auxiliary`, a pair with the auxiliary logits of the long-term model."""
-        candidate = self.embedder.candidate(batch)  # [B, C, D]
-        candidates = tf.shape(candidate)[1]
-        user = [tf.repeat(feature[:, tf.newaxis], candidates, axis=1) for feature in self.embedder.user(batch)]
-        interests = [encoder(candidate, self.embedder.history(batch, name), training=training)
-                     for name, encoder in self.short_term.items()]
-        features = [*user, candidate, *self.embedder.candidate_side(batch), *interests]
-        history, mask = self.embedder.history(batch, "lifelong_source"), batch["candidate_mask"]
+        candidate, mask = self.embedder.candidate(batch), batch["candidate_mask"]
+        features, history = self.features(batch, candidate, training), self.embedder.history(batch, "lifelong_source")
         inputs = tf.concat([*features, self.long_term(candidate, history, training=training)], -1)
         logit = self.head(self.tower(inputs, mask=mask, training=training))
         if not auxiliary:
             return logit
         return logit, self.long_term.auxiliary_logit(tf.concat(features, -1), candidate, history, mask, training)
+
+    def features(self, batch: Batch, candidate: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
+        """The tower's inputs but the lifelong interest, `[B, C, ...]` each: features of the user, the item, other ones
+        of candidate and request, and the interests of the short histories; `candidate` are the items `[B, C, D]`."""
+        candidates = tf.shape(candidate)[1]
+        user = [tf.repeat(feature[:, tf.newaxis], candidates, axis=1) for feature in self.embedder.user(batch)]
+        interests = [encoder(candidate, self.embedder.history(batch, name), training=training)
+                     for name, encoder in self.short_term.items()]
+        return [*user, candidate, *self.embedder.candidate_side(batch), *interests]
 
     def compute_losses(self, batch: Batch, training: bool = True) -> dict[str, tf.Tensor]:
         """This replica's share of every loss term, weights applied; over the replicas they sum to the batch's loss.

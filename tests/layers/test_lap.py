@@ -45,7 +45,7 @@ def reference_for(layer, batch, part=0):
     def reference(candidate, history, context):
         return [[references.lap(candidate[b, c], history[b], batch.wide_mask[b, c], context[b], weights,
                                 layer.msa_top_k, layer.fsa_top_k, layer.num_heads, layer.integration,
-                                layer.share_msa_fsa)[part]
+                                layer.share_msa_fsa, layer.level_norm)[part]
                  for c in range(candidate.shape[1])] for b in range(candidate.shape[0])]
 
     return (lambda *inputs: np.array(reference(*inputs))) if part == 0 else reference
@@ -54,7 +54,7 @@ def reference_for(layer, batch, part=0):
 LEVELS = [
     {}, {"msa_top_k": None}, {"fsa_top_k": None}, {"integration": "last"}, {"share_msa_fsa": True},
     {"integration": "last", "share_msa_fsa": True}, {"integration": "sum", "attention_dim": 5, "num_heads": 5},
-    {"msa_top_k": 200, "fsa_top_k": 50}, {"msa_top_k": 1, "fsa_top_k": 1},
+    {"msa_top_k": 200, "fsa_top_k": 50}, {"msa_top_k": 1, "fsa_top_k": 1}, {"level_norm": "rms"},
 ]
 
 
@@ -64,6 +64,32 @@ def test_values_and_gradients_match_the_loops(seed, options, per_candidate, cand
     layer = built(batch, seed, **options)
     assert_matches_reference(lambda candidate, history, context: call(layer, batch, candidate, history, context),
                              reference_for(layer, batch), [batch.candidate, batch.history, batch.context], seed)
+
+
+def test_levels_at_the_size_of_the_candidate_match_the_loops():
+    batch = random_batch(4, length=11)
+    layer = built(batch, level_norm="candidate")
+    expected = reference_for(layer, batch)(batch.candidate, batch.history, batch.context)
+    np.testing.assert_allclose(call(layer, batch), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("length", [1, 24, 8000])
+@pytest.mark.parametrize("scale", [1e-4, 1e-2, 1.0])
+@pytest.mark.parametrize("level_norm", ["rms", "candidate"])
+def test_normalised_levels_are_of_one_size_whatever_the_scale_and_length(level_norm, scale, length):
+    rng = np.random.default_rng(5)
+    candidate, history = (tf.constant(scale * rng.normal(size=shape), tf.float32)
+                          for shape in ([2, 3, 16], [2, length, 16]))
+    size = 0.1 if level_norm == "rms" else np.sqrt(np.mean(np.square(candidate[0]), axis=-1))
+    layer = LAP(200, 50, attention_dim=16, level_norm=level_norm)
+    with tf.GradientTape() as tape:
+        tape.watch([candidate, history])
+        interest = layer(candidate, history, mask=tf.constant([[True] * length, [False] * length]))
+        total = tf.reduce_sum(tf.square(interest) * tf.range(48.0))
+    for level in tf.split(interest, 3, axis=-1):
+        np.testing.assert_allclose(np.sqrt(np.mean(np.square(level[0]), axis=-1)), size, rtol=1e-4)
+        assert not np.any(level[1])  # an empty history
+    assert all(np.all(np.isfinite(gradient)) for gradient in tape.gradient(total, [candidate, history]))
 
 
 @pytest.mark.parametrize("options", LEVELS)
@@ -259,6 +285,7 @@ def test_stage_scores_cover_the_history_and_agree_with_the_cascade(options):
     ({"integration": "mean"}, r"integration must be one of .*got 'mean'"),
     ({"share_msa_fsa": True, "fsa_top_k": None}, r"share_msa_fsa needs both levels"),
     ({"csa_pool": "max"}, r"csa pool"),
+    ({"level_norm": "layer"}, r"level_norm must be one of .*got 'layer'"),
     ({"msa_norm": "max"}, r"msa norm"),
 ])
 def test_constructor_errors(options, message):
