@@ -23,7 +23,9 @@ def finished(cfg, seed, auc, *, fingerprint="data", code="code", consistency=Non
     slices = {name: [{"slice": "0", **part}, {"slice": "1-9", **part}] for name in ("target_length", "source_length")}
     return {"config_hash": f"hash of {cfg}", "data_fingerprint": fingerprint, "code": code, "seed": seed,
             "commit": "0123456789abcdef-dirty", "parameters": 4321, "training_seconds": 90.0,
-            "metrics": {"test": {"model": model, "item popularity": {"auc": 0.55}, "oracle": {"auc": 0.8}}},
+            "metrics": {"validation": {"model": model, "base rate": {"logloss": 0.4}},
+                        "test": {"model": model, "base rate": {"logloss": 0.4}, "item popularity": {"auc": 0.55},
+                                 "oracle": {"auc": 0.8}}},
             "slices": {"test": slices}, "consistency": consistency and {"test": consistency},
             "history": [{"epoch": 1, "validation_consistency": consistency and consistency["value"]}],
             "bootstrap": {"auc": pack(auc + shared), "gauc": pack(auc - 0.1 + shared)}}
