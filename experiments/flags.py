@@ -41,8 +41,8 @@ _GROUPS: dict[str, type] = {
 }
 # Fields that have no flag of their own: the lengths to prepare are those of the batches.
 _DERIVED = {"prep": ("short_length", "lifelong_length")}
-# Nor have the draws of a component (hashes, choices): another --train.seed draws others, too (SPEC E.4).
-DRAWS = ("hash_seed", "choice_seed")
+# Nor have the draws of a component (hashes, choices, masks): another --train.seed draws others, too.
+DRAWS = ("hash_seed", "choice_seed", "dropout_seed")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,6 +37,7 @@ from lcn_tf.training import (
     create_strategy,
     evaluation_batches,
     measure_split,
+    planned_steps,
     predict,
     task_of,
     train,
@@ -98,9 +99,10 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     if chief:
         wait_for_all(strategy)
     files = pipeline.RecordFiles.open(data.data_dir)
+    total_steps = planned_steps(files, groups["data"], groups["train"])
     with strategy.scope():
         model = _new_model(experiment, files)
-        compile_model(model, groups["train"])
+        compile_model(model, groups["train"], total_steps)
     gauc_weights, consistency_rows = groups["eval"].gauc_weights, groups["eval"].consistency_rows
     verbose = (1 if sys.stdout.isatty() else 2) if chief else 0
     trained = train(model, files, groups["data"], groups["train"], workdir, gauc_weights, verbose,

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.summary import attainable_share
+from experiments.summary import attainable_share, worse_than_base_rate
 
 _METRICS = ("auc", "gauc", "logloss", "calibration_ratio")
 
@@ -62,7 +62,10 @@ def _claim(workdir: str, arguments: list[str]) -> None:
 
 
 def format_table(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Mean ± standard deviation over runs of each split's metrics, and of the share of the oracle's AUC where known."""
+    """Mean ± standard deviation over runs of each split's metrics, and of the share of the oracle's AUC where known.
+
+    How many runs have a log loss worse than the base rate's is told where there are any.
+    """
     lines = [f"{len(runs)} seeds, mean ± standard deviation"]
     for split in sorted(runs[0], reverse=True):  # validation, test
         values = {name: [run[split]["model"][name] for run in runs] for name in _METRICS}
@@ -70,6 +73,8 @@ def format_table(runs: Sequence[Mapping[str, Any]]) -> str:
             values["attainable share"] = [
                 attainable_share(run[split]["model"]["auc"], run[split]["oracle"]["auc"]) for run in runs]
         lines.append(f"{split:<12}" + "   ".join(f"{name} {_spread(numbers)}" for name, numbers in values.items()))
+        if worse := sum(worse_than_base_rate(run[split]) for run in runs):
+            lines.append(f"{'':<12}log loss worse than the base rate's in {worse} of {len(runs)} runs")
     return "\n".join(lines)
 
 

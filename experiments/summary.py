@@ -17,6 +17,7 @@ _SLICE_COLUMNS = (("AUC", "auc", ".4f"), ("GAUC", "gauc", ".4f"), ("click rate",
 def format_table(name: str, table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     """Split -> row -> metrics as text; `model` is shown under its name, with its share of the oracle's AUC if known.
 
+    A log loss worse than the base rate's is pointed out: AUC, which chooses the epoch by default, does not show it.
     Splits and rows come in a fixed order, whatever theirs in the table.
     """
     header = f"{'split':<12}{'':<20}" + "".join(f"{title:>13}" for title, _ in _COLUMNS)
@@ -30,6 +31,8 @@ def format_table(name: str, table: Mapping[str, Mapping[str, Mapping[str, float]
         facts = rows["model"]
         lines.append(f"{'':<12}{facts['impressions']:,.0f} impressions, click rate {facts['click_rate']:.4f}, "
                      f"GAUC over {facts['gauc_impression_coverage']:.0%} of them")
+        if worse_than_base_rate(rows):
+            lines.append(f"{'':<12}log loss worse than the base rate's: a constant probability would be better")
         if "oracle" in rows:
             share = attainable_share(facts["auc"], rows["oracle"]["auc"])
             lines.append(f"{'':<12}share of the attainable AUC (AUC - 0.5) / (oracle AUC - 0.5): {share:.3f}")
@@ -67,6 +70,12 @@ def format_consistency(consistency: Mapping[str, Mapping[str, Any]] | None) -> s
 
 def _cell(value: float | None, form: str = ".4f") -> str:
     return f"{'undefined' if value is None or math.isnan(value) else format(value, form):>13}"
+
+
+def worse_than_base_rate(rows: Mapping[str, Mapping[str, float | None]]) -> bool:
+    """Whether a model's log loss on a split is above that of the training click rate for every impression."""
+    model, constant = (rows[name]["logloss"] for name in ("model", "base rate"))
+    return model is not None and constant is not None and model > constant
 
 
 def attainable_share(auc: float, oracle_auc: float) -> float:

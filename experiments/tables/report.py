@@ -10,11 +10,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from experiments.summary import worse_than_base_rate
 from experiments.tables.comparison import Line, Spread
 from lcn_tf.metrics import Interval
 from lcn_tf.training import results
 
 _METRICS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"))
+_WORSE = "†"  # beside a log loss that is worse than the base rate's in some run
 
 
 def write_table(folder: str, key: str, title: str, lines: Sequence[Line], command: str) -> str:
@@ -39,6 +41,8 @@ def markdown(title: str, lines: Sequence[Line], command: str) -> str:
                  "paper AUC / GAUC": f"{row.paper_auc:.4f} / {row.paper_gauc:.4f}" if row.paper_auc else ""}
         if line.runs:
             cells.update({name: spread_text(line.metric(key)) for name, key in _METRICS})
+            if _worse_runs(line):
+                cells["logloss"] += f" {_WORSE}"
             cells.update({"attainable share": spread_text(line.attainable_share, 3),
                           "minutes": f"{line.minutes.mean:.1f}", "parameters": f"{_parameters(line):,}"})
         if comparison:
@@ -46,7 +50,21 @@ def markdown(title: str, lines: Sequence[Line], command: str) -> str:
                           "compared with": names[row.against], "p": p_value_text(comparison.p_value)})
         rows.append("| " + " | ".join(cells.get(name, "") for name in header) + " |")
     table = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *rows]
-    return "\n".join([f"# {title}", "", "```sh", command, "```", "", *table, "", *facts(lines), ""])
+    notes = [*_worse_note(lines), *facts(lines)]
+    return "\n".join([f"# {title}", "", "```sh", command, "```", "", *table, "", *notes, ""])
+
+
+def _worse_runs(line: Line) -> dict[str, int]:
+    """Split -> in how many runs the log loss is worse than the base rate's, where there are any."""
+    splits = [split for run in line.runs.values() for split, rows in run["metrics"].items()
+              if worse_than_base_rate(rows)]
+    return {split: splits.count(split) for split in sorted(set(splits), reverse=True)}  # validation, test
+
+
+def _worse_note(lines: Sequence[Line]) -> list[str]:
+    found = [f"{line.name} ({', '.join(f'{split} {count} of {len(line.runs)}' for split, count in worse)})"
+             for line in lines if (worse := _worse_runs(line).items())]
+    return [f"{_WORSE} Runs whose log loss is worse than the base rate's: {'; '.join(found)}.", ""] if found else []
 
 
 def record(line: Line) -> dict[str, Any]:

@@ -108,6 +108,12 @@ def cut(files: RecordFiles, split: str, config: DataConfig, batch_size: int, see
     return dataset.skip(skip)
 
 
+def count(dataset: tf.data.Dataset) -> int:
+    """Number of batches in what `cut` returned; its records are read where that is not known beforehand."""
+    known = int(dataset.cardinality())
+    return known if known >= 0 else int(dataset.reduce(tf.constant(0, tf.int64), lambda number, _: number + 1))
+
+
 def parse(dataset: tf.data.Dataset, files: RecordFiles, config: DataConfig, batch_size: int,
           part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
     """What `cut` returned -> batches; the second half of `read`.

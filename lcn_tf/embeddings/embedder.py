@@ -21,6 +21,7 @@ from lcn_tf.embeddings.batch_rows import (
 )
 from lcn_tf.embeddings.history import EmbeddedHistory
 from lcn_tf.embeddings.pretrained import restore_tables
+from lcn_tf.embeddings.row_penalty import row_penalty
 from lcn_tf.embeddings.tables import EmbeddingConfig, EmbeddingTables
 from lcn_tf.layers.event_vectors import Bucketed, Gathered, Vectors
 from lcn_tf.schema import FIRST_ID, HISTORIES, TIME_GAP, Feature, FeatureSchema
@@ -66,7 +67,7 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         Every method takes such a batch too, and then gathers from its rows instead of the tables.
         """
         found = dict(batch)
-        for table, names in self._readers().items():
+        for table, names in self.readers().items():
             lookups = {rows_name(table): functools.partial(self.tables.rows, table)}
             if self.search_tables is not None and table in self.search_tables.tables:
                 lookups[search_rows_name(table)] = functools.partial(self.search_tables.rows, table)
@@ -84,9 +85,9 @@ class FeatureEmbedder(tf.keras.layers.Layer):
                 *map(search_rows_name, search)]
 
     def _row_tables(self) -> list[str]:
-        return [*self._readers(), *([TIME_GAP] if self.schema.time_gap_boundaries else [])]
+        return [*self.readers(), *([TIME_GAP] if self.schema.time_gap_boundaries else [])]
 
-    def _readers(self) -> dict[str, list[str]]:
+    def readers(self) -> dict[str, list[str]]:
         """Table name -> names of the batch tensors that hold ids of its rows."""
         readers: dict[str, list[str]] = {}
         schema = self.schema
@@ -96,6 +97,20 @@ class FeatureEmbedder(tf.keras.layers.Layer):
             for feature in (*schema.item, *schema.context):
                 readers.setdefault(feature.table, []).append(f"{history}_{feature.name}")
         return readers
+
+    def seen(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Name of every id tensor -> bool of its shape: whether a real candidate sees the id."""
+        schema, real = self.schema, batch["candidate_mask"]
+        found = {feature.name: tf.reduce_any(real, axis=1) for feature in schema.user}
+        found.update({feature.name: real for feature in (*schema.item, *schema.candidate, *schema.request)})
+        for history, length in self.lengths.items():
+            events = tf.reduce_any(visible_events(batch, history, length) & real[:, :, tf.newaxis], axis=1)  # [B, L]
+            found.update({f"{history}_{feature.name}": events for feature in (*schema.item, *schema.context)})
+        return found
+
+    def row_penalty(self, batch: Batch) -> tf.Tensor:
+        """The L2 penalty on a batch's rows, see `lcn_tf.embeddings.row_penalty`; looks the batch up where it is not."""
+        return row_penalty(self, batch if self.row_names()[0] in batch else self.look_up(batch))
 
     def vectors(self, batch: Batch, table: str, name: str) -> tf.Tensor:
         """Vectors `[..., embedding_dim]` of a tensor of ids."""

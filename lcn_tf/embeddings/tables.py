@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -16,6 +17,9 @@ class EmbeddingConfig:
     embedding_dim: int = dataclasses.field(default=64, metadata={"help": "width of every feature's embedding"})
     initializer: Literal["glorot_uniform", "uniform_0.05"] = dataclasses.field(
         default="glorot_uniform", metadata={"help": "initial tables: the paper's Xavier, or uniform in +-0.05 (A-40)"})
+    l2: float = dataclasses.field(
+        default=0.0, metadata={"help": "L2 penalty on the rows that a batch reads: this times half the sum of their "
+                                       "squares, each distinct row of the global batch once"})
     exclude: tuple[str, ...] = dataclasses.field(
         default=(), metadata={"help": "user, candidate and request features that the model does not read"})
 
@@ -24,6 +28,8 @@ class EmbeddingConfig:
             raise ValueError(f"embeddings.embedding_dim must be at least 1, got {self.embedding_dim}")
         if self.initializer not in ("glorot_uniform", "uniform_0.05"):
             raise ValueError(f"embeddings.initializer must be glorot_uniform or uniform_0.05, got {self.initializer!r}")
+        if not 0 <= self.l2 < math.inf:
+            raise ValueError(f"embeddings.l2 must be a number of at least 0, got {self.l2}")
 
 
 class EmbeddingTables(tf.keras.layers.Layer):

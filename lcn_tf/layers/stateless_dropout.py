@@ -1,4 +1,4 @@
-"""Dropout whose masks depend on a seed and a saved counter only."""
+"""Dropout whose masks depend on a seed, a saved counter and the place in the global batch only."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import tensorflow as tf
 class StatelessDropout(tf.keras.layers.Layer):
     """Inverted dropout that continues with the same masks after training is resumed from a checkpoint.
 
-    Keras' own layer draws from generator state outside the checkpoint. Replicas of a step use the same mask for
-    the same place in their share of the batch.
+    Keras' own layer draws from generator state outside the checkpoint. The mask of a step is that of the global batch,
+    of which each replica takes the rows of its share (replicas in order have the batch's rows in order): the result
+    does not depend on their number. The asynchronous workers of parameter servers, each with a batch of its own, share
+    the counter: two steps at the same time may drop the same places.
 
     Args:
       rate: share of entries set to 0, in [0, 1).
       seed: seed of the masks.
 
     Call arguments:
-      inputs: any shape, floating.
+      inputs: `[rows, ...]`, floating; of equal shape beside the rows on every replica.
       training: whether to drop anything; None means no.
 
     Returns:
@@ -48,8 +50,22 @@ class StatelessDropout(tf.keras.layers.Layer):
             return inputs
         seed = tf.stack([tf.constant(self.seed, tf.int64), self.step.read_value()])
         self.step.assign_add(1)
-        return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed)
+        before = _rows_before(inputs)
+
+        def draw(shape: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+            return tf.random.stateless_uniform(tf.concat([[before + shape[0]], shape[1:]], 0), seed)[before:]
+
+        return tf.nn.experimental.general_dropout(inputs, self.rate, draw)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+def _rows_before(inputs: tf.Tensor) -> tf.Tensor:
+    """How many rows of the global batch the replicas before this one have."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return tf.constant(0)
+    rows = context.all_gather(tf.shape(inputs)[:1], axis=0)  # [replicas]
+    return tf.reduce_sum(rows[:context.replica_id_in_sync_group])

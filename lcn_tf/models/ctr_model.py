@@ -62,17 +62,23 @@ class CTRModel(tfrs.Model):
         self.auc = StreamingAUC(name="auc")
         self.losses_seen: dict[str, tf.keras.metrics.Mean] = {
             name: tf.keras.metrics.Mean(name=name)
-            for name in ("loss", "ctr_loss", *self._auxiliary_terms(), *self._objective_terms())}
+            for name in ("loss", *self._click_terms(), *self._penalty_terms(), *self._objective_terms())}
 
     @property
     def _auxiliary_weight(self) -> float:
         return getattr(self.long_term, "auxiliary_weight", 0.0)
+
+    def _click_terms(self) -> list[str]:
+        return ["ctr_loss", *self._auxiliary_terms()]
 
     def _auxiliary_terms(self) -> list[str]:
         return [f"{self.long_term.name}_gsu"] if self._auxiliary_weight else []
 
     def _objective_terms(self) -> list[str]:
         return [f"{name}_{term}" for name, objective in self.objectives.items() for term in objective.terms]
+
+    def _penalty_terms(self) -> list[str]:
+        return ["embeddings_l2"] if self.embedder.tables.config.l2 else []
 
     @property
     def metrics(self) -> list[tf.keras.metrics.Metric]:
@@ -131,7 +137,7 @@ class CTRModel(tfrs.Model):
         """
         losses, logit = self._click_losses(batch, self._candidate_rows(batch), training)
         self._update_auc(batch, logit)
-        return {**losses, **self._objective_losses(batch)}
+        return {**losses, **self._whole_batch_losses(batch)}
 
     def _candidate_rows(self, batch: Batch) -> tf.Tensor:
         """N of the global batch, float32."""
@@ -158,9 +164,9 @@ class CTRModel(tfrs.Model):
         losses.update({name: self._auxiliary_weight * cross_entropy(logits[1]) for name in self._auxiliary_terms()})
         return losses, logit
 
-    def _objective_losses(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """The losses that compare requests of the batch with each other."""
-        losses: dict[str, tf.Tensor] = {}
+    def _whole_batch_losses(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """The losses that are no sums over requests: of objectives that compare them, and of the rows they share."""
+        losses = {name: self.embedder.row_penalty(batch) for name in self._penalty_terms()}
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         for index, (name, objective) in enumerate(self.objectives.items()):
             seed = tf.stack([tf.constant(self.seed + index, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])
@@ -171,14 +177,14 @@ class CTRModel(tfrs.Model):
         return losses
 
     def compute_loss(self, batch: Batch, training: bool = True) -> tf.Tensor:
-        """This replica's share of the total loss `L_CTR + sum of weighted objectives` (paper, eq. 14)."""
+        """This replica's share of the total loss `L_CTR + sum of weighted objectives` (paper, eq. 14) and penalties."""
         return tf.add_n(list(self.compute_losses(batch, training).values()))
 
     def compute_gradients(self, batch: Batch) -> tuple[dict[str, tf.Tensor], list[Gradient | None]]:
         """The terms of `compute_losses`, and the gradient of their sum by every trainable variable.
 
         Tables are looked up once for the whole batch: the gradient of each names the batch's distinct ids, once each.
-        With microbatches, objectives come first: they alone need the whole batch at once.
+        With microbatches, objectives and penalties come first: they alone need the whole batch at once.
         """
         variables, whole = self.trainable_variables, self.microbatches == 1
         with tf.GradientTape() as lookup:
@@ -186,12 +192,12 @@ class CTRModel(tfrs.Model):
         rows = {name: looked_up[name] for name in self.embedder.row_names()}
         with tf.GradientTape() as tape:
             tape.watch(rows)
-            losses = self.compute_losses(looked_up) if whole else self._objective_losses(looked_up)
+            losses = self.compute_losses(looked_up) if whole else self._whole_batch_losses(looked_up)
             total = tf.add_n([tf.constant(0.0), *losses.values()])
         direct, of_rows = tape.gradient(total, [variables, list(rows.values())])
         of_rows = [dense_gradient(*pair) for pair in zip(of_rows, rows.values(), strict=True)]
         if not whole:
-            candidates, names = self._candidate_rows(batch), ("ctr_loss", *self._auxiliary_terms())
+            candidates, names = self._candidate_rows(batch), self._click_terms()
             of_requests = {name: value for name, value in looked_up.items() if name not in rows}
             tables = {table.ref() for table in self.embedder.trainable_variables}  # read through their rows alone
             weights = [None if weight.ref() in tables else weight for weight in variables]

@@ -39,11 +39,14 @@ class CrossTower(tf.keras.layers.Layer):
       units: as of `MLPTower`.
       input_norm: as of `MLPTower`; applied before the crosses.
       activation: as of `MLPTower`.
+      dropout: as of `MLPTower`; the crosses have none.
+      input_dropout: as of `MLPTower`; applied before the crosses, both of whose factors see what it leaves.
+      dropout_seed: as of `MLPTower`.
 
     Call arguments:
       inputs: `[B, C, W]` float.
       mask: `[B, C]` bool, True for real candidates; None if all are.
-      training: whether batch statistics are used and collected.
+      training: whether batch statistics are used and collected, and dropout is active.
 
     Returns:
       `[B, C, units[-1]]`; rows of padded candidates hold finite values without meaning.
@@ -53,7 +56,8 @@ class CrossTower(tf.keras.layers.Layer):
     """
 
     def __init__(self, num_layers: int = 2, projection_dim: int | None = 64, units: Sequence[int] = (256, 128),
-                 input_norm: str = "none", activation: str = "relu", **kwargs):
+                 input_norm: str = "none", activation: str = "relu", dropout: float = 0.0, input_dropout: float = 0.0,
+                 dropout_seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         if num_layers < 1:
             raise ValueError(f"num_layers must be at least 1, got {num_layers}")
@@ -62,14 +66,18 @@ class CrossTower(tf.keras.layers.Layer):
         self.num_layers = num_layers
         self.projection_dim = projection_dim
         self.input_norm = input_norm
+        self.input_dropout = input_dropout
         self._norm = mlp.normalization(input_norm)
+        self._input_dropout = mlp.dropout_layer(input_dropout, dropout_seed, 0, self.dtype_policy)
         self._crosses = [tfrs.layers.dcn.Cross(projection_dim, name=f"cross_{index}", dtype=self.dtype_policy)
                          for index in range(num_layers)]
-        self._mlp = mlp.MLPTower(units, "none", activation, name="mlp", dtype=self.dtype_policy)
+        self._mlp = mlp.MLPTower(units, "none", activation, dropout, dropout_seed=dropout_seed, name="mlp",
+                                 dtype=self.dtype_policy)
 
     def call(self, inputs: tf.Tensor, mask: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """Inputs `[B, C, W]` -> hidden `[B, C, units[-1]]`."""
         first = tf.cast(mlp.normalize(self._norm, inputs, mask, training), self.compute_dtype)  # [B, C, W]
+        first = mlp.drop(self._input_dropout, first, training)
         crossed = first
         for layer in self._crosses:
             crossed = layer(first, crossed)  # [B, C, W]
@@ -82,7 +90,8 @@ class CrossTower(tf.keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         config = {"num_layers": self.num_layers, "projection_dim": self.projection_dim, "units": self._mlp.units,
-                  "input_norm": self.input_norm, "activation": self._mlp.activation}
+                  "input_norm": self.input_norm, "activation": self._mlp.activation, "dropout": self._mlp.dropout,
+                  "input_dropout": self.input_dropout, "dropout_seed": self._mlp.dropout_seed}
         return {**super().get_config(), **config}
 
 

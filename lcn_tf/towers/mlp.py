@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
+from lcn_tf.layers import StatelessDropout
+
 VERSION = 1
 
 InputNorm = Literal["none", "layer", "batch"]
@@ -26,10 +28,18 @@ class Config:
     input_norm: InputNorm = dataclasses.field(
         default="none", metadata={"help": "normalisation of the tower's input; padded candidates have no part in it"})
     activation: Activation = dataclasses.field(default="relu", metadata={"help": "activation of the hidden layers"})
+    dropout: float = dataclasses.field(
+        default=0.0, metadata={"help": "rate of dropout after every hidden layer, in [0, 1)"})
+    input_dropout: float = dataclasses.field(
+        default=0.0, metadata={"help": "rate of dropout on the tower's input, after its normalisation, in [0, 1)"})
+    dropout_seed: int = dataclasses.field(default=0, metadata={"help": "seed of the dropout masks"})
 
     def __post_init__(self):
         if not self.units or any(width < 1 for width in self.units):
             raise ValueError(f"tower.units must be one or more widths of at least 1, got {self.units}")
+        for name in ("dropout", "input_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"tower.{name} must be in [0, 1), got {getattr(self, name)}")
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
@@ -46,20 +56,24 @@ class MLPTower(tf.keras.layers.Layer):
       units: width of each hidden layer.
       input_norm: "none", "layer" (each candidate by itself) or "batch".
       activation: "relu", "gelu", "swish" or "tanh".
+      dropout: rate of dropout after every hidden layer, in training only.
+      input_dropout: rate of dropout on the normalised input, in training only.
+      dropout_seed: seed of the dropout masks, see `StatelessDropout`.
 
     Call arguments:
       inputs: `[B, C, W]` float.
       mask: `[B, C]` bool, True for real candidates; None if all are.
-      training: whether batch statistics are used and collected.
+      training: whether batch statistics are used and collected, and dropout is active.
 
     Returns:
       `[B, C, units[-1]]`; rows of padded candidates hold finite values without meaning.
 
     Raises:
-      ValueError: no hidden layer, a width below 1, an unknown normalisation or activation.
+      ValueError: no hidden layer, a width below 1, an unknown normalisation or activation, a rate outside [0, 1).
     """
 
-    def __init__(self, units: Sequence[int] = (256, 128), input_norm: str = "none", activation: str = "relu", **kwargs):
+    def __init__(self, units: Sequence[int] = (256, 128), input_norm: str = "none", activation: str = "relu",
+                 dropout: float = 0.0, input_dropout: float = 0.0, dropout_seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         if not units or any(width < 1 for width in units):
             raise ValueError(f"units must be one or more widths of at least 1, got {tuple(units)}")
@@ -69,9 +83,15 @@ class MLPTower(tf.keras.layers.Layer):
         self.units = tuple(units)
         self.input_norm = input_norm
         self.activation = activation
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.dropout_seed = dropout_seed
         self._norm = normalization(input_norm)
         self._hidden = [tf.keras.layers.Dense(width, activation, name=f"hidden_{index}", dtype=self.dtype_policy)
                         for index, width in enumerate(self.units)]
+        self._input_dropout = dropout_layer(input_dropout, dropout_seed, 0, self.dtype_policy)
+        self._dropouts = [dropout_layer(dropout, dropout_seed, place, self.dtype_policy)
+                          for place in range(1, len(self.units) + 1)]
 
     def build(self, input_shape):
         """Builds every sublayer for inputs of width `input_shape[-1]`."""
@@ -84,9 +104,9 @@ class MLPTower(tf.keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, mask: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """Inputs `[B, C, W]` -> hidden `[B, C, U]`."""
-        hidden = normalize(self._norm, inputs, mask, training)  # [B, C, W]
-        for layer in self._hidden:
-            hidden = layer(hidden)  # [B, C, units[i]]
+        hidden = drop(self._input_dropout, normalize(self._norm, inputs, mask, training), training)  # [B, C, W]
+        for layer, dropout in zip(self._hidden, self._dropouts, strict=True):
+            hidden = drop(dropout, layer(hidden), training)  # [B, C, units[i]]
         return hidden
 
     def compute_mask(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> None:
@@ -98,7 +118,8 @@ class MLPTower(tf.keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
-        config = {"units": self.units, "input_norm": self.input_norm, "activation": self.activation}
+        names = ("units", "input_norm", "activation", "dropout", "input_dropout", "dropout_seed")
+        config = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **config}
 
 
@@ -126,6 +147,23 @@ def normalize(layer: Any, inputs: tf.Tensor, mask: tf.Tensor | None, training: b
     return layer(inputs, mask=mask, training=training)
 
 
+def dropout_layer(rate: float, seed: int, place: int, dtype: Any) -> StatelessDropout | None:
+    """The dropout at one of a tower's places, with masks of its own; None for a rate of 0.
+
+    Raises:
+      ValueError: a rate outside [0, 1).
+    """
+    if not rate:
+        return None
+    # Other layers' seeds are small: no two layers of a model draw the same masks.
+    return StatelessDropout(rate, seed + (place + 1) * 2**32, name=f"dropout_{place}", dtype=dtype)
+
+
+def drop(layer: StatelessDropout | None, inputs: tf.Tensor, training: bool) -> tf.Tensor:
+    """Applies what `dropout_layer` returned."""
+    return inputs if layer is None else layer(inputs, training=training)
+
+
 def build(config: Config) -> MLPTower:
     """The layer of a configuration."""
-    return MLPTower(config.units, config.input_norm, config.activation, name="tower")
+    return MLPTower(**dataclasses.asdict(config), name="tower")

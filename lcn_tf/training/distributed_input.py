@@ -50,10 +50,7 @@ def training_batches(strategy: tf.distribute.Strategy, files: pipeline.RecordFil
         cut = pipeline.cut(files, "train", data, batch_size, seed, skip)
         return pipeline.parse(in_turn(cut, workers, index), files, data, batch_size)
 
-    left = pipeline.cut(files, "train", data, batch_size, seed, skip)
-    steps = int(left.cardinality())
-    if steps < 0:
-        steps = int(left.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
+    steps = pipeline.count(pipeline.cut(files, "train", data, batch_size, seed, skip))
     return Batches(tf.keras.utils.experimental.DatasetCreator(of_worker), steps)
 
 

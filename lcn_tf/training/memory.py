@@ -1,5 +1,8 @@
 """The peak memory of training a model like LCN, as a formula of its sizes.
 
+Of the options that are off by default, the L2 penalty on rows adds about three tensors `[U, d]`; dropout, weight decay
+and a schedule of the learning rate add nothing that could be measured.
+
 Shape letters: B requests, C candidates, L lifelong events, S short ones, K1 and K2 events MSA and FSA keep, D item
 width, R table rows, U rows of them that a batch reads, d table width.
 """

@@ -10,13 +10,14 @@ import dataclasses
 import math
 import os
 import time
-from typing import Literal
+from typing import Literal, get_args
 
 import tensorflow as tf
 
 from lcn_tf.data import pipeline, records
 from lcn_tf.models import CTRModel
-from lcn_tf.optimizers import create_optimizer
+from lcn_tf.optimizers import WarmupDecay, create_optimizer
+from lcn_tf.optimizers.warmup_decay import Decay
 from lcn_tf.training import consistency, results
 from lcn_tf.training.callbacks import SaveProgress, StopAfterEpoch, StopOnNonFiniteEpoch, StopOnNonFiniteLoss
 from lcn_tf.training.checkpoints import Checkpoints
@@ -44,6 +45,15 @@ class TrainConfig:
         default="same", metadata={"help": "optimiser of the embedding tables; same: the others'"})
     table_learning_rate: float = dataclasses.field(
         default=0.0, metadata={"help": "learning rate of the embedding tables; 0: the others'"})
+    warmup_steps: int = dataclasses.field(
+        default=0, metadata={"help": "steps in which the learning rates rise linearly to their values"})
+    decay: Decay = dataclasses.field(
+        default="none", metadata={"help": "how the learning rates fall from then until the last step of all epochs"})
+    decay_final_fraction: float = dataclasses.field(
+        default=0.0, metadata={"help": "what is left of the learning rates at the end of their decay, 0 to 1"})
+    weight_decay: float = dataclasses.field(
+        default=0.0, metadata={"help": "decoupled weight decay (AdamW): a step takes this, times the learning rate, "
+                                       "off every kernel; not off biases, normalisations and tables (embeddings.l2)"})
     precision: Literal["float32", "mixed_bfloat16"] = dataclasses.field(
         default="float32", metadata={"help": "mixed_bfloat16: layers compute in bfloat16; weights, scores, softmax and "
                                              "losses stay float32"})
@@ -66,6 +76,17 @@ class TrainConfig:
             raise ValueError(f"train.learning_rate must be positive, got {self.learning_rate}")
         if self.table_learning_rate < 0:
             raise ValueError(f"train.table_learning_rate must not be negative, got {self.table_learning_rate}")
+        if self.warmup_steps < 0:
+            raise ValueError(f"train.warmup_steps must not be negative, got {self.warmup_steps}")
+        if self.decay not in get_args(Decay):
+            raise ValueError(f"train.decay must be one of {', '.join(get_args(Decay))}, got {self.decay!r}")
+        if not 0 <= self.decay_final_fraction <= 1:
+            raise ValueError(f"train.decay_final_fraction must be from 0 to 1, got {self.decay_final_fraction}")
+        if self.decay_final_fraction and self.decay == "none":
+            raise ValueError(f"train.decay_final_fraction={self.decay_final_fraction} needs train.decay=linear or "
+                             "cosine, got none")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"train.weight_decay must be a number of at least 0, got {self.weight_decay}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,13 +104,50 @@ class TrainingResult:
     best_checkpoint: str
 
 
-def compile_model(model: CTRModel, config: TrainConfig) -> None:
-    """Creates the weights, the optimiser and its slots; call it inside the strategy's scope."""
+def planned_steps(files: pipeline.RecordFiles, data: pipeline.DataConfig, config: TrainConfig) -> int | None:
+    """Steps of all epochs, over which the learning rate decays; None where it does not.
+
+    Records prepared elsewhere do not say how many they hold: they are read once to count them. Where requests are
+    larger than a batch, epochs differ by a few steps with the order of the records; the plan is that of the files'
+    order.
+
+    Raises:
+      RecordError: a damaged record file, by name.
+    """
+    if config.decay == "none":
+        return None
+    with records.naming_damage(files.paths):
+        return config.epochs * pipeline.count(pipeline.cut(files, "train", data, config.batch_size))
+
+
+def compile_model(model: CTRModel, config: TrainConfig, total_steps: int | None = None) -> None:
+    """Creates the weights, the optimiser and its slots; call it inside the strategy's scope.
+
+    Args:
+      model: composed, without weights.
+      config: see there.
+      total_steps: of `planned_steps`.
+
+    Raises:
+      ValueError: a decay without `total_steps`, or whose warm-up leaves none of them.
+    """
     model.build_weights()
+    rate, table_rate = (_learning_rate(config, peak, total_steps)
+                        for peak in (config.learning_rate, config.table_learning_rate))
     optimizer = create_optimizer(
-        model.trainable_variables, model.embedder.trainable_variables, config.optimizer, config.learning_rate,
-        config.table_optimizer, config.table_learning_rate, unique_ids=True)
+        model.trainable_variables, model.embedder.trainable_variables, config.optimizer, rate, config.table_optimizer,
+        table_rate, unique_ids=True, weight_decay=config.weight_decay)
     model.compile(optimizer=optimizer, microbatches=config.microbatches)
+
+
+def _learning_rate(config: TrainConfig, peak: float, total_steps: int | None) -> float | WarmupDecay:
+    """The number itself where it stays the same."""
+    if not peak or (config.decay == "none" and not config.warmup_steps):
+        return peak
+    if config.decay != "none" and (total_steps is None or config.warmup_steps >= total_steps):
+        raise ValueError(f"train.decay={config.decay} needs more planned steps than train.warmup_steps="
+                         f"{config.warmup_steps}, got {total_steps}")
+    return WarmupDecay(peak, config.warmup_steps, config.decay, total_steps or 0, config.decay_final_fraction)
 
 
 def train(

@@ -92,6 +92,9 @@ def test_another_training_seed_draws_other_hashes_and_events():
         one, other = (parsed(f"--flagfile={name}.cfg --train.seed={seed}") for seed in (1, 2))
         assert [getattr(found.components[("long_term", name)], draw) for found in (one, other)] == [1, 2]
         assert one.settings() == other.settings() and draw not in " ".join(one.assignments())
+    for tower in ("mlp", "cross"):
+        experiment = parsed(f"--model.tower={tower} --tower.dropout=0.3 --cross.input_dropout=0.2 --train.seed=5")
+        assert experiment.components[("towers", tower)].dropout_seed == 5
     with pytest.raises(absl_flags.Error, match="eta.hash_seed"):
         parsed("--eta.hash_seed=1")
 
@@ -100,7 +103,8 @@ def test_no_component_has_a_seed_that_stays_the_same():
     for kind in registry.KINDS:
         for name in registry.components(kind):
             names = [field.name for field in dataclasses.fields(registry.component(kind, name).Config)]
-            assert {found for found in names if found.endswith("seed")} <= {"hash_seed", "choice_seed"}, name
+            seeds = {found for found in names if found.endswith("seed")}
+            assert seeds <= {"hash_seed", "choice_seed", "dropout_seed"}, name
 
 
 def test_settings_leave_out_paths_and_the_seed():
@@ -123,6 +127,7 @@ def test_unknown_flags_and_values_are_refused(arguments, message):
     ("--model.long_term=sin", "model.long_term='sin' is not known; known:.*lap"),
     ("--dataset=taobo", "dataset='taobo' is not known; known: taobao, movielens"),
     ("--dataset=movielens", "movielens needs --input_dir"),
+    ("--tower.input_dropout=1", "tower.input_dropout must be in .*got 1.0"),
     ("--crp.temperature=0", "crp.temperature must be positive, got 0"),
     ("--train.batch_size=-1", "train.batch_size must be at least 1, got -1"),
 ])

@@ -7,9 +7,9 @@ import pytest
 from experiments import seeds
 
 
-def metrics(auc):
-    model = {"auc": auc, "gauc": 0.6, "logloss": 0.3, "calibration_ratio": 1.0}
-    return {"test": {"model": model, "oracle": {"auc": 0.8}}}
+def metrics(auc, logloss=0.3):
+    model = {"auc": auc, "gauc": 0.6, "logloss": logloss, "calibration_ratio": 1.0}
+    return {"test": {"model": model, "base rate": {"logloss": 0.35}, "oracle": {"auc": 0.8}}}
 
 
 def test_finished_runs_are_read_and_summarised(tmp_path):
@@ -18,6 +18,12 @@ def test_finished_runs_are_read_and_summarised(tmp_path):
         (tmp_path / f"seed-{seed}" / "metrics.json").write_text(json.dumps({"metrics": metrics(auc)}))
     table = seeds.format_table(seeds.run_seeds(2, str(tmp_path), []))
     assert "2 seeds" in table and "auc 0.6800 ± 0.0424" in table and "attainable share 0.6000 ± 0.1414" in table
+
+
+def test_runs_worse_than_the_base_rate_are_counted():
+    assert "base rate" not in seeds.format_table([metrics(0.7), metrics(0.7, 0.35)])
+    table = seeds.format_table([metrics(0.7), metrics(0.7, 0.36)])
+    assert "log loss worse than the base rate's in 1 of 2 runs" in table
 
 
 def test_seeds_of_other_flags_are_not_taken_for_these(tmp_path):

@@ -2,13 +2,28 @@
 
 import math
 
-from experiments.summary import attainable_share, format_consistency, format_slices
+from experiments.summary import attainable_share, format_consistency, format_slices, format_table
 
 
 def test_share_of_the_attainable_auc():
     assert math.isclose(attainable_share(0.65, 0.8), 0.5)
     assert attainable_share(0.5, 0.8) == 0
     assert math.isnan(attainable_share(0.51, 0.5))  # nothing to attain
+
+
+def test_a_log_loss_worse_than_the_base_rates_is_pointed_out_in_its_split():
+    row = {"auc": 0.6, "gauc": 0.6, "logloss": 0.5, "calibration_ratio": 1.0}
+    model = {**row, "impressions": 100.0, "click_rate": 0.2, "gauc_impression_coverage": 1.0}
+
+    def lines(validation, test):
+        return format_table("lap", {
+            split: {"model": {**model, "logloss": logloss}, "base rate": row}
+            for split, logloss in (("validation", validation), ("test", test))}).splitlines()
+
+    assert not [line for line in lines(0.5, None) if "worse" in line]
+    table = lines(0.49, 0.51)
+    (place,) = (number for number, line in enumerate(table) if "log loss worse than the base rate's" in line)
+    assert place > [line.startswith("test") for line in table].index(True)
 
 
 def test_slices_are_rows_in_a_fixed_order():

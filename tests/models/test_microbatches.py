@@ -119,7 +119,9 @@ def test_one_part_is_in_memory_at_a_time():
 
 @pytest.mark.parametrize("options, layer", [
     ({"towers/mlp": {"input_norm": "batch"}}, "BatchNormalization"),
-    ({"long_term/lap": {"fsa_dropout": 0.1}}, "StatelessDropout")])
+    ({"long_term/lap": {"fsa_dropout": 0.1}}, "StatelessDropout"),
+    ({"towers/mlp": {"dropout": 0.1}}, "StatelessDropout"),
+    ({"tower": "cross", "towers/cross": {"input_dropout": 0.1}}, "StatelessDropout")])
 def test_layers_that_depend_on_the_rest_of_the_batch_are_refused(options, layer):
     with pytest.raises(ValueError, match=rf"microbatches must be 1 with the layer .*\({layer}\)"):
         make_model(TrainConfig(microbatches=2), **options)

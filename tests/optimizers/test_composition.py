@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.optimizers import RowSparseAdam, create_optimizer
+from lcn_tf.optimizers import RowSparseAdam, WarmupDecay, create_optimizer
 
 ADAM, ADAGRAD = tf.keras.optimizers.Adam, tf.keras.optimizers.Adagrad
 
@@ -91,3 +91,29 @@ def test_slots_exist_at_once_and_a_checkpoint_continues(tmp_path, table_name):
 def test_an_unknown_optimizer_is_refused_by_name():
     with pytest.raises(ValueError, match="row_sparse_adam, got 'sgd'"):
         create_optimizer([], [], "sgd", 0.1)
+
+
+@pytest.mark.parametrize("name, table_name", [("adam", "same"), ("row_sparse_adam", "same"), ("adagrad", "adam")])
+def test_weight_decay_takes_its_share_off_kernels_alone(name, table_name):
+    """Beside optimisers without decay, whose kernel is made smaller by hand before every step."""
+    decay, rate = 0.4, 0.05
+    found, expected = ([*variables(), tf.Variable([0.7, -0.4])] for _ in range(2))
+    optimizers = [create_optimizer(weights, weights[:2], name, rate, table_name, weight_decay=share)
+                  for weights, share in ((found, decay), (expected, 0.0))]
+    for step in range(4):
+        gradients = [tf.random.stateless_normal(weight.shape, [step, place]) for place, weight in enumerate(found)]
+        gradients[0] = tf.IndexedSlices(gradients[0][:2], tf.constant([3, 5]), found[0].shape)
+        expected[2].assign(expected[2] * (1 - decay * rate))
+        for optimizer, weights in zip(optimizers, (found, expected), strict=True):
+            optimizer.apply_gradients(zip(gradients, weights, strict=True))
+    for value, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-7)
+    assert np.abs(found[2].numpy() - variables()[2].numpy()).max() > 0.01
+
+
+def test_weight_decay_follows_the_learning_rate():
+    kernel = tf.Variable(tf.ones([3, 2]))
+    optimizer = create_optimizer([kernel], [], "adam", WarmupDecay(0.5, 2), weight_decay=0.1)
+    for factor in (0.975, 0.975 * 0.95, 0.975 * 0.95 * 0.95):
+        optimizer.apply_gradients([(tf.zeros([3, 2]), kernel)])
+        np.testing.assert_allclose(kernel, np.full([3, 2], factor), rtol=1e-5)

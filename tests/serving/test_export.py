@@ -18,6 +18,7 @@ from lcn_tf.schema import FeatureSchema
 from lcn_tf.serving.export import export_model, next_version
 from lcn_tf.serving.recorded_requests import named_tensors
 from lcn_tf.serving.signatures import build_signatures
+from lcn_tf.towers import mlp
 from tests import synthetic
 from tests.serving.conftest import DATA, small_model
 
@@ -108,6 +109,15 @@ def test_nothing_but_weights_is_in_the_object_graph(exports):
         identifiers = {node.user_object.identifier for node in meta_graph.object_graph_def.nodes
                        if node.WhichOneof("kind") == "user_object"}
         assert not any("keras" in identifier for identifier in identifiers)
+
+
+def test_dropout_leaves_no_trace(exports, record_files, tmp_path):
+    configs = {("towers", "mlp"): mlp.Config(dropout=0.5, input_dropout=0.5)}
+    model = small_model(record_files.schema, configs, objectives=())
+    assert sum("dropout" in variable.name or "step" in variable.name for variable in model.variables) == 3
+    path = export_model(model, str(tmp_path), record_files, DATA)
+    assert not {name for name in names_in(path) if "dropout" in name.lower() or "random" in name.lower()}
+    assert shapes_in(path) == shapes_in(exports["none"][1])
 
 
 def test_every_saved_weight_is_read(exports):

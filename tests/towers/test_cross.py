@@ -52,14 +52,32 @@ def test_batch_norm_comes_before_the_crosses_and_knows_the_mask():
     np.testing.assert_allclose(plain(normalized).numpy()[mask], hidden[mask], rtol=1e-4, atol=1e-5)
 
 
+def test_dropout_comes_before_the_crosses_and_after_the_hidden_layers():
+    tower, plain = CrossTower(1, 2, UNITS, dropout=0.6, input_dropout=0.3, dropout_seed=7), CrossTower(1, 2, UNITS)
+    inputs = random(B, C, W)
+    plain(inputs), tower(inputs)
+    for weight, other in zip(tower.trainable_weights, plain.trainable_weights, strict=True):
+        other.assign(weight)
+    np.testing.assert_array_equal(tower(inputs), plain(inputs, training=True))
+    hidden = np.where(tf.random.stateless_uniform(inputs.shape, [7 + 2**32, 0]) >= 0.3, inputs / 0.7, 0)
+    values = iter(weight.numpy() for weight in plain.trainable_weights)
+    hidden = hidden * (hidden @ next(values) @ next(values) + next(values)) + hidden
+    for place in (2, 3):
+        hidden = np.maximum(hidden @ next(values) + next(values), 0.0) / 0.4
+        hidden = np.where(tf.random.stateless_uniform(hidden.shape, [7 + place * 2**32, 0]) >= 0.6, hidden, 0)
+    np.testing.assert_allclose(tower(inputs, training=True), hidden, rtol=1e-4, atol=1e-4)
+
+
 def test_configuration():
-    tower = cross.build(cross.Config(units=UNITS, num_layers=3, projection_dim=None, input_norm="layer"))
+    tower = cross.build(cross.Config(units=UNITS, num_layers=3, projection_dim=None, input_norm="layer", dropout=0.2,
+                                     input_dropout=0.4, dropout_seed=3))
     inputs = random(B, C, W)
     hidden = tower(inputs)
     copy = CrossTower.from_config(tower.get_config())
     copy(inputs)
     copy.set_weights(tower.get_weights())
     np.testing.assert_array_equal(copy(inputs), hidden)
+    np.testing.assert_array_equal(copy(inputs, training=True), tower(inputs, training=True))
     assert sum("cross_" in weight.name and "kernel" in weight.name for weight in tower.weights) == 3
 
 
@@ -74,6 +92,8 @@ def test_mixed_precision():
     ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
     ({"projection_dim": 0}, "projection_dim must be at least 1 or None, got 0"),
     ({"units": ()}, "units must be"),
+    ({"dropout": 1.5}, "dropout rate must be in"),
+    ({"input_dropout": 1.0}, "dropout rate must be in"),
     ({"input_norm": "group"}, "input_norm must be one of"),
 ])
 def test_bad_arguments(arguments, message):

@@ -108,12 +108,13 @@ def test_candidates_of_one_request_equal_requests_of_one_candidate(norm):
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_configuration_rebuilds_the_layer(norm):
-    tower = MLPTower(UNITS, norm, "gelu", name="tower")
+    tower = MLPTower(UNITS, norm, "gelu", 0.3, 0.4, 5, name="tower")
     copy = MLPTower.from_config(tower.get_config())
     inputs = random(B, C, W)
     copy(inputs), tower(inputs)
     copy.set_weights(tower.get_weights())
     np.testing.assert_array_equal(copy(inputs), tower(inputs))
+    np.testing.assert_array_equal(copy(inputs, training=True), tower(inputs, training=True))
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -123,6 +124,40 @@ def test_mixed_precision(norm):
     assert hidden.dtype == tf.bfloat16
     assert np.all(np.isfinite(tf.cast(hidden, tf.float32)))
     assert {tf.as_dtype(weight.dtype) for weight in tower.weights if "seed" not in weight.name} == {tf.float32}
+
+
+def dropped(values, rate, seed, step):
+    """Inverted dropout with the mask of a seed and a step."""
+    keep = tf.random.stateless_uniform(values.shape, [seed, step]).numpy() >= rate
+    return np.where(keep, values / (1 - rate), 0.0)
+
+
+def test_dropout_masks_the_input_and_every_hidden_layer_in_training_alone():
+    tower, plain = MLPTower(UNITS, dropout=0.6, input_dropout=0.3, dropout_seed=7), MLPTower(UNITS)
+    inputs = random(B, C, W)
+    plain(inputs), tower(inputs)
+    kernels = [random(*weight.shape, seed=index) for index, weight in enumerate(tower.trainable_weights)]
+    plain.set_weights(kernels)
+    for weight, kernel in zip(tower.trainable_weights, kernels, strict=True):
+        weight.assign(kernel)
+    np.testing.assert_array_equal(tower(inputs, training=False), plain(inputs, training=True))
+    for step in range(2):
+        expected = dropped(inputs, 0.3, 7 + 2**32, step)
+        for place, (kernel, bias) in enumerate(zip(kernels[::2], kernels[1::2], strict=True), 2):
+            expected = dropped(reference(expected, [kernel, bias]), 0.6, 7 + place * 2**32, step)
+        np.testing.assert_allclose(tower(inputs, training=True), expected, rtol=2e-5, atol=1e-6)
+    assert len(plain.weights) == 4 and not any("dropout" in layer.name for layer in plain.submodules)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"dropout": 1.0}, r"tower.dropout must be in \[0, 1\), got 1.0"),
+    ({"dropout": float("nan")}, "tower.dropout must be"),
+    ({"input_dropout": -0.1}, r"tower.input_dropout must be in \[0, 1\), got -0.1")])
+def test_impossible_rates_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        mlp.Config(**change)
+    with pytest.raises(ValueError, match=r"rate must be in \[0, 1\)"):
+        MLPTower(**change)
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

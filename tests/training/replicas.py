@@ -22,6 +22,7 @@ SMALL = {
     ("long_term", "lap"): {"msa_top_k": 7, "fsa_top_k": 3, "attention_dim": 4},
     ("long_term", "sim"): {"top_k": 3, "attention_dim": 4, "aux_units": (7,)},
     ("objectives", "crp"): {"num_negatives": 64},
+    ("towers", "cross"): {"units": (31, 7), "dropout": 0.2, "input_dropout": 0.3},  # microbatches refuse it
 }
 
 
@@ -29,24 +30,27 @@ class Case(NamedTuple):
     """A model and how it is trained; microbatches are those under `mirrored`."""
 
     long_term: str
+    tower: str
     layout: str
     table_optimizer: str
     microbatches: int
 
 
-CASES = (Case("lap", "grouped", "same", 1), Case("sim", "flat", "row_sparse_adam", 2))
+CASES = (Case("lap", "cross", "grouped", "same", 1), Case("sim", "mlp", "flat", "row_sparse_adam", 2))
 
 
 def train(strategy: tf.distribute.Strategy, files: RecordFiles, case: Case, microbatches: int) -> dict[str, np.ndarray]:
     """Means of the losses, weights, the optimiser's slots (moments of the gradients) and logits of the test split."""
     data = DataConfig(layout=case.layout, short_length=3, lifelong_length=11, shuffle_buffer=50)
-    model_config = ModelConfig(long_term=case.long_term)
+    model_config = ModelConfig(long_term=case.long_term, tower=case.tower)
     configs = {part: dataclasses.replace(component(*part).Config(), **SMALL.get(part, {}))
                for part in model_config.parts}
     tf.keras.utils.set_random_seed(7)
     with strategy.scope():
-        model = build_model(files.schema, data.lengths, model_config, configs, EmbeddingConfig(embedding_dim=4))
-        compile_model(model, TrainConfig(table_optimizer=case.table_optimizer, microbatches=microbatches))
+        model = build_model(files.schema, data.lengths, model_config, configs,
+                            EmbeddingConfig(embedding_dim=4, l2=0.01))
+        compile_model(model, TrainConfig(table_optimizer=case.table_optimizer, microbatches=microbatches,
+                                         weight_decay=0.1, warmup_steps=2, decay="cosine"), STEPS)
     batches = training_batches(strategy, files, data, BATCH_SIZE, seed=(7, 1), skip=0)
     logs = model.fit(batches.dataset, steps_per_epoch=STEPS, verbose=0).history
     values = {f"log_{name}": value[-1] for name, value in logs.items()}

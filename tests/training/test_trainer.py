@@ -13,12 +13,14 @@ from lcn_tf.data.pipeline import DataConfig, RecordFiles, read
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model
 from lcn_tf.models.registry import component
-from lcn_tf.training import TrainConfig, compile_model, predict, results, train
+from lcn_tf.towers import mlp
+from lcn_tf.training import TrainConfig, compile_model, planned_steps, predict, results, train
 from tests import synthetic
 from tests.training.event_files import scalars_of
 
 DATA = DataConfig(layout="grouped", short_length=3, lifelong_length=11, shuffle_buffer=50)
 TRAIN = TrainConfig(batch_size=29, epochs=3, patience=3, learning_rate=0.02, checkpoint_every=2)
+TOWER = mlp.Config()
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +30,15 @@ def files(tmp_path_factory):
     return RecordFiles.open(str(data_dir))
 
 
-def new_model(files, config=TRAIN):
+def new_model(files, config=TRAIN, tower=TOWER):
     tf.keras.utils.set_random_seed(config.seed)
     lap = dataclasses.replace(component("long_term", "lap").Config(), msa_top_k=7, fsa_top_k=3, attention_dim=4)
     crp = dataclasses.replace(component("objectives", "crp").Config(), num_negatives=31)
-    configs = {("long_term", "lap"): lap, ("objectives", "crp"): crp}
-    model = build_model(files.schema, DATA.lengths, ModelConfig(), configs, EmbeddingConfig(embedding_dim=4),
+    configs = {("long_term", "lap"): lap, ("objectives", "crp"): crp, ("towers", "mlp"): tower}
+    l2 = 0.01 if config.weight_decay else 0.0
+    model = build_model(files.schema, DATA.lengths, ModelConfig(), configs, EmbeddingConfig(embedding_dim=4, l2=l2),
                         seed=config.seed)
-    compile_model(model, config)
+    compile_model(model, config, planned_steps(files, DATA, config))
     return model
 
 
@@ -79,12 +82,14 @@ class KilledError(Exception):
 
 @pytest.mark.parametrize("killed_at, change", [
     (1, {}), (3, {"optimizer": "row_sparse_adam"}), (7, {}),
-    (8, {"table_optimizer": "adagrad", "table_learning_rate": 0.05})])
+    (8, {"table_optimizer": "adagrad", "table_learning_rate": 0.05, "warmup_steps": 3, "decay": "cosine",
+         "weight_decay": 0.5})])
 def test_resumes_with_the_same_result(files, tmp_path, killed_at, change, monkeypatch):
     config = dataclasses.replace(TRAIN, **change)
-    expected, predictions = run(files, tmp_path / "whole", config)
+    tower = mlp.Config(dropout=0.3, input_dropout=0.3) if killed_at == 3 else TOWER
+    expected, predictions = run(files, tmp_path / "whole", config, new_model(files, config, tower))
     steps = 0
-    model = new_model(files, config)
+    model = new_model(files, config, tower)
 
     class Kill(tf.keras.callbacks.TensorBoard):
         def on_train_batch_end(self, batch, logs=None):
@@ -97,7 +102,7 @@ def test_resumes_with_the_same_result(files, tmp_path, killed_at, change, monkey
         patch.setattr(tf.keras.callbacks, "TensorBoard", Kill)
         with pytest.raises(KilledError):
             run(files, tmp_path / "killed", config, model)
-    result, again = run(files, tmp_path / "killed", config)
+    result, again = run(files, tmp_path / "killed", config, new_model(files, config, tower))
     np.testing.assert_allclose(again.logit, predictions.logit, rtol=1e-5, atol=1e-6)
     assert result.best_epoch == expected.best_epoch
     for row, other in zip(result.history, expected.history, strict=True):
@@ -171,10 +176,45 @@ def test_a_damaged_file_is_named(tmp_path):
 
 @pytest.mark.parametrize("change, message", [
     ({"batch_size": 0}, "train.batch_size"), ({"epochs": 0}, "train.epochs"), ({"learning_rate": 0}, "learning_rate"),
-    ({"table_learning_rate": -0.1}, "train.table_learning_rate")])
+    ({"table_learning_rate": -0.1}, "train.table_learning_rate"),
+    ({"warmup_steps": -1}, "train.warmup_steps must not be negative, got -1"),
+    ({"decay": "sqrt"}, "train.decay must be one of none, linear, cosine, got 'sqrt'"),
+    ({"decay": "linear", "decay_final_fraction": 1.1}, "train.decay_final_fraction must be from 0 to 1, got 1.1"),
+    ({"decay_final_fraction": 0.1}, "train.decay_final_fraction=0.1 needs train.decay=linear or cosine"),
+    ({"weight_decay": -0.1}, "train.weight_decay must be a number of at least 0, got -0.1"),
+    ({"weight_decay": float("nan")}, "train.weight_decay must be")])
 def test_impossible_settings_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(TRAIN, **change)
+
+
+def test_the_learning_rate_falls_over_the_steps_of_all_epochs(files, tmp_path):
+    config = dataclasses.replace(TRAIN, decay="linear", warmup_steps=2, epochs=2, table_learning_rate=0.1)
+    assert planned_steps(files, DATA, TRAIN) is None
+    steps = planned_steps(files, DATA, config)
+    assert steps == 2 * sum(1 for _ in read(files, "train", DATA, config.batch_size, seed=(1, 1)))
+    model = new_model(files, config)
+    run(files, tmp_path, config, model)
+    assert int(model.optimizer.iterations) <= steps
+    for optimizer, peak in zip(model.optimizer.optimizers, (0.02, 0.1), strict=True):
+        schedule = optimizer.get_config()["learning_rate"]["config"]
+        assert schedule == {"peak": peak, "warmup_steps": 2, "decay": "linear", "total_steps": steps,
+                            "final_fraction": 0.0}
+
+
+def test_steps_of_records_that_do_not_say_how_many_they_hold_are_counted(files):
+    config = dataclasses.replace(TRAIN, decay="cosine")
+    silent = dataclasses.replace(files, impressions={}, largest_group={})
+    assert silent.steps("train", DATA.layout, config.batch_size) is None
+    assert planned_steps(silent, DATA, config) == planned_steps(files, DATA, config) > 3
+
+
+def test_a_warm_up_as_long_as_the_plan_is_refused(files):
+    config = dataclasses.replace(TRAIN, decay="cosine", warmup_steps=99_999)
+    with pytest.raises(ValueError, match="train.decay=cosine needs more planned steps than train.warmup_steps=99999"):
+        new_model(files, config)
+    with pytest.raises(ValueError, match="got None"):
+        compile_model(new_model(files), dataclasses.replace(TRAIN, decay="linear"))
 
 
 def test_files_of_a_run_appear_whole(tmp_path):

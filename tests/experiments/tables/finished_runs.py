@@ -23,7 +23,9 @@ def finished(cfg, seed, auc, *, fingerprint="data", version=1, consistency=None,
     return {"configuration": configuration(cfg, version).id, "data_fingerprint": fingerprint, "seed": seed,
             "row": [cfg], "commit": "0123456789abcdef-dirty", "versions": {"tensorflow": tensorflow}, "hardware": {},
             "parameters": 4321, "best_epoch": 1, "epochs": 1, "training_seconds": 90.0,
-            "metrics": {"test": {"model": model, "item popularity": {"auc": 0.55}, "oracle": {"auc": 0.8}}},
+            "metrics": {"validation": {"model": model, "base rate": {"logloss": 0.4}},
+                        "test": {"model": model, "base rate": {"logloss": 0.4}, "item popularity": {"auc": 0.55},
+                                 "oracle": {"auc": 0.8}}},
             "slices": {"test": slices}, "consistency": consistency and {"test": consistency},
             "history": [{"epoch": 1, "validation_consistency": consistency and consistency["value"]}]}
 

@@ -63,6 +63,26 @@ def test_older_rows_and_several_versions_of_tensorflow_are_told(tmp_path):
     assert "Rows marked as older are of" in text and "TensorFlow: 2.21.0 (1 runs), 2.22.0 (1 runs)." in text
 
 
+def test_rows_with_runs_worse_than_the_base_rate_are_marked(tmp_path):
+    store, codes = Store(str(tmp_path)), resamples.pack([[0.6] * 4] * 2)
+    for cfg, logloss in (("a.cfg", 0.3), ("b.cfg", 0.385)):
+        for seed in (1, 2):
+            run = finished(cfg, seed, 0.6)
+            rows = run["metrics"]["test"]
+            rows["model"] = {**rows["model"], "logloss": logloss + seed / 100}  # 0.405 in b's second run
+            store.add(run, codes, configuration(cfg))
+    add(store, "c.cfg", 1, 0.6)
+    undefined = finished("c.cfg", 2, 0.6)
+    undefined["metrics"]["test"]["base rate"]["logloss"] = None
+    store.add(undefined, codes, configuration("c.cfg"))
+    lines = compare([planned(row) for row in ROWS], store, (1, 2))
+    text = report.markdown("Table 7", lines, "the command")
+    assert "| 0.3150 ± 0.0071 |" in text and "| 0.4000 ± 0.0071 † |" in text and text.count("†") == 2
+    assert "\n\n† Runs whose log loss is worse than the base rate's: better (test 1 of 2).\n\nTest split:" in text
+    lines[1].runs[1]["metrics"]["validation"]["model"] |= {"logloss": 0.5}
+    assert "better (validation 1 of 2, test 1 of 2)" in report.markdown("Table 7", lines, "the command")
+
+
 def test_slices_have_a_cell_per_row_and_slice(tmp_path):
     slices.write(str(tmp_path), "table_7", "Table 7: towers", table(tmp_path))
     text = (tmp_path / "table_7_slices.md").read_text()
