@@ -28,13 +28,16 @@ def kept_mask(scores, mask, top_k):
     return [index in kept for index in range(len(scores))]
 
 
-def soft_search(candidate, history, mask, weights):
+def soft_search(candidate, history, mask, weights, pool="sum"):
     """SIM's scores `[L]` and `U_r [D]`; `weights` holds W_a as `candidate` and W_b as `event`, both `[D, D_a]`."""
     scores = np.array([(candidate @ weights["candidate"]) @ (event @ weights["event"]) for event in history])
+    factors = scores
+    if pool == "softmax":
+        factors = references.softmax(scores / math.sqrt(weights["event"].shape[1]), mask)
     pooled = np.zeros(len(candidate))
     for k, event in enumerate(history):
         if mask[k]:
-            pooled = pooled + scores[k] * event
+            pooled = pooled + factors[k] * event
     return scores, pooled
 
 

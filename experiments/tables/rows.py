@@ -85,6 +85,10 @@ def _baselines() -> tuple[Row, ...]:
     for name, cfg, auc, gauc, crp_auc, crp_gauc in paper:
         pairs += [Row(name, f"{cfg}.cfg", recent, auc, gauc),
                   Row(f"{name} with CRP", f"{cfg}_crp.cfg", name, crp_auc, crp_gauc)]
+        if cfg == "sim":
+            softmax, flags = f"{name}, softmax search", ("--sim.gsu_pool=softmax",)
+            pairs += [Row(softmax, "sim.cfg", recent, flags=flags),
+                      Row(f"{softmax}, with CRP", "sim_crp.cfg", softmax, flags=flags)]
         if cfg in ("eta", "sdim"):
             pairs.append(_items_alone(name, cfg, recent))
     return (*bounds, *pairs, _compared(_WITHOUT_CRP, recent), _LCN)

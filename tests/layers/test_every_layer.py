@@ -75,6 +75,7 @@ CASES = [
     Case(layers.InterestEvolution, {"hidden_units": (7, 3), "context_width": 2}, run_with_context),
     Case(layers.HashPooling, {"num_hashes": 5, "hash_bits": 1}, run_din),
     Case(layers.SoftSearch, {"attention_dim": 6}, run_search),
+    Case(layers.SoftSearch, {"attention_dim": 6, "pool": "softmax"}, run_search),
     Case(layers.TargetMHA, {"attention_dim": 6, "num_heads": 2}, run_attention),
     *(Case(layers.TwinAttention, {"attention_dim": 6, "num_heads": 2, "num_context_fields": fields,
                                   "beta_per_head": fields == 2}, run_attention) for fields in (1, 2)),
