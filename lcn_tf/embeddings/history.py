@@ -42,6 +42,15 @@ class EmbeddedHistory:
         return len(self._embedder.schema.context_features)
 
     @property
+    def views(self) -> tf.Tensor:
+        """`mask` `[B, C, L]`, or `[B, 1, L]` where all candidates of each request see the same events."""
+        if self.mask.shape[1] == 1:
+            return self.mask
+        own = self.mask[:, :1]
+        same = tf.equal(self.mask, own) | ~self._batch["candidate_mask"][:, :, tf.newaxis]
+        return tf.cond(tf.reduce_all(same), lambda: own, lambda: self.mask)
+
+    @property
     def context_width(self) -> int:
         """D_c; 0 if the schema has no context."""
         return self._embedder.context_width

@@ -1,18 +1,17 @@
 """DIEN's two recurrent layers: one reads the history in time, the other follows what in it concerns the candidate.
 
 Shapes: B requests, C candidates, L events, D item width, D_c context width, V views of a request's history: C, or 1
-where all candidates have the same one.
+where all candidates have the same one, N rows.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Vectors, as_vectors, project
+from lcn_tf.layers.event_vectors import Vectors, as_vectors, leading_sizes, project
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.layers.masking import expand_mask, mask_scores, masked_softmax
 from lcn_tf.layers.target_attention import DINAttention
@@ -98,8 +97,9 @@ class InterestEvolution(HistoryLayer):
         states = self._extract(history, mask, context)  # [B, V, L, D]
         scores = masked_softmax(self._attention_logits(candidate, states), mask)  # [B, C, L]
         inputs = project(states, tf.cast(self.evolution.kernel, tf.float32))  # [B, V, L, 3 D]
-        final = run_gru(inputs, mask, self.evolution, scores, self.augru)[1]
-        return tf.cast(final, self.compute_dtype)
+        rows = leading_sizes(scores, 3)
+        final = run_gru(_flat(inputs, rows), _flat(mask, rows), self.evolution, _flat(scores, rows), self.augru)[1]
+        return tf.cast(tf.reshape(final, tf.shape(candidate)), self.compute_dtype)
 
     def attention_scores(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor,
                          context: Vectors | None = None) -> tf.Tensor:
@@ -118,7 +118,11 @@ class InterestEvolution(HistoryLayer):
         inputs = project(tf.convert_to_tensor(history), of_items)  # [B, 1 or V, L, 3 D]
         if context is not None:
             inputs += project(as_vectors(context), of_context)
-        return run_gru(inputs, mask, self.extraction)[0]
+        rows = leading_sizes(mask, 3)  # B, V, L
+        if mask.shape[1] is None or mask.shape[1] != inputs.shape[1]:
+            rows[1] = tf.maximum(tf.shape(mask)[1], tf.shape(inputs)[1])
+        states = run_gru(_flat(inputs, rows), _flat(mask, rows), self.extraction)[0]
+        return tf.reshape(states, [*rows, states.shape[-1]])
 
     def _attention_logits(self, candidate: tf.Tensor, states: tf.Tensor) -> tf.Tensor:
         """DIN's logits `[B, C, L]` of `q'` and the states."""
@@ -148,48 +152,50 @@ def run_gru(inputs: tf.Tensor, mask: tf.Tensor, weights: GRUWeights, attention: 
     """A GRU, or AUGRU where there is an attention, from the oldest event to the most recent one, in float32.
 
     `u = sigmoid(x W_u + h U_u + b_u)`, `r` likewise, `c = tanh(x W_c + r * h U_c + b_c)`; without an attention
-    `h' = (1 - u) h + u c` (DIEN, eqs 2 to 5), with it see `InterestEvolution`. V is C or 1 in each argument by itself;
-    what is the same for all candidates is computed once.
+    `h' = (1 - u) h + u c` (DIEN, eqs 2 to 5), with it see `InterestEvolution`.
 
     Args:
-      inputs: float32 `[B, V, L, 3 D]`, `x W` of the events, most recent first.
-      mask: bool `[B, V, L]`; a masked event leaves the state as it is.
+      inputs: float32 `[N, L, 3 D]`, `x W` of the events, most recent first.
+      mask: bool `[N, L]`; a masked event leaves the state as it is.
       weights: of the recurrence.
-      attention: float32 `[B, V, L]`, or None.
+      attention: float32 `[N, L]`, or None.
       augru: how the attention scales the update gate.
 
     Returns:
-      states: float32 `[B, V, L, D]`, the state after each event.
-      final: float32 `[B, V, D]`, the state after the most recent one; zeros where every event is masked.
+      states: float32 `[N, L, D]`, the state after each event.
+      final: float32 `[N, D]`, the state after the most recent one; zeros where every event is masked.
     """
     recurrent_kernel, bias = (tf.cast(weight, tf.float32) for weight in (weights.recurrent_kernel, weights.bias))
-    length, width = tf.shape(mask)[-1], recurrent_kernel.shape[0]
-    shapes = [tf.shape(values)[:2] for values in (inputs, mask, attention) if values is not None]
-    rows = functools.reduce(tf.broadcast_dynamic_shape, shapes)
-    inputs, masks = _by_step(inputs + bias), _by_step(mask[..., tf.newaxis])
+    rows, length, width = tf.shape(mask)[0], tf.shape(mask)[1], recurrent_kernel.shape[0]
+    projected, real = _by_step(inputs + bias), _by_step(mask[..., tf.newaxis])
     shares = None if attention is None else _by_step(attention[..., tf.newaxis])
 
     def advance(place: tf.Tensor, state: tf.Tensor, states: tf.TensorArray) -> tuple[Any, ...]:
-        update, reset, new = tf.split(inputs.read(place), 3, axis=-1)  # [B, V, D] each
-        update_h, reset_h, new_h = tf.split(tf.tensordot(state, recurrent_kernel, 1), 3, axis=-1)
+        update, reset, new = tf.split(projected.read(place), 3, axis=-1)  # [N, D] each
+        update_h, reset_h, new_h = tf.split(tf.matmul(state, recurrent_kernel), 3, axis=-1)
         update = tf.sigmoid(update + update_h)
         new = tf.tanh(new + tf.sigmoid(reset + reset_h) * new_h)
         if shares is not None:
-            share = shares.read(place)  # [B, V, 1]
+            share = shares.read(place)  # [N, 1]
             update = share * update if augru == "paper" else 1.0 - (1.0 - share) * update
-        state = tf.where(masks.read(place), state + update * (new - state), state)
+        state = tf.where(real.read(place), state + update * (new - state), state)
         return place - 1, state, states.write(place, state)
 
-    shape = tf.TensorShape([None, None, width])
-    states = tf.TensorArray(tf.float32, size=length, element_shape=shape)
+    states = tf.TensorArray(tf.float32, size=length, element_shape=[None, width])
     _, final, states = tf.while_loop(
-        lambda place, *_: place >= 0, advance, (length - 1, tf.zeros(tf.concat([rows, [width]], 0)), states),
-        shape_invariants=(tf.TensorShape([]), shape, None))
-    return tf.transpose(states.stack(), [1, 2, 0, 3]), final
+        lambda place, *_: place >= 0, advance, (length - 1, tf.zeros([rows, width]), states))
+    return tf.transpose(states.stack(), [1, 0, 2]), final
+
+
+def _flat(values: tf.Tensor, rows: Sequence[Any]) -> tf.Tensor:
+    """`[B, V, L]` or `[B, V, L, x]`, V broadcast to that of `rows`, sizes `(B, V, L)`: `[N, L]` or `[N, L, x]`."""
+    if not isinstance(rows[1], int) or values.shape[1] != rows[1]:
+        values = tf.broadcast_to(values, [*rows, *values.shape[3:]])
+    return tf.reshape(values, [-1, rows[2], *values.shape[3:]])
 
 
 def _by_step(values: tf.Tensor) -> tf.TensorArray:
-    """`[B, V, L, x]` as L tensors `[B, V, x]`, whose gradients are not as long as the history."""
-    shape = [*values.shape[:2], values.shape[-1]]
-    array = tf.TensorArray(values.dtype, size=tf.shape(values)[2], element_shape=shape, clear_after_read=False)
-    return array.unstack(tf.transpose(values, [2, 0, 1, 3]))
+    """`[N, L, x]` as L tensors `[N, x]`, whose gradients are not as long as the history."""
+    array = tf.TensorArray(values.dtype, size=tf.shape(values)[1], element_shape=[None, values.shape[-1]],
+                           clear_after_read=False)
+    return array.unstack(tf.transpose(values, [1, 0, 2]))

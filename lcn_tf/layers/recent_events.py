@@ -1,6 +1,7 @@
 """The most recent events that a candidate may see.
 
-Shapes: B requests, C candidates, L events, K kept events, D item width.
+Shapes: B requests, C candidates, V views of a history (1 where all candidates of each request see the same events, C
+otherwise), L events, K kept events, D item width.
 """
 
 from __future__ import annotations
@@ -31,15 +32,16 @@ def recent_events(history: EmbeddedHistory, top_k: int | None, context: bool
       context: whether to return context, too.
 
     Returns:
-      items: `[B, C, K, D]`, most recent first; `[B, L, D]` if `top_k` is None.
-      mask: bool `[B, C, K]` or `[B, C, L]`.
+      items: `[B, V, K, D]`, most recent first; `[B, L, D]` if `top_k` is None.
+      mask: bool `[B, V, K]` or `[B, V, L]`.
       context: of the same events; None if none is asked for or the schema has none.
 
     Raises:
       ValueError: `top_k` below 1.
     """
+    mask = history.views
     if top_k is None:
-        return history.items, history.mask, history.context if context else None
-    indices, kept = masked_top_k(tf.broadcast_to(recency(history.mask), tf.shape(history.mask)), history.mask, top_k)
+        return history.items, mask, history.context if context else None
+    indices, kept = masked_top_k(tf.broadcast_to(recency(mask), tf.shape(mask)), mask, top_k)
     items = as_tensor(history.select(indices, context=False))
     return items, kept, history.context_at(indices) if context else None

@@ -52,8 +52,8 @@ class DIENInterest(tf.keras.layers.Layer):
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `final`, the attention; `gsu`, minus the position or `final`."""
-        items, mask, context = recent_events(history, None, self.config.context)
-        final = self._evolution(history).attention_scores(candidate, items, mask, context)
+        mask, context = history.mask, history.context if self.config.context else None
+        final = self._evolution(history).attention_scores(candidate, history.items, mask, context)
         gsu = final if self.config.top_k is None else mask_scores(recency(mask), mask)
         return {"gsu": gsu, "final": final}
 

@@ -55,8 +55,8 @@ class DINInterest(tf.keras.layers.Layer):
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `final`, the attention; `gsu`, minus the position or `final`."""
-        items, mask, context = recent_events(history, None, self.config.context)
-        logits = self._attention(history).attention_logits(candidate, items, context)
+        mask, context = history.mask, history.context if self.config.context else None
+        logits = self._attention(history).attention_logits(candidate, history.items, context)
         final = mask_scores(masked_softmax(logits, mask) if self.config.softmax else logits, mask)
         return {"gsu": final if self.config.top_k is None else mask_scores(recency(mask), mask), "final": final}
 

@@ -1,7 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from lcn_tf.layers import MASKED_SCORE
+from lcn_tf.layers.event_vectors import as_tensor
+from lcn_tf.layers.recent_events import recent_events
 from lcn_tf.long_term import dien
 from lcn_tf.short_term import dien as short_term_dien
 from tests import references_baselines
@@ -27,6 +32,18 @@ def test_evolution_over_the_most_recent_visible_events(rows, offsets, moments, t
     layer = built(dien, requests, top_k=top_k, hidden_units=(7, 3), augru=augru, context=context)
     expected = requests.expected(oracle(layer, top_k, augru, None if context else WIDTH))
     np.testing.assert_allclose(requests.run(layer)[requests.real], expected[requests.real], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("offsets, moments, views", [(False, False, (1, 1)), (True, False, (3, 1)),
+                                                     (False, True, (1, 3))])
+def test_events_that_all_candidates_of_a_request_see_are_read_once(offsets, moments, views):
+    requests = Requests(offsets=offsets, moments=moments)
+    assert not requests.real.all()  # padded candidates do not count
+    items, mask, context = recent_events(requests.history, 3, context=True)
+    assert (items.shape[1], mask.shape[1]) == (views[0], views[0])
+    assert as_tensor(context).shape[1] == max(views)
+    narrowed = dataclasses.replace(requests.history, mask=tf.constant(requests.mask & (np.arange(3) > 0)[:, None]))
+    assert narrowed.views.shape[1] == 3
 
 
 def test_the_encoder_of_short_histories_reads_all_of_them():
