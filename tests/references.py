@@ -163,8 +163,12 @@ def sigmoid(values):
 
 
 def din_logit(candidate, event, layers, scale):
-    """DIN's network on `[q, k, q - k, q * k]`; `layers` is a list of (kernel, bias), the last one linear."""
-    hidden = np.concatenate([candidate, event, candidate - event, candidate * event])
+    """DIN's network on `[q, k, q - k, q * k, c]`; `layers` is a list of (kernel, bias), the last one linear.
+
+    An event is its item `k [D]` or, wider than the candidate, its item and its context c.
+    """
+    item, context = event[:len(candidate)], event[len(candidate):]
+    hidden = np.concatenate([candidate, item, candidate - item, candidate * item, context])
     for kernel, bias in layers[:-1]:
         hidden = sigmoid(hidden @ kernel + bias)
     kernel, bias = layers[-1]
@@ -172,10 +176,10 @@ def din_logit(candidate, event, layers, scale):
 
 
 def din(candidate, history, mask, layers, use_softmax=True, scale=True):
-    """DIN's pooled history, `[D]`."""
+    """DIN's pooled history, as wide as an event."""
     logits = np.array([din_logit(candidate, event, layers, scale) for event in history])
     weights = softmax(logits, mask) if use_softmax else logits
-    return sum((weights[k] * event for k, event in enumerate(history) if mask[k]), start=np.zeros(len(candidate)))
+    return sum((weights[k] * event for k, event in enumerate(history) if mask[k]), start=np.zeros(history.shape[1]))
 
 
 def cosine(first, second, epsilon=1e-8):

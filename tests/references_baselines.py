@@ -28,13 +28,16 @@ def kept_mask(scores, mask, top_k):
     return [index in kept for index in range(len(scores))]
 
 
-def soft_search(candidate, history, mask, weights):
+def soft_search(candidate, history, mask, weights, pool="sum"):
     """SIM's scores `[L]` and `U_r [D]`; `weights` holds W_a as `candidate` and W_b as `event`, both `[D, D_a]`."""
     scores = np.array([(candidate @ weights["candidate"]) @ (event @ weights["event"]) for event in history])
+    factors = scores
+    if pool == "softmax":
+        factors = references.softmax(scores / math.sqrt(weights["event"].shape[1]), mask)
     pooled = np.zeros(len(candidate))
     for k, event in enumerate(history):
         if mask[k]:
-            pooled = pooled + scores[k] * event
+            pooled = pooled + factors[k] * event
     return scores, pooled
 
 
@@ -68,23 +71,23 @@ def collision_probability(cosine, hash_bits):
     return (1 - math.acos(cosine) / math.pi) ** hash_bits
 
 
-def eta(candidate, events, mask, attention, projection, top_k, num_heads=1, context=False):
+def eta(candidate, events, mask, attention, projection, top_k, num_heads=1, context=True):
     """ETA: attention over the events of the smallest Hamming distance, the more recent first among equals."""
     history = events[:, :len(candidate)]
     kept = kept_mask(-hamming(candidate, history, projection), mask, top_k)
     return target_mha(candidate, events if context else history, kept, attention, num_heads)
 
 
-def sdim(candidate, history, mask, projection, hash_bits):
-    """SDIM: for each signature the l2-normalised sum of the events that share the candidate's; the mean of these."""
+def sdim(candidate, events, mask, projection, hash_bits):
+    """SDIM: for each signature of items the l2-normalised sum of the events that share the candidate's; their mean."""
     groups = projection.shape[1] // hash_bits
-    result = np.zeros(len(candidate))
+    result = np.zeros(events.shape[1])
     for g in range(groups):
         columns = projection[:, g * hash_bits:(g + 1) * hash_bits]
         own = signs(candidate, columns)
-        total = np.zeros(len(candidate))
-        for k, event in enumerate(history):
-            if mask[k] and signs(event, columns) == own:
+        total = np.zeros(events.shape[1])
+        for k, event in enumerate(events):
+            if mask[k] and signs(event[:len(candidate)], columns) == own:
                 total = total + event
         norm = math.sqrt(total @ total)
         if norm > 0:
@@ -175,7 +178,7 @@ def dien_attention(candidate, history, mask, weights):
     kernel, bias, slope = weights["query"]
     query = candidate @ kernel + bias
     query = np.where(query > 0, query, slope * query)
-    states, state = np.zeros(history.shape), np.zeros(len(candidate))
+    states, state = np.zeros((len(history), len(candidate))), np.zeros(len(candidate))
     for k in reversed(range(len(history))):
         if mask[k]:
             state = states[k] = gru_state(history[k], state, weights["extraction"])

@@ -57,6 +57,12 @@ def _compared(row: Row, against: str | None) -> Row:
     return dataclasses.replace(row, against=against)
 
 
+def _items_alone(name: str, model: str, against: str) -> Row:
+    """A model whose paper gives its last stage items without context; `model` is its cfg."""
+    prefix = f"lifelong_{model}" if model in ("din", "dien") else model
+    return Row(f"{name} as published, items alone", f"{model}.cfg", against, flags=(f"--{prefix}.context=false",))
+
+
 def _baselines() -> tuple[Row, ...]:
     short, recent = "short histories only", "50 most recent events"
     bounds = (
@@ -66,7 +72,9 @@ def _baselines() -> tuple[Row, ...]:
         Row(recent, "recent_k.cfg", short),
         Row("attention to all events", "full_attention.cfg", recent),
         Row("DIN over all events", "din.cfg", recent),
+        _items_alone("DIN", "din", recent),
         Row("DIEN, 100 most recent events", "dien.cfg", recent),
+        _items_alone("DIEN", "dien", recent),
         Row("SIM Hard", "sim_hard.cfg", recent),
     )
     sim = (0.7196, 0.6342, 0.7255, 0.6375)  # the paper does not say which search, SPEC B.1
@@ -77,6 +85,12 @@ def _baselines() -> tuple[Row, ...]:
     for name, cfg, auc, gauc, crp_auc, crp_gauc in paper:
         pairs += [Row(name, f"{cfg}.cfg", recent, auc, gauc),
                   Row(f"{name} with CRP", f"{cfg}_crp.cfg", name, crp_auc, crp_gauc)]
+        if cfg == "sim":
+            softmax, flags = f"{name}, softmax search", ("--sim.gsu_pool=softmax",)
+            pairs += [Row(softmax, "sim.cfg", recent, flags=flags),
+                      Row(f"{softmax}, with CRP", "sim_crp.cfg", softmax, flags=flags)]
+        if cfg in ("eta", "sdim"):
+            pairs.append(_items_alone(name, cfg, recent))
     return (*bounds, *pairs, _compared(_WITHOUT_CRP, recent), _LCN)
 
 

@@ -61,6 +61,11 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         """D."""
         return len(self.schema.item) * self.tables.config.embedding_dim
 
+    @property
+    def context_width(self) -> int:
+        """D_c."""
+        return len(self.schema.context_features) * self.tables.config.embedding_dim
+
     def look_up(self, batch: Batch) -> dict[str, tf.Tensor]:
         """The batch with the rows of its distinct ids, each table looked up once (`lcn_tf.embeddings.batch_rows`).
 

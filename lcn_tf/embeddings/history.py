@@ -41,6 +41,20 @@ class EmbeddedHistory:
         """Number of fields that a context embedding concatenates, all of one width; the time gap is the last."""
         return len(self._embedder.schema.context_features)
 
+    @property
+    def views(self) -> tf.Tensor:
+        """`mask` `[B, C, L]`, or `[B, 1, L]` where all candidates of each request see the same events."""
+        if self.mask.shape[1] == 1:
+            return self.mask
+        own = self.mask[:, :1]
+        same = tf.equal(self.mask, own) | ~self._batch["candidate_mask"][:, :, tf.newaxis]
+        return tf.cond(tf.reduce_all(same), lambda: own, lambda: self.mask)
+
+    @property
+    def context_width(self) -> int:
+        """D_c; 0 if the schema has no context."""
+        return self._embedder.context_width
+
     def event_ids(self) -> tf.Tensor:
         """What identifies each event: the ids of its item fields and its timestamp, int64 `[B, L, fields + 1]`."""
         names = (*(feature.name for feature in self._embedder.schema.item), "timestamp")
@@ -82,10 +96,7 @@ class EmbeddedHistory:
         The time gap is all of the context that depends on the candidate. Where each request's candidates have one
         timestamp, they share its buckets, too.
         """
-        moments = self._batch["timestamp"]
-        if self.mask.shape[1] != 1:
-            moments = tf.cond(self._same_moment(), lambda: moments[:, :1], lambda: moments)
-        return self._context(None, moments)
+        return self._context(None, self._moments())
 
     def select(self, indices: tf.Tensor, context: bool = True) -> Vectors:
         """Item and context embeddings of chosen events, looked up by id.
@@ -99,6 +110,14 @@ class EmbeddedHistory:
         """
         items = self._items(indices)
         return beside(items, self._context(indices, self._batch["timestamp"])) if context else items
+
+    def context_at(self, indices: tf.Tensor) -> Vectors | None:
+        """Context embeddings of chosen events; None if the schema has no context.
+
+        Args:
+          indices: `[B, C, K]` integer positions in the history, or `[B, 1, K]`, the same for all candidates.
+        """
+        return self._context(indices, self._moments())
 
     def events(self) -> tf.Tensor:
         """Item and context embeddings of every event for every candidate, `[B, C, L, D + D_c]` (large)."""
@@ -121,6 +140,13 @@ class EmbeddedHistory:
 
     def _vectors(self, feature: Feature, indices: tf.Tensor | None) -> Vectors:
         return self._embedder.event_vectors(self._batch, feature.table, f"{self._name}_{feature.name}", indices)
+
+    def _moments(self) -> tf.Tensor:
+        """Timestamps of the candidates `[B, C]`, or `[B, 1]` where each request's candidates have one timestamp."""
+        moments = self._batch["timestamp"]
+        if self.mask.shape[1] == 1:
+            return moments
+        return tf.cond(self._same_moment(), lambda: moments[:, :1], lambda: moments)
 
     def _same_moment(self) -> tf.Tensor:
         """Scalar bool: all candidates of each request have the timestamp of its first one."""

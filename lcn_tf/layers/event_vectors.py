@@ -201,6 +201,30 @@ def weighted_sums(weights: tf.Tensor, vectors: Vectors) -> tf.Tensor:
     return add(weights, vectors.rows)
 
 
+def project(vectors: Vectors, kernel: tf.Tensor) -> tf.Tensor:
+    """`vectors @ kernel` without the wide tensor of all parts.
+
+    Args:
+      vectors: of events `[B, C, K]`, `[B, 1, K]` or `[B, K]`, in any form.
+      kernel: `[E, U]`; its type is that of the result.
+
+    Returns:
+      `[B, C, K, U]`, or `[B, 1, K, U]` where no part is of a candidate.
+    """
+    if isinstance(vectors, Beside):
+        kernels = tf.split(kernel, [width_of(part) for part in vectors.parts])
+        total = project(vectors.parts[0], kernels[0])
+        for part, own in zip(vectors.parts[1:], kernels[1:], strict=True):
+            total += project(part, own)
+        return total
+    if isinstance(vectors, Bucketed):  # a product, for the gradient of gathering is a slow sum of segments
+        of_buckets = tf.matmul(tf.cast(vectors.rows, kernel.dtype), kernel)  # [G, U]
+        return tf.tensordot(tf.one_hot(vectors.buckets, tf.shape(of_buckets)[0], dtype=kernel.dtype), of_buckets, 1)
+    vectors = tf.cast(as_tensor(vectors), kernel.dtype)
+    projected = tf.tensordot(vectors, kernel, 1)
+    return projected if vectors.shape.rank == 4 else projected[:, tf.newaxis]
+
+
 def leading_sizes(tensor: tf.Tensor, count: int = 2) -> list[Any]:
     """The sizes of the first axes, B and C by default, static where known."""
     dynamic = tf.shape(tensor)

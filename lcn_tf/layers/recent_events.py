@@ -1,6 +1,7 @@
 """The most recent events that a candidate may see.
 
-Shapes: B requests, C candidates, L events, K kept events, D item width.
+Shapes: B requests, C candidates, V views of a history (1 where all candidates of each request see the same events, C
+otherwise), L events, K kept events, D item width.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import as_tensor
+from lcn_tf.layers.event_vectors import Vectors, as_tensor
 from lcn_tf.layers.masking import masked_top_k
 
 if TYPE_CHECKING:
@@ -21,21 +22,26 @@ def recency(mask: tf.Tensor) -> tf.Tensor:
     return -tf.range(tf.cast(tf.shape(mask)[-1], tf.float32))[tf.newaxis, tf.newaxis]
 
 
-def recent_events(history: EmbeddedHistory, top_k: int | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Items and mask of the `top_k` most recent visible events of each candidate.
+def recent_events(history: EmbeddedHistory, top_k: int | None, context: bool
+                  ) -> tuple[tf.Tensor, tf.Tensor, Vectors | None]:
+    """Items, mask and context of the `top_k` most recent visible events of each candidate.
 
     Args:
       history: the embedded history.
       top_k: K; None keeps every event.
+      context: whether to return context, too.
 
     Returns:
-      items: `[B, C, K, D]`, most recent first; `[B, L, D]` if `top_k` is None.
-      mask: bool `[B, C, K]` or `[B, C, L]`.
+      items: `[B, V, K, D]`, most recent first; `[B, L, D]` if `top_k` is None.
+      mask: bool `[B, V, K]` or `[B, V, L]`.
+      context: of the same events; None if none is asked for or the schema has none.
 
     Raises:
       ValueError: `top_k` below 1.
     """
+    mask = history.views
     if top_k is None:
-        return history.items, history.mask
-    indices, kept = masked_top_k(tf.broadcast_to(recency(history.mask), tf.shape(history.mask)), history.mask, top_k)
-    return as_tensor(history.select(indices, context=False)), kept
+        return history.items, mask, history.context if context else None
+    indices, kept = masked_top_k(tf.broadcast_to(recency(mask), tf.shape(mask)), mask, top_k)
+    items = as_tensor(history.select(indices, context=False))
+    return items, kept, history.context_at(indices) if context else None

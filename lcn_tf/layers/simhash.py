@@ -121,9 +121,9 @@ class HashPooling(HistoryLayer):
         return self.pool(self.collisions(candidate, history, mask), tf.convert_to_tensor(history))
 
     def pool(self, collisions: tf.Tensor, history: Vectors) -> tf.Tensor:
-        """The interest `[B, C, D]` of `collisions [B, C, G, L]` and events in any form of `event_vectors`."""
-        sums = weighted_sums(tf.cast(collisions, tf.float32), history)  # [B, C, G, D]
-        interest = tf.reduce_mean(tf.math.l2_normalize(sums, axis=-1, epsilon=1e-12), axis=2)  # [B, C, D]
+        """The interest `[B, C, E]` of `collisions [B, C, G, L]` and events of width E, in any form."""
+        sums = weighted_sums(tf.cast(collisions, tf.float32), history)  # [B, C, G, E]
+        interest = tf.reduce_mean(tf.math.l2_normalize(sums, axis=-1, epsilon=1e-12), axis=2)  # [B, C, E]
         return tf.cast(interest, self.compute_dtype)
 
     def collisions(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

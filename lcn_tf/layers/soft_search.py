@@ -5,24 +5,32 @@ Shapes: B requests, C candidates, L events, D item width, D_a attention width.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
 
 from lcn_tf.layers.event_vectors import Vectors, as_vectors, products, weighted_sums
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.layers.masking import expand_mask, mask_scores
+from lcn_tf.layers.masking import expand_mask, mask_scores, masked_softmax
+
+SEARCH_POOLS = ("sum", "softmax")
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
 class SoftSearch(HistoryLayer):
-    """`r_k = <W_a e_v, W_b e_k>` and `U_r = sum_k r_k e_k` over all events; no bias, scale or softmax.
+    """`r_k = <W_a e_v, W_b e_k>` and `U_r = sum_k r_k e_k` over all events; no bias.
 
     Pi et al., CIKM 2020 (SIM), section 3.2 (general search unit, soft search). `W_b` is applied on the candidate's
     side, so nothing of size `[B, L, D_a]` is built. All arithmetic is in float32.
 
+    The printed sum does not say which end of the scores is relevant: with `-W_a` all scores and `U_r` change sign,
+    which the network that reads `U_r` can undo, so that the events that decide may rank last. With `softmax` (not in
+    the paper) `U_r = sum_k softmax_k(r / sqrt(D_a)) e_k`, and the events that decide get high scores.
+
     Args:
       attention_dim: D_a.
+      pool: `sum` or `softmax`, how scores weight the events in `U_r`. The scores are the same.
 
     Call arguments:
       candidate: `[B, C, D]`.
@@ -34,14 +42,17 @@ class SoftSearch(HistoryLayer):
       scores: r, float32 `[B, C, L]`; `masking.MASKED_SCORE` at masked positions.
 
     Raises:
-      ValueError: `attention_dim` below 1, or a mask of the wrong rank.
+      ValueError: `attention_dim` below 1, an unknown `pool`, or a mask of the wrong rank.
     """
 
-    def __init__(self, attention_dim: int = 64, **kwargs: Any):
+    def __init__(self, attention_dim: int = 64, pool: str = "sum", **kwargs: Any):
         super().__init__(**kwargs)
+        if pool not in SEARCH_POOLS:
+            raise ValueError(f"pool must be one of {SEARCH_POOLS}, got {pool!r}")
         if attention_dim < 1:
             raise ValueError(f"attention_dim must be at least 1, got {attention_dim}")
         self.attention_dim = attention_dim
+        self.pool = pool
 
     def build(self, input_shape: Any) -> None:
         """Creates `candidate_kernel` (W_a) and `event_kernel` (W_b), both `[D, D_a]`, Glorot-uniform."""
@@ -54,8 +65,11 @@ class SoftSearch(HistoryLayer):
         """Scores and pools the history; see the class."""
         history, mask = as_vectors(history), expand_mask(mask)
         scores = self._scores(candidate, history)
-        weights = tf.where(mask, scores, 0.0)[:, :, tf.newaxis]  # [B, C, 1, L]
-        interest = weighted_sums(weights, history)[:, :, 0]  # [B, C, D]
+        if self.pool == "sum":
+            weights = tf.where(mask, scores, 0.0)
+        else:
+            weights = masked_softmax(scores / math.sqrt(self.attention_dim), mask)
+        interest = weighted_sums(weights[:, :, tf.newaxis], history)[:, :, 0]  # [B, C, D]
         return tf.cast(interest, self.compute_dtype), mask_scores(scores, mask)
 
     def _scores(self, candidate: tf.Tensor, history: Vectors) -> tf.Tensor:
@@ -66,4 +80,4 @@ class SoftSearch(HistoryLayer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {**super().get_config(), "attention_dim": self.attention_dim}
+        return {**super().get_config(), "attention_dim": self.attention_dim, "pool": self.pool}

@@ -28,29 +28,44 @@ class Config:
         default=(80, 40), metadata={"help": "hidden layers of the attention net"})
     augru: Literal["paper", "code"] = dataclasses.field(
         default="paper", metadata={"help": "attentional update gate of the paper, or of the authors' code"})
+    context: bool = dataclasses.field(
+        default=True, metadata={"help": "the first recurrence reads items with their context, as SIM does (false, the "
+                                        "paper: items alone)", "before": False})
 
     def __post_init__(self):
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"lifelong_dien.top_k must be at least 1 or none, got {self.top_k}")
+        if any(units < 1 for units in self.hidden_units):
+            raise ValueError(f"lifelong_dien.hidden_units must all be at least 1, got {self.hidden_units}")
 
 
 class DIENInterest(tf.keras.layers.Layer):
-    """Interest evolution over the items of the `top_k` most recent events that a candidate may see."""
+    """Interest evolution over the `top_k` most recent events that a candidate may see."""
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
-        self.top_k = config.top_k
-        self.evolution = InterestEvolution(config.hidden_units, config.augru, name="evolution")
+        self.config = config
+        self.evolution: InterestEvolution | None = None
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
-        return self.evolution(candidate, *recent_events(history, self.top_k))
+        items, mask, context = recent_events(history, self.config.top_k, self.config.context)
+        return self._evolution(history)(candidate, items, mask=mask, context=context)
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `final`, the attention; `gsu`, minus the position or `final`."""
-        final = self.evolution.attention_scores(candidate, history.items, history.mask)
-        gsu = final if self.top_k is None else mask_scores(recency(history.mask), history.mask)
+        mask, context = history.mask, history.context if self.config.context else None
+        final = self._evolution(history).attention_scores(candidate, history.items, mask, context)
+        gsu = final if self.config.top_k is None else mask_scores(recency(mask), mask)
         return {"gsu": gsu, "final": final}
+
+    def _evolution(self, history: EmbeddedHistory) -> InterestEvolution:
+        """The recurrences, made when the width of the context is known."""
+        if self.evolution is None:
+            config = self.config
+            self.evolution = InterestEvolution(config.hidden_units, config.augru,
+                                               history.context_width if config.context else 0, name="evolution")
+        return self.evolution
 
 
 def build(config: Config) -> DIENInterest:

@@ -1,6 +1,6 @@
 """DIN's target attention over the lifelong history, without a search (Zhou et al., KDD 2018; SPEC B.5).
 
-Shape letters: B requests, C candidates, L events, D item width.
+Shape letters: B requests, C candidates, L events, D item width, D_c context width.
 """
 
 from __future__ import annotations
@@ -27,30 +27,49 @@ class Config:
         default=(80, 40), metadata={"help": "hidden layers of the attention net"})
     softmax: bool = dataclasses.field(default=True, metadata={"help": "normalise the attention (false: the paper)"})
     scale: bool = dataclasses.field(default=True, metadata={"help": "divide the logits by sqrt(item width)"})
+    context: bool = dataclasses.field(
+        default=True, metadata={"help": "attend to items with their context, as SIM does (false, the paper: items "
+                                        "alone)", "before": False})
 
     def __post_init__(self):
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"lifelong_din.top_k must be at least 1 or none, got {self.top_k}")
+        if any(units < 1 for units in self.hidden_units):
+            raise ValueError(f"lifelong_din.hidden_units must all be at least 1, got {self.hidden_units}")
 
 
 class DINInterest(tf.keras.layers.Layer):
-    """DIN pooling of the items; the attention net has activations of `[B, C, L, hidden_units]`."""
+    """DIN pooling of the events; the attention net has activations of `[B, C, L, hidden_units]`.
+
+    The candidate is compared with the items; the context is an additional input of the attention net and is pooled
+    beside the items, see `DINAttention`.
+    """
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
-        self.top_k = config.top_k
-        self.attention = DINAttention(config.hidden_units, use_softmax=config.softmax, scale=config.scale,
-                                      name="attention")
+        self.config = config
+        self.attention: DINAttention | None = None
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
-        """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
-        return self.attention(candidate, *recent_events(history, self.top_k))
+        """Candidates `[B, C, D]` -> interest `[B, C, D + D_c]`, or `[B, C, D]` without context."""
+        items, mask, context = recent_events(history, self.config.top_k, self.config.context)
+        return self._attention(history)(candidate, items, mask=mask, context=context)
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `final`, the attention; `gsu`, minus the position or `final`."""
-        logits, mask = self.attention.attention_logits(candidate, history.items), history.mask
-        final = mask_scores(masked_softmax(logits, mask) if self.attention.use_softmax else logits, mask)
-        return {"gsu": final if self.top_k is None else mask_scores(recency(mask), mask), "final": final}
+        mask, context = history.mask, history.context if self.config.context else None
+        logits = self._attention(history).attention_logits(candidate, history.items, context)
+        final = mask_scores(masked_softmax(logits, mask) if self.config.softmax else logits, mask)
+        return {"gsu": final if self.config.top_k is None else mask_scores(recency(mask), mask), "final": final}
+
+    def _attention(self, history: EmbeddedHistory) -> DINAttention:
+        """The attention, made when the width of the context is known."""
+        if self.attention is None:
+            config = self.config
+            self.attention = DINAttention(config.hidden_units, use_softmax=config.softmax, scale=config.scale,
+                                          context_width=history.context_width if config.context else 0,
+                                          name="attention")
+        return self.attention
 
 
 def build(config: Config) -> DINInterest:

@@ -1,6 +1,6 @@
 """SDIM: events that share the candidate's hash signatures, summed; no attention (Cao et al., CIKM 2022; SPEC B.3).
 
-Shape letters: B requests, C candidates, G signatures, L events, D item width.
+Shape letters: B requests, C candidates, G signatures, L events, D item width, D_c context width.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Literal
 import tensorflow as tf
 
 from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.layers.event_vectors import beside
 from lcn_tf.layers.masking import mask_scores
 from lcn_tf.layers.simhash import HashPooling
 from lcn_tf.layers.top_k_attention import TopKAttention
@@ -30,28 +31,36 @@ class Config:
                                           "or target attention over their items (TWIN's comparison)"})
     attention_dim: int = dataclasses.field(default=64, metadata={"help": "width of the projections of esu=mhta"})
     num_heads: int = dataclasses.field(default=1, metadata={"help": "heads of esu=mhta"})
+    context: bool = dataclasses.field(
+        default=True, metadata={"help": "sum, or attend to, items with their context, as SIM does (false, the paper: "
+                                        "items alone); signatures are of items in either case", "before": False})
 
 
 class SDIMInterest(tf.keras.layers.Layer):
-    """Hash pooling of the items; no weight is trained, and no stage ranks events (hence no `stage_scores`)."""
+    """Hash pooling of the events; no weight is trained, and no stage ranks events (hence no `stage_scores`).
+
+    Items alone are hashed, since a candidate has no context to collide with. With `context` each signature's sum is of
+    items and context side by side, normalised together, so that the interest is as wide as an event.
+    """
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
+        self.context = config.context
         self.pooling = HashPooling(config.num_hashes, config.hash_bits, config.hash_seed, name="pooling")
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
-        """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
+        """Candidates `[B, C, D]` -> interest `[B, C, D + D_c]`, or `[B, C, D]` without context."""
         collisions = self.pooling.collisions(candidate, history.items, history.mask)  # [B, C, G, L]
-        return self.pooling.pool(collisions, history.vectors)
+        return self.pooling.pool(collisions, beside(history.vectors, history.context if self.context else None))
 
 
 class SDIMAttention(tf.keras.layers.Layer):
-    """Target attention over the items that share a signature with the candidate, however many these are."""
+    """Target attention over the events whose items share a signature with the candidate, however many these are."""
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
         self.pooling = HashPooling(config.num_hashes, config.hash_bits, config.hash_seed, name="pooling")
-        self.attention = TopKAttention(None, config.attention_dim, config.num_heads, context=False, name="attention")
+        self.attention = TopKAttention(None, config.attention_dim, config.num_heads, config.context, name="attention")
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""

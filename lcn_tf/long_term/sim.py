@@ -28,6 +28,10 @@ class Config:
         default="bilinear_aux", metadata={"help": "search score: bilinear, trained by a click loss of its own (the "
                                                   "paper), or the inner product of the item embeddings, the model's or "
                                                   "frozen ones of an earlier run"})
+    gsu_pool: Literal["sum", "softmax"] = dataclasses.field(
+        default="sum", metadata={"help": "weights of the events in the search's click loss of gsu=bilinear_aux: its "
+                                         "scores (the paper), which do not say whether high or low ones are relevant, "
+                                         "or their softmax"})
     tables: Literal["shared", "separate"] = dataclasses.field(
         default="shared", metadata={"help": "item tables of gsu=bilinear_aux: the model's, or separate ones that the "
                                             "search's click loss alone trains"})
@@ -45,6 +49,9 @@ class Config:
     def __post_init__(self):
         if self.tables == "separate" and self.gsu != "bilinear_aux":
             raise ValueError(f"sim.tables=separate needs sim.gsu=bilinear_aux, whose loss trains them, got {self.gsu}")
+        if self.gsu_pool != "sum" and self.gsu != "bilinear_aux":
+            raise ValueError(f"sim.gsu_pool={self.gsu_pool} needs sim.gsu=bilinear_aux, whose loss it is part of, got "
+                             f"{self.gsu}")
         if (self.gsu == "pretrained") != bool(self.pretrained):
             raise ValueError("sim.pretrained must name checkpoints with sim.gsu=pretrained and nothing otherwise, got "
                              f"sim.gsu={self.gsu} and sim.pretrained={self.pretrained}")
@@ -77,7 +84,7 @@ class SIMInterest(tf.keras.layers.Layer):
         self.pretrained = config.pretrained
         self.auxiliary_weight = 0.0
         if config.gsu == "bilinear_aux":
-            self.search = SoftSearch(config.attention_dim, name="search")
+            self.search = SoftSearch(config.attention_dim, config.gsu_pool, name="search")
             self.auxiliary_weight = config.aux_weight
             self.auxiliary_tower = MLPTower(config.aux_units, name="auxiliary_tower")
             self.auxiliary_head = ClickHead(name="auxiliary_click")
@@ -88,7 +95,7 @@ class SIMInterest(tf.keras.layers.Layer):
 
     def auxiliary_logit(self, features: tf.Tensor, candidate: tf.Tensor, history: EmbeddedHistory,
                         candidate_mask: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Click logit `[B, C]` of the search: a net over all features and `U_r`, the events summed by their scores.
+        """Click logit `[B, C]` of the search: a net over all features and `U_r`, the events weighted by their scores.
 
         Args:
           features: everything else the tower reads, candidates included, `[B, C, W]`.

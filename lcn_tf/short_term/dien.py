@@ -32,7 +32,7 @@ class DIENInterest(tf.keras.layers.Layer):
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
-        return self.evolution(candidate, history.items, history.mask)
+        return self.evolution(candidate, history.items, mask=history.views)
 
 
 def build(config: Config) -> DIENInterest:

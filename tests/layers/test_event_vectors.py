@@ -15,6 +15,7 @@ from lcn_tf.layers.event_vectors import (
     gather,
     num_requests,
     products,
+    project,
     split,
     weighted_sums,
     width_of,
@@ -77,6 +78,8 @@ def test_products_and_sums_equal_those_of_the_wide_tensor(seed, kinds, candidate
 
     assert_same(inner, events, [queries])
     assert_same(lambda form, weights: weighted_sums(weights, form), events, [weights])
+    assert_same(lambda form, kernel: events.for_candidates(project(form, kernel)), events,
+                [normal(seed + 2, events.width, 3)])
 
 
 @given(st.integers(0, 10**6), st.lists(st.sampled_from(KEPT), min_size=1, max_size=3), st.integers(1, 3),

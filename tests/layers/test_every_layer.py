@@ -53,6 +53,10 @@ def run_din(layer, candidate, history, context, mask):
     return layer(candidate, history, mask=mask)
 
 
+def run_with_context(layer, candidate, history, context, mask):
+    return layer(candidate, history, mask=mask, context=context)
+
+
 CASES = [
     *(Case(layers.CSA, {"pool": pool}, run_csa) for pool in ("sum", "mean", "softmax", "abs_norm")),
     *(Case(layers.MSA, {"attention_dim": 6, "norm": norm}, run_attention) for norm in ("softmax", "none")),
@@ -66,9 +70,12 @@ CASES = [
     Case(layers.LAP, {**SMALL, "integration": "last", "share_msa_fsa": True}, run_lap),
     Case(layers.DINAttention, {"hidden_units": (7, 3)}, run_din),
     Case(layers.DINAttention, {"hidden_units": (), "use_softmax": False}, run_din),
+    Case(layers.DINAttention, {"hidden_units": (7, 3), "context_width": 2}, run_with_context),
     *(Case(layers.InterestEvolution, {"hidden_units": (7, 3), "augru": augru}, run_din) for augru in ("paper", "code")),
+    Case(layers.InterestEvolution, {"hidden_units": (7, 3), "context_width": 2}, run_with_context),
     Case(layers.HashPooling, {"num_hashes": 5, "hash_bits": 1}, run_din),
     Case(layers.SoftSearch, {"attention_dim": 6}, run_search),
+    Case(layers.SoftSearch, {"attention_dim": 6, "pool": "softmax"}, run_search),
     Case(layers.TargetMHA, {"attention_dim": 6, "num_heads": 2}, run_attention),
     *(Case(layers.TwinAttention, {"attention_dim": 6, "num_heads": 2, "num_context_fields": fields,
                                   "beta_per_head": fields == 2}, run_attention) for fields in (1, 2)),

@@ -57,12 +57,12 @@ def test_golden(augru, key):
         return [np.log(update / (1 - update)), 0.0, np.arctanh(new)]
 
     open_gate = 1 - 1e-7
-    events = tf.constant([[bias(VECTOR["u"], VECTOR["candidate"]), bias(open_gate, VECTOR["h_prev"])]], tf.float32)
+    inputs = tf.constant([[bias(VECTOR["u"], VECTOR["candidate"]), bias(open_gate, VECTOR["h_prev"])]], tf.float32)
     if augru == "code":  # there u weights the old state
-        events = tf.constant([[bias(VECTOR["u"], VECTOR["candidate"]), bias(1e-7, VECTOR["h_prev"])]], tf.float32)
+        inputs = tf.constant([[bias(VECTOR["u"], VECTOR["candidate"]), bias(1e-7, VECTOR["h_prev"])]], tf.float32)
     weights = GRUWeights(tf.eye(3), tf.zeros([1, 3]), tf.zeros([3]))
     attention = tf.constant([[VECTOR["attn"], 1.0]])
-    states, final = run_gru(events, tf.ones([1, 2], tf.bool), weights, attention, augru)
+    states, final = run_gru(inputs, tf.ones([1, 2], tf.bool), weights, attention, augru)
     np.testing.assert_allclose(final[0, 0], VECTOR[key], **TOLERANCE)
     np.testing.assert_allclose(states[0, :, 0], [VECTOR[key], VECTOR["h_prev"]], **TOLERANCE)
 
@@ -113,9 +113,9 @@ def test_attention_scores_match_the_loops():
 
 
 def test_without_attention_the_papers_state_stays_and_the_authors_moves():
-    events, mask = tf.ones([1, 1, 1]), tf.ones([1, 1], tf.bool)
+    inputs, mask = tf.ones([1, 1, 3]), tf.ones([1, 1], tf.bool)
     weights = GRUWeights(tf.ones([1, 3]), tf.zeros([1, 3]), tf.zeros([3]))
-    finals = [run_gru(events, mask, weights, tf.zeros([1, 1]), augru)[1].numpy().item() for augru in ("paper", "code")]
+    finals = [run_gru(inputs, mask, weights, tf.zeros([1, 1]), augru)[1].numpy().item() for augru in ("paper", "code")]
     assert finals[0] == 0 and finals[1] == pytest.approx((1 - 0.731059) * 0.761594, rel=1e-4)
 
 
@@ -124,3 +124,5 @@ def test_impossible_arguments():
         InterestEvolution(augru="gru")
     with pytest.raises(ValueError, match="hidden_units must all be at least 1"):
         InterestEvolution((0,))
+    with pytest.raises(ValueError, match="if and only if context_width, 3, is positive; got none"):
+        InterestEvolution((7,), context_width=3)(tf.ones([1, 1, 5]), tf.ones([1, 2, 5]), mask=tf.ones([1, 2], tf.bool))

@@ -1,5 +1,7 @@
 """Embedded histories of a small made-up data set, and what every lifelong model over them has in common."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -25,8 +27,10 @@ class Requests:
       mask: `[B, C, L]`.
     """
 
-    def __init__(self, rows=grouped_rows, offsets=False, moments=False, seed=4, count=7, embedder=None, time_gap=True):
+    def __init__(self, rows=grouped_rows, offsets=False, moments=False, seed=4, count=7, embedder=None, time_gap=True,
+                 context=True):
         schema = synthetic.make_schema(time_gap=time_gap)
+        schema = schema if context else dataclasses.replace(schema, context=())
         groups = synthetic.make_groups(schema, count, seed=seed, max_candidates=3, offsets=offsets)
         if moments:
             for group in groups:

@@ -8,22 +8,22 @@ from tests.layers.test_target_attention import layers_of, variables_of
 from tests.long_term.histories import LAYOUTS, WIDTH, Requests, built
 
 
-def oracle(layer, top_k=None, **options):
+def oracle(layer, top_k=None, width=None, **options):
     layers = layers_of({name: np.float64(variable) for name, variable in variables_of(layer.attention).items()})
 
     def attend(candidate, events, mask):
         newest = [k for k in range(len(events)) if mask[k]][:top_k]
-        return references.din(candidate, events[newest, :WIDTH], [True] * len(newest), layers, **options)
+        return references.din(candidate, events[newest, :width], [True] * len(newest), layers, **options)
 
     return attend
 
 
 @pytest.mark.parametrize("rows, offsets, moments", LAYOUTS)
-@pytest.mark.parametrize("top_k", [None, 1, 3, 50])
-def test_attention_over_the_visible_items(rows, offsets, moments, top_k):
+@pytest.mark.parametrize("top_k, context", [(None, True), (1, True), (3, True), (50, True), (None, False), (3, False)])
+def test_attention_over_the_visible_events(rows, offsets, moments, top_k, context):
     requests = Requests(rows, offsets, moments)
-    layer = built(din, requests, top_k=top_k, hidden_units=(7, 3))
-    expected = requests.expected(oracle(layer, top_k))
+    layer = built(din, requests, top_k=top_k, hidden_units=(7, 3), context=context)
+    expected = requests.expected(oracle(layer, top_k, None if context else WIDTH))
     np.testing.assert_allclose(requests.run(layer)[requests.real], expected[requests.real], rtol=1e-4, atol=1e-4)
 
 
@@ -49,5 +49,5 @@ def test_with_a_limit_the_first_stage_ranks_by_position():
 def test_impossible_options():
     with pytest.raises(ValueError, match="lifelong_din.top_k must be at least 1 or none, got 0"):
         din.Config(top_k=0)
-    with pytest.raises(ValueError, match="hidden_units must all be at least 1"):
-        din.build(din.Config(hidden_units=(0,)))
+    with pytest.raises(ValueError, match=r"lifelong_din.hidden_units must all be at least 1, got \(0,\)"):
+        din.Config(hidden_units=(0,))

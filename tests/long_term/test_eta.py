@@ -11,14 +11,14 @@ SIZES = {"top_k": 3, "hash_bits": 5, "attention_dim": 6, "num_heads": 2}  # few 
 
 
 @pytest.mark.parametrize("rows, offsets, moments", LAYOUTS)
-@pytest.mark.parametrize("options", [{}, {"context": True}, {"top_k": 50}, {"hash_bits": 67, "hash_seed": 3}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"context": False}, {"top_k": 50}, {"hash_bits": 67, "hash_seed": 3}], ids=str)
 def test_search_then_attention(rows, offsets, moments, options):
     requests = Requests(rows, offsets, moments)
     options = {**SIZES, **options}
     layer = built(eta, requests, **options)
     weights, projection = attention_weights(layer.attention.attention), np.float64(layer.simhash.projection)
     expected = requests.expected(lambda *views: references_baselines.eta(
-        *views, weights, projection, options["top_k"], 2, options.get("context", False)))
+        *views, weights, projection, options["top_k"], 2, options.get("context", True)))
     np.testing.assert_allclose(requests.run(layer)[requests.real], expected[requests.real], rtol=1e-4, atol=1e-4)
 
 

@@ -37,6 +37,17 @@ def test_empty_history_gives_zeros_and_finite_gradients(name):
 
 
 @every_model
+def test_without_context_events_are_their_items(name):
+    requests = Requests(offsets=True, time_gap=False, context=False)
+    layer = layer_of(name, requests)
+    found = requests.run(layer)
+    assert np.isfinite(found[requests.real]).all()
+    if hasattr(registry.component("long_term", name).Config, "context"):
+        items_alone = layer_of(name, requests, context=False)
+        np.testing.assert_array_equal(requests.run(items_alone), found)
+
+
+@every_model
 @pytest.mark.parametrize("rows, offsets, moments", LAYOUTS)
 def test_stage_scores_cover_the_visible_events(name, rows, offsets, moments):
     requests = Requests(rows, offsets, moments)

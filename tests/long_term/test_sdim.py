@@ -8,27 +8,30 @@ from tests.long_term.histories import LAYOUTS, WIDTH, Requests, attention_weight
 
 
 @pytest.mark.parametrize("rows, offsets, moments", LAYOUTS)
-@pytest.mark.parametrize("options", [{}, {"num_hashes": 5, "hash_bits": 1}, {"num_hashes": 2, "hash_bits": 7}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"num_hashes": 5, "hash_bits": 1}, {"num_hashes": 2, "hash_bits": 7},
+                                     {"context": False}], ids=str)
 def test_pooling_of_colliding_events(rows, offsets, moments, options):
     requests = Requests(rows, offsets, moments)
     layer = built(sdim, requests, **options)
     projection = np.float64(layer.pooling.simhash.projection)
+    width = None if layer.context else WIDTH
     expected = requests.expected(lambda candidate, events, mask: references_baselines.sdim(
-        candidate, events[:, :WIDTH], mask, projection, layer.pooling.hash_bits))
+        candidate, events[:, :width], mask, projection, layer.pooling.hash_bits))
     np.testing.assert_allclose(requests.run(layer)[requests.real], expected[requests.real], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("context", [True, False])
 @pytest.mark.parametrize("rows, offsets, moments", LAYOUTS)
-def test_attention_over_colliding_items(rows, offsets, moments):
+def test_attention_over_colliding_events(rows, offsets, moments, context):
     requests = Requests(rows, offsets, moments)
-    layer = built(sdim, requests, esu="mhta", num_hashes=2, hash_bits=3, attention_dim=6, num_heads=2)
+    layer = built(sdim, requests, esu="mhta", num_hashes=2, hash_bits=3, attention_dim=6, num_heads=2, context=context)
     projection, weights = np.float64(layer.pooling.simhash.projection), attention_weights(layer.attention.attention)
 
     def shared(candidate, events, mask):
         return references_baselines.shared_signatures(candidate, events[:, :WIDTH], projection, 3)
 
     def attend(candidate, events, mask):
-        return references_baselines.target_mha(candidate, events[:, :WIDTH],
+        return references_baselines.target_mha(candidate, events if context else events[:, :WIDTH],
                                                mask & (shared(candidate, events, mask) > 0), weights, 2)
 
     expected, collisions = requests.expected(attend), requests.expected(shared)

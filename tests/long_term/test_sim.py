@@ -80,10 +80,12 @@ def reached(model, term, variables):
     return [gradient is not None and bool(np.any(tf.convert_to_tensor(gradient))) for gradient in gradients]
 
 
-def test_the_search_learns_from_its_own_loss_alone_and_the_embeddings_from_both():
-    model = small_model("sim", config("sim", **SIZES))
+@pytest.mark.parametrize("pool", ["sum", "softmax"])
+def test_the_search_learns_from_its_own_loss_alone_and_the_embeddings_from_both(pool):
+    model = small_model("sim", config("sim", **SIZES, gsu_pool=pool))
     layer = model.long_term
     search = layer.search.trainable_variables + layer.auxiliary_tower.trainable_variables[::2]
+    assert layer.search.pool == pool
     attention, tables = layer.attention.trainable_variables, [model.embedder.tables.tables["item"]]
     assert len(search) == 4 and len(attention) == 4
     assert all(reached(model, "sim_gsu", search)) and not any(reached(model, "ctr_loss", search))
@@ -203,6 +205,7 @@ def test_inner_search_has_no_loss_and_no_weights_of_its_own():
     ({"top_k": 0}, "top_k must be at least 1 or None, got 0"),
     ({"aux_weight": 0.0}, "sim.aux_weight must be positive with sim.gsu=bilinear_aux.*got 0.0"),
     ({"gsu": "inner", "tables": "separate"}, "sim.tables=separate needs sim.gsu=bilinear_aux.*got inner"),
+    ({"gsu": "inner", "gsu_pool": "softmax"}, "sim.gsu_pool=softmax needs sim.gsu=bilinear_aux.*got inner"),
     ({"gsu": "pretrained"}, "sim.pretrained must name checkpoints with sim.gsu=pretrained.*sim.pretrained=None"),
     ({"pretrained": "x"}, "sim.pretrained must name checkpoints.*got sim.gsu=bilinear_aux and sim.pretrained=x"),
     ({"attention_dim": 5, "num_heads": 2}, "attention_dim=5 and num_heads=2"),

@@ -21,7 +21,7 @@ SMALL = {
     ("long_term", "random_k"): {"top_k": 3, "attention_dim": 4, "num_heads": 2},
     ("long_term", "full_attention"): {"attention_dim": 4, "num_heads": 2},
     # So many bits that no two events tie: a tie goes to the more recent event, which the order of events decides.
-    ("long_term", "eta"): {"top_k": 3, "hash_bits": 997, "attention_dim": 4, "num_heads": 2, "context": True},
+    ("long_term", "eta"): {"top_k": 3, "hash_bits": 997, "attention_dim": 4, "num_heads": 2},
     ("long_term", "sdim"): {"num_hashes": 5, "hash_bits": 2},
     ("long_term", "sim"): {"top_k": 3, "attention_dim": 4, "num_heads": 2, "aux_units": (7, 5)},
     ("long_term", "twin"): {"top_k": 3, "attention_dim": 4, "num_heads": 2},

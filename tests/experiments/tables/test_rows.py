@@ -38,6 +38,16 @@ def test_rows_differ_in_the_lifelong_model_and_its_objective_alone():
         assert all(settings == shared[0] for settings in shared), table.key
 
 
+def test_every_last_stage_of_table_2_reads_context_unless_its_row_says_otherwise():
+    """A model that reads items alone loses to one that reads more, not to one that searches better."""
+    for row in TABLES["2"].rows:
+        settings = experiment(row).settings()
+        found = {name: value for name, value in settings.items() if name.endswith(".context")}
+        model = flags.prefix_of("long_term", experiment(row).groups["model"].long_term)
+        if f"{model}.context" in found:
+            assert found[f"{model}.context"] == str("as published" not in row.name), row.name
+
+
 def test_a_cfg_starts_with_its_command_its_duration_and_what_to_expect():
     for row in (row for table in EVERY for row in table.rows):
         head = (flags.CONFIGS / row.cfg).read_text().split("\n--")[0]
