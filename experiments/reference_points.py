@@ -7,6 +7,7 @@ import csv
 import numpy as np
 import tensorflow as tf
 
+from lcn_tf.data import tfrecords
 from lcn_tf.data.pipeline import RecordFiles
 from lcn_tf.metrics import report
 from lcn_tf.training import Predictions
@@ -31,7 +32,7 @@ def measure(files: RecordFiles, split: str, rows: Predictions, true_probability:
       known, "oracle" (the true probabilities).
 
     Raises:
-      ValueError: `true_probability` lacks an impression.
+      ValueError: `true_probability` lacks an impression, or an `impression_id` repeats, so that it cannot tell which.
     """
     feature = (files.schema.candidate or files.schema.item)[0]
     train, shown = _columns(files, "train", feature.name), _columns(files, split, feature.name)
@@ -40,6 +41,7 @@ def measure(files: RecordFiles, split: str, rows: Predictions, true_probability:
     probabilities = {"item popularity": rates[shown[feature.name]],
                      "base rate": np.full(len(rows.label), click_rate)}
     if true_probability:
+        _check_unique(true_probability, np.concatenate([train["impression_id"], rows.impression_id]))
         probabilities["oracle"] = _true_probabilities(true_probability, rows.impression_id)
     table = {"model": rows.metrics(gauc_weights)}
     for name, probability in probabilities.items():
@@ -55,6 +57,13 @@ def _smoothed_rates(items: np.ndarray, labels: np.ndarray, size: int, click_rate
     return (clicked + _PRIOR_IMPRESSIONS * click_rate) / (shown + _PRIOR_IMPRESSIONS)
 
 
+def _check_unique(path: str, impression_ids: np.ndarray) -> None:
+    found, counts = np.unique(impression_ids, return_counts=True)
+    if counts.max() > 1:
+        raise ValueError(f"{path}: its probabilities are of impressions by impression_id, but the records have "
+                         f"{counts.max()} impressions of impression_id {found[counts.argmax()]}")
+
+
 def _true_probabilities(path: str, impression_ids: np.ndarray) -> np.ndarray:
     with open(path, encoding="utf-8", newline="") as file:
         reader = csv.reader(file)
@@ -67,11 +76,10 @@ def _true_probabilities(path: str, impression_ids: np.ndarray) -> np.ndarray:
 
 
 def _columns(files: RecordFiles, split: str, feature: str) -> dict[str, np.ndarray]:
-    """`label` and one `[B, C]` feature of a split, each `[N]` int64, in ascending order of `impression_id`."""
+    """`impression_id`, `label` and one `[B, C]` feature of a split, each `[N]` int64, in the order of `Predictions`."""
     names = ("impression_id", "label", feature)
     spec = {name: tf.io.RaggedFeature(tf.int64) for name in names}
-    dataset = tf.data.TFRecordDataset(list(files.splits[split])).batch(1024)
-    parts = [tf.io.parse_example(serialized, spec) for serialized in dataset]
+    parts = [tf.io.parse_example(serialized, spec) for serialized in tfrecords.in_turn(files.splits[split]).batch(1024)]
     columns = {name: np.concatenate([part[name].flat_values.numpy() for part in parts]) for name in names}
     order = np.argsort(columns["impression_id"], kind="stable")
     return {name: values[order] for name, values in columns.items()}

@@ -28,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 
 from experiments import artifacts, environment, flags, inputs, reference_points, summary
-from lcn_tf.data import pipeline, records
+from lcn_tf.data import pipeline
 from lcn_tf.models import CTRModel, build_model
 from lcn_tf.serving import VerificationError, export_model, verify_export
 from lcn_tf.training import (
@@ -99,6 +99,8 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     if chief:
         wait_for_all(strategy)
     files = pipeline.RecordFiles.open(data.data_dir)
+    for split in ("validation", "test"):  # now: training may take hours, and these are small
+        files.check(split)
     total_steps = planned_steps(files, groups["data"], groups["train"])
     with strategy.scope():
         model = _new_model(experiment, files)
@@ -114,7 +116,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
             trained.best_checkpoint).expect_partial().assert_existing_objects_matched()
     rows = {}
     for split in ("validation", "test"):
-        with records.naming_damage(files.paths):
+        with files.naming_bad_records():
             rows[split] = predict(model, evaluation_batches(strategy, files, split, groups["data"],
                                                             groups["train"].batch_size))
     if not chief:

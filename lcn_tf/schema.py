@@ -13,13 +13,20 @@ Names of the tensors of a batch (shape letters: B requests, C candidates, S shor
 | each item, candidate, request feature  | [B, C]   | int64   |
 | `label`                                | [B, C]   | float32 |
 | `timestamp` (seconds UTC), `impression_id` | [B, C] | int64 |
+| `row_number` (impressions before this one in the pass over the split) | [B, C] | int64 |
 | `{history}_offset` (newest events hidden from the candidate) | [B, C] | int64 |
 | `candidate_mask`                       | [B, C]   | bool    |
 | `{history}_{item or context feature}`  | [B, S or L] | int64 |
 | `{history}_timestamp`                  | [B, S or L] | int64 |
 | `{history}_mask`                       | [B, S or L] | bool  |
 
-A record stores the same names as variable-length int64 lists, without the masks; histories are most recent first.
+A record stores the same names as variable-length int64 lists, without masks and row numbers; histories are most recent
+first. `lcn_tf.data.record_rules` says what their values may be.
+
+Features, tables and data sets are called by ASCII letters, digits and _ - . only, since TensorFlow puts other names in
+place of others. Features begin with a letter, are not called like a word of Python or `self`, which are no names of a
+signature's inputs, nor like a tensor of the table above; names that differ in case only, or in one of _ - . by another,
+are one name to TensorFlow.
 """
 
 from __future__ import annotations
@@ -27,7 +34,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import keyword
 import os
+import re
 from collections.abc import Mapping
 
 PADDING_ID = 0
@@ -36,6 +45,10 @@ FIRST_ID = 2
 
 HISTORIES = ("short_target", "short_source", "lifelong_source")
 TIME_GAP = "time_gap"
+
+_ROLES = ("user", "item", "candidate", "request", "context")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_FEATURE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +81,8 @@ class FeatureSchema:
         an event to the candidate's moment) is derived for every event and reads the table `time_gap`.
 
     Raises:
-      ValueError: a name used twice, an unknown table, a history missing from `lengths`.
+      ValueError: a name that TensorFlow or Python does not take, that is used twice or by the package itself, an
+        unknown table, a size that is no whole number, a history missing from `lengths`.
     """
 
     name: str
@@ -86,6 +100,8 @@ class FeatureSchema:
             raise ValueError("schema.item is empty: inner products across domains need a shared item feature")
         if set(self.lengths) != set(HISTORIES):
             raise ValueError(f"schema.lengths has {sorted(self.lengths)}, expected {sorted(HISTORIES)}")
+        self._check_numbers()
+        self._check_words()
         for roles in (("user", "item", "candidate", "request"), ("item", "context")):
             names = [feature.name for role in roles for feature in getattr(self, role)]
             if "context" in roles and self.time_gap_boundaries:
@@ -93,8 +109,12 @@ class FeatureSchema:
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
                 raise ValueError(f"schema features {repeated} are defined twice among {roles}")
-        for role in ("user", "item", "candidate", "request", "context"):
+        self._check_batch_names()
+        for role in _ROLES:
             for feature in getattr(self, role):
+                if self.time_gap_boundaries and feature.table == TIME_GAP:
+                    raise ValueError(f"schema.{role}: feature {feature.name!r} reads the table {TIME_GAP!r}, which is "
+                                     "that of the derived feature of this name: choose another table")
                 if feature.table not in self.tables:
                     raise ValueError(f"schema.{role} feature {feature.name!r} names table {feature.table!r}; "
                                      f"known tables: {sorted(self.tables)}")
@@ -103,6 +123,43 @@ class FeatureSchema:
         if self.time_gap_boundaries and self.tables.get(TIME_GAP) != self.time_gap_rows:
             raise ValueError(f"schema.tables[{TIME_GAP!r}] must be {self.time_gap_rows}, "
                              f"got {self.tables.get(TIME_GAP)}")
+
+    def _check_numbers(self) -> None:
+        for field, smallest in (("tables", FIRST_ID), ("lengths", 1)):
+            for name, value in getattr(self, field).items():
+                if type(value) is not int or value < smallest:
+                    raise ValueError(f"schema.{field}[{name!r}] must be a whole number of at least {smallest}, "
+                                     f"got {value!r}")
+
+    def _check_words(self) -> None:
+        """Names by themselves: their characters, and the words of Python."""
+        for role in _ROLES:
+            for feature in getattr(self, role):
+                if type(feature.name) is not str or not _FEATURE_NAME.fullmatch(feature.name):
+                    raise ValueError(f"schema.{role}: feature {feature.name!r} cannot be an input of an exported "
+                                     "model: expected ASCII letters, digits and _ - . behind a letter")
+                if role != "context" and (keyword.iskeyword(feature.name) or feature.name == "self"):
+                    raise ValueError(f"schema.{role}: feature {feature.name!r} cannot be an input of an exported "
+                                     "model: the word is one of Python's own")
+        for field, name in (("name", self.name), *(("tables", table) for table in self.tables)):
+            if type(name) is not str or not _NAME.fullmatch(name):
+                raise ValueError(f"schema.{field}: {name!r} is no name: expected ASCII letters, digits and _ - . "
+                                 "behind a letter or digit")
+
+    def _check_batch_names(self) -> None:
+        """Names beside each other: no two tensors of a batch have one that TensorFlow would take for the other's."""
+        of_package = ("user_key", "label", "timestamp", "impression_id", "row_number", "candidate_mask", *(
+            f"{history}_{field}" for history in HISTORIES for field in ("timestamp", "offset", "mask")))
+        owners = {_as_tensorflow_sees(name): f"the tensor {name!r} of the package" for name in of_package}
+        for role in _ROLES:
+            prefixes = {"item": ("", *(f"{history}_" for history in HISTORIES)),
+                        "context": tuple(f"{history}_" for history in HISTORIES)}.get(role, ("",))
+            for feature in getattr(self, role):
+                for name in (f"{prefix}{feature.name}" for prefix in prefixes):
+                    owner = owners.setdefault(_as_tensorflow_sees(name), f"schema.{role} feature {feature.name!r}")
+                    if owner != f"schema.{role} feature {feature.name!r}":
+                        raise ValueError(f"schema.{role}: feature {feature.name!r} would have the name of {owner}"
+                                         f"{f' as {name!r}' if name != feature.name else ''}: choose another")
 
     @property
     def time_gap_rows(self) -> int:
@@ -143,6 +200,14 @@ class FeatureSchema:
         return (*self.user_names, *self.impression_names, *histories)
 
     @property
+    def table_of_feature(self) -> dict[str, str]:
+        """Name of every id feature of a record -> the table that it reads."""
+        tables = {feature.name: feature.table
+                  for feature in (*self.user, *self.item, *self.candidate, *self.request)}
+        return tables | {f"{history}_{feature.name}": feature.table
+                         for history in HISTORIES for feature in (*self.item, *self.context)}
+
+    @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that differ when the schema differs."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
@@ -163,7 +228,7 @@ class FeatureSchema:
         if not isinstance(values, dict) or set(values) != fields:
             found = sorted(values) if isinstance(values, dict) else type(values).__name__
             raise ValueError(f"not a FeatureSchema: expected the keys {sorted(fields)}, got {found}")
-        for role in ("user", "item", "candidate", "request", "context"):
+        for role in _ROLES:
             values[role] = tuple(Feature(**feature) for feature in values[role])
         values["time_gap_boundaries"] = tuple(values["time_gap_boundaries"])
         return cls(**values)
@@ -185,3 +250,8 @@ class FeatureSchema:
             return cls.from_json(text)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path}: {error}") from error
+
+
+def _as_tensorflow_sees(name: str) -> str:
+    """What two names have in common that TensorFlow does not tell apart as inputs of a signature."""
+    return re.sub("[-.]", "_", name).lower()

@@ -33,9 +33,75 @@ def test_contradictions_are_refused(change, message):
         dataclasses.replace(synthetic.make_schema(), **change)
 
 
+def named(role, name):
+    """The small schema with another name for the first feature of a role."""
+    schema = synthetic.make_schema()
+    first, *others = getattr(schema, role)
+    return dataclasses.replace(schema, **{role: (Feature(name, first.table), *others)})
+
+
+@pytest.mark.parametrize(("role", "name", "message"), [
+    *(("user", name, "cannot be an input of an exported model: expected ASCII letters, digits and _ - . behind a")
+      for name in ("user id", "1st", "_x", "名", "é", "page:slot", "a/b", "a\\b", "ad*", "", "x\n", 3)),
+    *(("item", name, "cannot be an input of an exported model: the word is one of Python's own")
+      for name in ("class", "self", "from", "None", "lambda")),
+    *(("candidate", name, "would have the name of the tensor ")
+      for name in ("user_key", "label", "timestamp", "impression_id", "candidate_mask", "row_number", "Label",
+                   "user-key", "short_target_offset", "lifelong_source_mask", "short_source_timestamp")),
+    *((role, name, "would have the name of the tensor 'short_target_")
+      for role in ("item", "context") for name in ("offset", "mask", "Mask")),
+    ("context", "timestamp", "would have the name of the tensor 'short_target_timestamp' of the package as 'short"),
+    ("request", "Age", "would have the name of schema.user feature 'age'"),
+    ("candidate", "item-id", "would have the name of schema.item feature 'item_id'"),
+    ("context", "Category", "would have the name of schema.item feature 'category' as 'short_target_Category'"),
+    ("request", "short_target_category", "would have the name of schema.item feature 'category'"),
+])
+def test_names_that_cannot_be_served_are_refused(role, name, message):
+    with pytest.raises(ValueError) as error:
+        named(role, name)
+    assert f"schema.{role}: feature {name!r} {message}" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("role", "name"), [
+    ("user", "type"), ("user", "user.country-code"), ("user", "timezone_offset"), ("item", "ItemID"), ("item", "x2"),
+    ("request", "position"), ("candidate", "name"), ("candidate", "time_gap"), ("context", "label"),
+    ("context", "class"), ("context", "user_key"),
+])
+def test_ordinary_names_are_not(role, name):
+    assert named(role, name)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"name": "my clicks"}, "schema.name: 'my clicks' is no name: expected ASCII letters, digits and _ - . behind a"),
+    ({"name": "../clicks"}, "schema.name: '../clicks' is no name"),
+    ({"tables": {"a/b": 3}}, "schema.tables: 'a/b' is no name"),
+    ({"tables": {"user": 43.0}}, "schema.tables['user'] must be a whole number of at least 2, got 43.0"),
+    ({"tables": {"user": True}}, "schema.tables['user'] must be a whole number of at least 2, got True"),
+    ({"lengths": {"short_target": "5"}}, "schema.lengths['short_target'] must be a whole number of at least 1, got '5"),
+    ({"user": (Feature("age", "time_gap"),)}, "schema.user: feature 'age' reads the table 'time_gap', which is that"),
+])
+def test_tables_lengths_and_the_data_set_are_checked_too(change, message):
+    schema = synthetic.make_schema()
+    merged = {name: {**getattr(schema, name), **value} if isinstance(value, dict) else value
+              for name, value in change.items()}
+    with pytest.raises(ValueError) as error:
+        dataclasses.replace(schema, **merged)
+    assert message in str(error.value)
+
+
+def test_a_table_may_be_called_like_the_time_gap_where_none_is_derived():
+    schema = synthetic.make_schema(time_gap=False)
+    tables = {**schema.tables, "time_gap": 9}
+    assert dataclasses.replace(schema, tables=tables, context=(Feature("time_gap", "time_gap"),))
+
+
 def test_a_file_that_is_no_schema_is_named(tmp_path):
     (tmp_path / "schema.json").write_text('{"name": "x"}')
     with pytest.raises(ValueError, match=r"schema.json: not a FeatureSchema.*\['name'\]"):
+        FeatureSchema.load(tmp_path)
+    wrong = synthetic.make_schema().to_json().replace('"slot"', '"class"')
+    (tmp_path / "schema.json").write_text(wrong)
+    with pytest.raises(ValueError, match=r"schema.json: schema.request: feature 'class' cannot be an input"):
         FeatureSchema.load(tmp_path)
     (tmp_path / "schema.json").write_text("{")
     with pytest.raises(ValueError, match="schema.json"):

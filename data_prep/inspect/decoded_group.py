@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.inspect.record_chunks import Chunk, read_chunks, table_of_feature
 from data_prep.text_table import align
+from lcn_tf.data.record_chunks import Chunk, read_chunks
 from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.schema import FIRST_ID, HISTORIES, OOV_ID, PADDING_ID
 
@@ -26,10 +26,10 @@ def describe_group(files: RecordFiles, split: str, utc_offset: int) -> str:
       utc_offset: seconds to add to UTC for the times that are shown.
 
     Raises:
-      InputError, RecordError: as `read_chunks`; or a vocabulary without the values of the group's ids.
+      RecordError: as `read_chunks`.
+      InputError: a vocabulary without the values of the group's ids.
     """
-    path = next(path for path in files.splits[split] if os.path.getsize(path))
-    chunk = next(read_chunks(files.schema, path))
+    path, chunk = next((path, chunk) for path in files.splits[split] for chunk in read_chunks(files.schema, path))
     events = np.stack([chunk[f"{history}_timestamp"].lengths for history in HISTORIES])
     record = int(np.lexsort((-events.sum(0), -events.min(0)))[0])
     cells = _Cells(files, chunk, record, utc_offset)
@@ -56,7 +56,7 @@ class _Cells:
 
     def __init__(self, files: RecordFiles, chunk: Chunk, record: int, utc_offset: int):
         self._utc_offset = utc_offset
-        self._tables = table_of_feature(files.schema)
+        self._tables = files.schema.table_of_feature
         self._lists = {name: lists.of(record)[:_ROWS].tolist() for name, lists in chunk.items()}
         ids: dict[str, set[int]] = {}
         for name, table in self._tables.items():

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from data_prep.description import DAY_SECONDS
-from data_prep.inspect.record_chunks import Chunk, read_chunks
+from lcn_tf.data.record_chunks import Chunk, read_chunks
 from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.schema import FIRST_ID, HISTORIES, FeatureSchema
 
@@ -80,7 +80,7 @@ def measure_split(files: RecordFiles, split: str, utc_offset: int) -> SplitStati
       utc_offset: seconds to add to UTC before cutting days.
 
     Raises:
-      InputError, RecordError: as `read_chunks`.
+      RecordError: as `read_chunks`.
     """
     schema = files.schema
     groups = impressions = clicks = 0

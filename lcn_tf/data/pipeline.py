@@ -18,12 +18,11 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from lcn_tf.data import records
+from lcn_tf.data import records, tfrecords
 from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.schema import HISTORIES, FeatureSchema
 
 _CHUNK = 256  # records whose impressions are counted at once
-_OPEN_FILES = 16  # files read in turn; a data set may have hundreds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +71,8 @@ def read(
       skip: batches to leave out at the start (to resume in mid-epoch).
 
     Returns:
-      A dataset of dicts as in the table of `lcn_tf.schema`.
+      A dataset of dicts as in the table of `lcn_tf.schema`. It fails at a record that is not of the schema, which
+      `RecordFiles.naming_bad_records` then names.
 
     Raises:
       ValueError: a history longer than the records hold, or a batch size below 1.
@@ -85,7 +85,8 @@ def cut(files: RecordFiles, split: str, config: DataConfig, batch_size: int, see
     """The records of every batch, not parsed yet: the first half of `read`, whose arguments and errors it has.
 
     Returns:
-      A dataset of pairs for `parse`: records `[G]`, and how many impressions of the first one an earlier batch has.
+      A dataset of what `parse` takes: records `[G]`, how many impressions of the first one an earlier batch has, and
+      the number, within the pass, of the first one's first impression.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -96,8 +97,7 @@ def cut(files: RecordFiles, split: str, config: DataConfig, batch_size: int, see
     paths = list(files.splits[split])
     if seed is not None:
         np.random.default_rng(seed).shuffle(paths)
-    dataset = tf.data.Dataset.from_tensor_slices(paths)
-    dataset = dataset.interleave(tf.data.TFRecordDataset, cycle_length=min(len(paths), _OPEN_FILES))
+    dataset = tfrecords.in_turn(paths)
     if seed is not None:
         dataset_seed = int(np.random.default_rng((*seed, 1)).integers(2**31))
         dataset = dataset.shuffle(config.shuffle_buffer, seed=dataset_seed, reshuffle_each_iteration=False)
@@ -126,17 +126,21 @@ def parse(dataset: tf.data.Dataset, files: RecordFiles, config: DataConfig, batc
     """
     schema, lengths = files.schema, config.lengths
 
-    def batch(serialized: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
+    def batch(serialized: tf.Tensor, first: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
         if config.layout == "flat":
-            return flat_rows(schema, serialized, lengths, first, batch_size, part)
-        return grouped_rows(schema, serialized, lengths, part)
+            return flat_rows(schema, serialized, lengths, first, batch_size, part, number)
+        return grouped_rows(schema, serialized, lengths, part, number)
 
     return dataset.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def flat_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str, int], first: tf.Tensor | int = 0,
-              size: int | None = None, part: tuple[int, int] = (0, 1)) -> dict[str, tf.Tensor]:
-    """Records `[G]` -> a batch of their impressions with C = 1: all N of them, or at most `size` from `first` on."""
+              size: int | None = None, part: tuple[int, int] = (0, 1), number: tf.Tensor | int = 0
+              ) -> dict[str, tf.Tensor]:
+    """Records `[G]` -> a batch of their impressions with C = 1: all N of them, or at most `size` from `first` on.
+
+    Rows are numbered from `number` on, the impressions before `first` included.
+    """
     parsed = records.parse(schema, serialized)
     rows = tf.shape(parsed["label"].flat_values, tf.int64)[0] - first
     rows = rows if size is None else tf.minimum(rows, size)
@@ -145,6 +149,7 @@ def flat_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str, i
     row = parsed["label"].value_rowids()[chosen]  # [N]
     batch = {name: tf.gather(parsed[name], row) for name in schema.user_names}
     batch.update({name: parsed[name].flat_values[chosen, tf.newaxis] for name in schema.impression_names})
+    batch["row_number"] = (number + tf.range(first + begin, first + end, dtype=tf.int64))[:, tf.newaxis]
     batch["label"] = tf.cast(batch["label"], tf.float32)
     batch["candidate_mask"] = tf.ones_like(batch["label"], tf.bool)
     for history, length in lengths.items():
@@ -159,16 +164,21 @@ def flat_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str, i
 
 
 def grouped_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str, int],
-                 part: tuple[int, int] = (0, 1)) -> dict[str, tf.Tensor]:
-    """Records `[G]` -> a batch of G requests; histories are as long as the largest offset demands."""
+                 part: tuple[int, int] = (0, 1), number: tf.Tensor | int = 0) -> dict[str, tf.Tensor]:
+    """Records `[G]` -> a batch of G requests; histories are as long as the largest offset demands.
+
+    Rows are numbered from `number` on.
+    """
     whole = records.parse(schema, serialized)
+    labels = whole["label"]
+    whole["row_number"] = labels.with_flat_values(number + tf.range(tf.size(labels.flat_values, tf.int64)))
     parsed = whole
     if part != (0, 1):
         begin, end = _edges(tf.shape(serialized, tf.int64)[0], part)
         parsed = {name: values[begin:end] for name, values in whole.items()}
     batch = {name: parsed[name] for name in schema.user_names}
-    candidates = whole["label"].bounding_shape(axis=1)
-    batch.update(_padded(parsed, schema.impression_names, candidates))
+    candidates = labels.bounding_shape(axis=1)
+    batch.update(_padded(parsed, (*schema.impression_names, "row_number"), candidates))
     batch["label"] = tf.cast(batch["label"], tf.float32)
     batch["candidate_mask"] = tf.sequence_mask(parsed["label"].row_lengths(), candidates)
     for history, length in lengths.items():
@@ -206,7 +216,7 @@ def _windows(events: dict[str, tf.Tensor], row: tf.Tensor, offset: tf.Tensor, le
 
 
 def _cut_by_impressions(serialized: tf.data.Dataset, batch_size: int, divide: bool) -> tf.data.Dataset:
-    """Records -> the records of each batch, and how many impressions of the first one an earlier batch has.
+    """Records -> the records of each batch, and of its first one: impressions in an earlier batch, and before it.
 
     Impressions are counted through the dataset. With `divide`, a record is in every batch that has some of its
     impressions; otherwise in the batch that has its last one.
@@ -228,10 +238,10 @@ def _cut_by_impressions(serialized: tf.data.Dataset, batch_size: int, divide: bo
         filled = ends > begins
         begins, ends, starts = (tf.boolean_mask(places, filled) for places in (begins, ends, edges[:-1]))
         ready = tf.gather(values, tf.ragged.range(begins, ends))
-        first = starts - tf.gather(last, begins) + tf.gather(sizes, begins)
+        number = tf.gather(last, begins) - tf.gather(sizes, begins)
         used = places[-1]
         state = values[used:], sizes[used:], before + tf.reduce_sum(sizes[:used]), closed
-        return state, (ready, first)
+        return state, (ready, starts - number, number)
 
     nothing = tf.zeros([0], tf.string), tf.zeros([0], tf.int64), tf.constant(0, tf.int64), tf.constant(0, tf.int64)
     return chunks.concatenate(end).scan(nothing, cut).unbatch()

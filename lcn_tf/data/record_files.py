@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
 import glob
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lcn_tf.data import records, tfds_metadata
+import tensorflow as tf
+
+from lcn_tf.data import record_rules, tfds_metadata, tfrecords
+from lcn_tf.data.record_chunks import read_chunks
+from lcn_tf.data.records import RecordError
 from lcn_tf.schema import FeatureSchema
 
 SPLITS = ("train", "validation", "test")
+_GZIPPED = ".gz"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +48,12 @@ class RecordFiles:
         """Finds the files, checks that each is whole, and compares its first record with the schema.
 
         TFDS metadata says which files there are; without it, they are called `<name>-<split>.tfrecord-0000i-of-0000N`.
+        Files may be gzipped, and then have `.gz` behind their names or not.
 
         Raises:
           FileNotFoundError: no schema, a split that is missing, or not all files of it.
-          RecordError: a file is truncated, of another schema or of another length than the metadata lists, a split has
-            no record, or the metadata cannot be read.
+          RecordError: a file that is truncated or no TFRecord file, a first record that is not of the schema, another
+            number of records than the metadata lists, a split without records, or metadata that cannot be read.
           ValueError: `preparation.json` is damaged.
         """
         data_dir = os.fspath(data_dir)
@@ -54,6 +62,7 @@ class RecordFiles:
             splits: Mapping[str, Mapping[str, int | None]] = tfds_metadata.listed_files(data_dir, schema, SPLITS)
         else:
             splits = {split: _named_files(data_dir, f"{schema.name}-{split}.tfrecord-") for split in SPLITS}
+        splits = {split: {_as_stored(path): count for path, count in files.items()} for split, files in splits.items()}
         digest = hashlib.sha256(schema.fingerprint.encode())
         for split in SPLITS:
             digest.update(split.encode())
@@ -68,6 +77,34 @@ class RecordFiles:
     def paths(self) -> tuple[str, ...]:
         """Every record file."""
         return tuple(path for paths in self.splits.values() for path in paths)
+
+    def check(self, split: str) -> None:
+        """Reads every record of a split.
+
+        Raises:
+          RecordError: one that cannot be read or is no request group of the schema, or not one impression in the split;
+            the message names file, record and feature.
+        """
+        chunks = (chunk for path in self.splits[split] for chunk in read_chunks(self.schema, path))
+        if not sum(len(chunk["label"].values) for chunk in chunks):
+            raise RecordError(f"{self.data_dir}: no impression in the {split} split: its records have no candidates")
+
+    @contextlib.contextmanager
+    def naming_bad_records(self) -> Iterator[None]:
+        """Names the record that made TensorFlow fail in the block.
+
+        Raises:
+          RecordError: instead of TensorFlow's error about damaged data or invalid values, if a record is the cause.
+        """
+        try:
+            yield
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+            for path in self.paths:
+                try:
+                    collections.deque(read_chunks(self.schema, path), maxlen=0)
+                except RecordError as named:
+                    raise named from error
+            raise
 
     def steps(self, split: str, layout: str, batch_size: int) -> int | None:
         """Batches of one pass over a split, or None where that is not known beforehand."""
@@ -100,15 +137,22 @@ def preparation_facts(data_dir: str) -> dict[str, Any]:
 
 def _named_files(data_dir: str, prefix: str) -> dict[str, None]:
     """The files `<prefix>00000-of-0000N` of a split, all N of them; how many records they hold is not known."""
-    paths = sorted(glob.glob(os.path.join(glob.escape(data_dir), f"{glob.escape(prefix)}?????-of-?????")))
+    pattern = os.path.join(glob.escape(data_dir), f"{glob.escape(prefix)}?????-of-?????")
+    paths = sorted((*glob.glob(pattern), *glob.glob(f"{pattern}{_GZIPPED}")))
     if not paths:
         raise FileNotFoundError(f"no record files: nothing in {data_dir} is called {prefix}0000i-of-0000N")
-    shards = paths[0].rpartition("-of-")[2]
+    shards = paths[0].removesuffix(_GZIPPED).rpartition("-of-")[2]
     return dict.fromkeys(os.path.join(data_dir, f"{prefix}{shard:05d}-of-{shards}") for shard in range(int(shards)))
 
 
+def _as_stored(path: str) -> str:
+    """The path itself, or that of the gzipped file that there is instead."""
+    gzipped = f"{path}{_GZIPPED}"
+    return gzipped if os.path.exists(gzipped) and not os.path.exists(path) else path
+
+
 def _check_files(data_dir: str, schema: FeatureSchema, split: str, files: Mapping[str, int | None],
-                 digest: records.Digest) -> None:
+                 digest: tfrecords.Digest) -> None:
     """Checks that a split's files exist, are whole, hold records of the schema, and as many as is known.
 
     `digest` takes what stands for the bytes of every record.
@@ -119,10 +163,24 @@ def _check_files(data_dir: str, schema: FeatureSchema, split: str, files: Mappin
     total = 0
     for path, listed in files.items():
         digest.update(b"file")
-        found = records.count_records(path, digest)
+        found = tfrecords.count_records(path, digest)
         if listed is not None and found != listed:
-            raise records.RecordError(f"{path}: {found} records, but the TFDS metadata lists {listed}")
-        records.check_first_record(schema, path)
+            raise RecordError(f"{path}: {found} records, but the TFDS metadata lists {listed}")
+        _check_first_record(schema, path)
         total += found
     if not total:
-        raise records.RecordError(f"{data_dir}: no record in any of the {len(files)} files of the {split} split")
+        raise RecordError(f"{data_dir}: no record in any of the {len(files)} files of the {split} split")
+
+
+def _check_first_record(schema: FeatureSchema, path: str) -> None:
+    """Compares a file's first record with the schema; an empty file passes.
+
+    Raises:
+      RecordError: unreadable, or not what `record_rules` asks for.
+    """
+    try:
+        serialized = next(tfrecords.in_order([path]).take(1).as_numpy_iterator(), None)
+    except tf.errors.OpError as error:
+        raise RecordError(f"{path}: {error.message}") from error
+    if serialized is not None and (wrong := record_rules.objection(schema, serialized)):
+        raise RecordError(f"{path}, record 0: {wrong}{record_rules.lacking(schema, serialized)}")

@@ -222,15 +222,15 @@ class CTRModel(tfrs.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
     def predict_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Flat vectors `[N]` of a batch's candidate rows: user_key, impression_id, label, logit and history lengths.
+        """Flat vectors `[N]` of a batch's candidate rows: their keys, numbers, labels, logits and history lengths.
 
         `target_length` and `source_length` (int64) count the events of "short_target" and "lifelong_source" that the
         candidate sees.
         """
         mask = batch["candidate_mask"]
         user_key = tf.broadcast_to(batch["user_key"][:, tf.newaxis], tf.shape(mask))
-        values = {"user_key": user_key, "impression_id": batch["impression_id"], "label": batch["label"],
-                  "logit": self(self.embedder.look_up(batch), training=False)}
+        values = {"user_key": user_key, "impression_id": batch["impression_id"], "row_number": batch["row_number"],
+                  "label": batch["label"], "logit": self(self.embedder.look_up(batch), training=False)}
         for name, history in _HISTORY_LENGTHS.items():
             visible = visible_events(batch, history, self.embedder.lengths[history])  # [B, C, L]
             values[name] = tf.math.count_nonzero(visible, axis=-1)

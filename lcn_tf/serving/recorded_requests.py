@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from lcn_tf.data import pipeline
+from lcn_tf.data import pipeline, records, tfrecords
 from lcn_tf.data.pipeline import DataConfig, RecordFiles
 from lcn_tf.models.inputs import request_names
 from lcn_tf.schema import HISTORIES, PADDING_ID, FeatureSchema
@@ -46,20 +46,27 @@ class RecordedRequests:
 
 
 def requests_from_records(files: RecordFiles, split: str, data: DataConfig, count: int) -> RecordedRequests:
-    """The requests of the first `count` records of a split.
+    """The requests of the first `count` records of a split that have candidates.
 
     Args:
       files: an opened data set.
       split: train, validation or test.
       data: lengths of the histories that training sees; requests keep whatever the records hold.
-      count: records to read.
+      count: records to take.
+
+    Raises:
+      RecordError: a record that is not of the schema.
     """
     schema = files.schema
-    serialized = list(tf.data.TFRecordDataset(list(files.splits[split])).take(count).as_numpy_iterator())
+    with files.naming_bad_records():
+        stored = tfrecords.in_order(files.splits[split]).filter(
+            lambda record: records.count_impressions(record[tf.newaxis])[0] > 0)
+        serialized = list(stored.take(count).as_numpy_iterator())
+        impressions = pipeline.flat_rows(schema, tf.constant(serialized), data.lengths)
     requests: list[Values] = []
     position: list[tuple[int, int]] = []
     for record in serialized:
-        values = _values(record)
+        values = _values(schema, record)
         places: list[tuple[int, int]] = [(0, 0)] * len(values["label"])
         for members, request in _requests_of(schema, values):
             for candidate, impression in enumerate(members):
@@ -69,7 +76,7 @@ def requests_from_records(files: RecordFiles, split: str, data: DataConfig, coun
     return RecordedRequests(
         tensors=named_tensors(schema, requests),
         examples=[encode_request(schema, request) for request in requests],
-        impressions=pipeline.flat_rows(schema, tf.constant(serialized), data.lengths),
+        impressions=impressions,
         position=np.array(position))
 
 
@@ -93,9 +100,9 @@ def named_tensors(schema: FeatureSchema, requests: Sequence[Mapping[str, Sequenc
     return tensors
 
 
-def _values(record: bytes) -> Values:
+def _values(schema: FeatureSchema, record: bytes) -> Values:
     features = tf.train.Example.FromString(record).features.feature
-    return {name: list(feature.int64_list.value) for name, feature in features.items()}
+    return {name: list(features[name].int64_list.value) for name in schema.record_names}
 
 
 def _requests_of(schema: FeatureSchema, values: Values) -> list[tuple[list[int], Values]]:

@@ -31,7 +31,10 @@ class EvalConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """Arrays `[N]`, one entry per impression of a split, in ascending order of `impression_id`.
+    """Arrays `[N]`, one entry per impression of a split.
+
+    They are in ascending order of `impression_id`, those of one id in the order in which the files are read: the same
+    for the same files, whatever the layout, the batches and the replicas.
 
     Attributes:
       impression_id: int64.
@@ -77,5 +80,5 @@ def predict(model: CTRModel, dataset: tf.data.Dataset | Batches) -> Predictions:
     rows = model.predict(batches.dataset, steps=batches.steps, verbose=0)
     if not len(rows["label"]):
         raise ValueError("no impression to score: the split is empty")
-    order = np.argsort(rows["impression_id"], kind="stable")
+    order = np.lexsort((rows.pop("row_number"), rows["impression_id"]))
     return Predictions(**{name: values[order] for name, values in rows.items()})

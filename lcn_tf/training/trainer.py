@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 import tensorflow as tf
 
-from lcn_tf.data import pipeline, records
+from lcn_tf.data import pipeline
 from lcn_tf.models import CTRModel
 from lcn_tf.optimizers import WarmupDecay, create_optimizer
 from lcn_tf.optimizers.warmup_decay import Decay
@@ -175,7 +175,7 @@ def train(
 
     Raises:
       FloatingPointError: the loss is no longer finite.
-      RecordError: a damaged record file, by name.
+      RecordError: a damaged record file, or a record that is not of the schema, by name.
       ValueError: the monitored metric is undefined on the validation split.
     """
     strategy = model.distribute_strategy
@@ -194,7 +194,7 @@ def train(
         number = int(epoch) + 1
         started = time.monotonic()
         row: dict[str, float] = {"epoch": number}
-        with records.naming_damage(files.paths):
+        with files.naming_bad_records():
             log = _fit_epoch(model, files, data, config, number, int(step), callbacks, verbose)
             row.update({f"train_{name}": value for name, value in log.items()})
             validation = predict(model, evaluation_batches(strategy, files, "validation", data, config.batch_size))

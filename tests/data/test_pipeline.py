@@ -148,9 +148,10 @@ def test_records_are_cut_by_counting_impressions(divide, batch_size, monkeypatch
     })).SerializeToString() for record, size in enumerate(sizes)]
     cut = pipeline._cut_by_impressions(tf.data.Dataset.from_tensor_slices(examples), batch_size, divide)
     found = []
-    for serialized, first in cut.as_numpy_iterator():
+    for serialized, first, number in cut.as_numpy_iterator():
         features = [tf.train.Example.FromString(example).features.feature for example in serialized]
         found.append(([feature["record"].int64_list.value[0] for feature in features], int(first)))
+        assert number == sum(sizes[:found[-1][0][0]])
     expected = plain_cut(sizes, batch_size, divide)
     assert [batch for batch, _ in found] == [batch for batch, _ in expected]
     if divide:
@@ -202,8 +203,46 @@ def test_damage_within_a_file_is_named_with_the_record(tmp_path):
     path.write_bytes(content)
     files = RecordFiles.open(str(tmp_path))
     expected = pytest.raises(records.RecordError, match=f"{path.name}: damaged after record 29")
-    with expected, records.naming_damage(files.paths):
+    with expected, files.naming_bad_records():
         list(read(files, "train", FLAT, 29))
+
+
+@pytest.mark.parametrize("config", [FLAT, GROUPED], ids=["flat", "grouped"])
+@pytest.mark.parametrize(("feature", "change", "message"), [
+    ("label", lambda values: values[:-1], "feature 'label' has 2 values, but 'item_id' has 3; expected one for each"),
+    ("short_source_category", lambda values: [*values, 1], "feature 'short_source_category' has 8 values, but "),
+    ("lifelong_source_item_id", lambda values: [99_999, *values[1:]], "feature 'lifelong_source_item_id' has the "),
+    ("label", lambda values: [5, *values[1:]], "feature 'label' has the value 5, expected 0 to 1"),
+    ("short_target_offset", lambda values: [10**12, *values[1:]], "feature 'short_target_offset' has the value 10000"),
+    ("age", lambda values: values * 2, "feature 'age' has 2 values, expected 1"),
+])
+def test_no_wrong_record_becomes_a_batch(tmp_path, config, feature, change, message):
+    schema = synthetic.make_schema()
+    groups = synthetic.make_groups(schema, 40)
+    wrong = synthetic.make_group(schema, np.random.default_rng(1), 7, 3, synthetic.LENGTHS)
+    groups[31] = wrong | {feature: change(wrong[feature])}
+    synthetic.write_records(tmp_path, schema, {"train": groups, "validation": 3, "test": 3})
+    files = RecordFiles.open(str(tmp_path))
+    named = f"synthetic-train.tfrecord-00001-of-00002, record 15: {message}"
+    seen = 0
+    with pytest.raises(records.RecordError, match=named), files.naming_bad_records():
+        for _ in read(files, "train", config, 29, seed=(1, 1)):
+            seen += 1
+    assert seen < 5  # of six batches
+
+
+def test_rows_are_numbered_in_the_order_of_the_files(prepared):
+    files, groups = prepared
+    count = sum(len(group["label"]) for group in groups["test"])
+    orders = []
+    for config in (FLAT, GROUPED):
+        for size in (1, 7, 1000):
+            rows = [(int(number), int(impression)) for batch in read(files, "test", config, size)
+                    for number, impression in zip(batch["row_number"].numpy()[batch["candidate_mask"]],
+                                                  batch["impression_id"].numpy()[batch["candidate_mask"]], strict=True)]
+            assert [number for number, _ in rows] == list(range(count))
+            orders.append([impression for _, impression in rows])
+    assert all(order == orders[0] for order in orders)
 
 
 def test_records_prepared_elsewhere_need_no_preparation_facts(tmp_path):

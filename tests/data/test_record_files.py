@@ -1,11 +1,15 @@
 """A data set's files are found by TFDS metadata or by name, and what is wrong with them is said before training."""
 
 import dataclasses
+import gzip
+import zlib
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.data import records
+from lcn_tf.data import records, tfrecords
+from lcn_tf.data.pipeline import DataConfig, read
 from lcn_tf.data.record_files import RecordFiles
 from tests import synthetic
 
@@ -38,7 +42,7 @@ def test_feature_of_another_type_is_refused(tmp_path):
     path = tmp_path / "synthetic-train.tfrecord-00000-of-00002"
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(example.SerializeToString())
-    with pytest.raises(records.RecordError, match=f"{path.name}: feature 'price' is a float_list"):
+    with pytest.raises(records.RecordError, match=f"{path.name}, record 0: feature 'price' is a float_list"):
         RecordFiles.open(str(tmp_path))
 
 
@@ -80,8 +84,73 @@ def test_ids_beyond_their_table_are_refused(tmp_path):
     synthetic.write_records(tmp_path, schema)
     smaller = dataclasses.replace(schema, tables={**schema.tables, "item": 3})
     (tmp_path / "schema.json").write_text(smaller.to_json())
-    with pytest.raises(records.RecordError, match=r"another schema: feature '\w*item_id' has the id \d+, its table 3 "):
+    with pytest.raises(records.RecordError, match=r"record 0: feature '\w*item_id' has the value \d+, .* 3 rows"):
         RecordFiles.open(str(tmp_path))
+
+
+def compress(folder, pattern, suffix=""):
+    for path in folder.glob(pattern):
+        content = path.read_bytes()
+        path.unlink()
+        path.with_name(path.name + suffix).write_bytes(gzip.compress(content[:777]) + gzip.compress(content[777:]))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_gzipped_files_are_read_as_if_they_were_not(tmp_path, suffix):
+    groups = synthetic.write_records(tmp_path)
+    config = DataConfig("flat", 3, 11)
+    plain = list(read(RecordFiles.open(str(tmp_path)), "train", config, 29, (1, 1)).as_numpy_iterator())
+    compress(tmp_path, "*-00001-of-00002", suffix)  # beside others that are not
+    files = RecordFiles.open(str(tmp_path))
+    files.check("train")
+    found = list(read(files, "train", config, 29, (1, 1)).as_numpy_iterator())
+    if not suffix:  # the order of the files is shuffled by their names
+        for one, other in zip(plain, found, strict=True):
+            for name in one:
+                np.testing.assert_array_equal(one[name], other[name])
+    seen = np.concatenate([batch["impression_id"].ravel() for batch in found])
+    assert sorted(seen.tolist()) == [i for group in groups["train"] for i in group["impression_id"]]
+
+
+@pytest.mark.parametrize(("damage", "message"), [
+    (lambda content: gzip.compress(content)[:-400], "damaged gzip file, after record .*end-of-stream"),
+    (lambda content: gzip.compress(content[:-7]), "truncated: it ends within the record after record 7"),
+    (lambda content: gzip.compress(content) + b"more", "damaged gzip file, after record 8: Not a gzipped file"),
+    (lambda content: zlib.compress(content), "compressed with zlib; expected TFRecords as they are, or gzipped"),
+    (lambda content: b'{"label": 1}', "not a TFRecord file: it begins with b'{\"label\"', which is no length"),
+    (lambda content: content + b"some text behind it", "damaged after record 8: the length of the next one"),
+])
+def test_files_that_are_no_whole_record_files_are_named(tmp_path, damage, message):
+    synthetic.write_records(tmp_path)
+    path = tmp_path / "synthetic-test.tfrecord-00001-of-00002"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(records.RecordError, match=f"{path.name}: {message}"):
+        RecordFiles.open(str(tmp_path))
+
+
+def test_a_record_as_long_as_a_gzip_header_reads_is_no_gzip(tmp_path):
+    path = tmp_path / "records"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(b"x" * 0x8b1f)
+    assert path.read_bytes().startswith(b"\x1f\x8b")
+    assert tfrecords.compression_of(str(path)) == "" and tfrecords.count_records(str(path)) == 1
+
+
+def test_a_split_without_candidates_is_refused_before_training(tmp_path):
+    schema = synthetic.make_schema()
+    empty = synthetic.make_groups(schema, 1)[0] | {name: [] for name in schema.impression_names}
+    synthetic.write_records(tmp_path, schema, {"train": 3, "validation": 3, "test": [empty] * 4})
+    files = RecordFiles.open(str(tmp_path))
+    files.check("validation")
+    with pytest.raises(records.RecordError, match="no impression in the test split"):
+        files.check("test")
+
+
+def test_other_errors_of_tensorflow_stay_what_they_are(tmp_path):
+    synthetic.write_records(tmp_path)
+    files = RecordFiles.open(str(tmp_path))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="of the model"), files.naming_bad_records():
+        raise tf.errors.InvalidArgumentError(None, None, "of the model")
 
 
 def test_damaged_preparation_facts_are_named(tmp_path):

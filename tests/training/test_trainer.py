@@ -174,6 +174,38 @@ def test_a_damaged_file_is_named(tmp_path):
         run(files, tmp_path / "work")
 
 
+def test_a_wrong_record_that_training_meets_is_named(tmp_path):
+    schema = synthetic.make_schema()
+    groups = synthetic.make_groups(schema, 61)
+    groups[47] = groups[45] | {"item_id": [99] * len(groups[45]["item_id"])}
+    synthetic.write_records(tmp_path / "data", schema, {"train": groups, "validation": 5, "test": 5})
+    files = RecordFiles.open(str(tmp_path / "data"))
+    with pytest.raises(records.RecordError, match="train.tfrecord-00001-of-00002, record 23: feature 'item_id' has "):
+        run(files, tmp_path / "run")
+
+
+@pytest.mark.parametrize("layout", ["flat", "grouped"])
+def test_rows_keep_their_places_where_impression_ids_repeat(files, tmp_path, layout):
+    """Three files, each with ids of its own from 0 on, as systems write that number the rows of a file."""
+    groups = [dict(group) for group in synthetic.make_groups(files.schema, 40)]
+    for shard in range(3):
+        first = 0
+        for group in groups[shard::3]:
+            group["impression_id"] = list(range(first, first + len(group["label"])))
+            first += len(group["label"])
+    synthetic.write_records(tmp_path, files.schema, {"train": 3, "validation": 3, "test": groups}, shards=3)
+    repeated, data = RecordFiles.open(str(tmp_path)), dataclasses.replace(DATA, layout=layout)
+    model = new_model(files)
+    found = [predict(model, read(repeated, "test", data, size)) for size in (7, 1000)]
+    rows = list(zip(found[0].impression_id.tolist(), found[0].user_key.tolist(), strict=True))
+    assert rows == sorted(rows, key=lambda row: row[0]) and len(set(found[0].impression_id.tolist())) < len(rows)
+    expected = [(impression, group["user_key"][0]) for place in range(14) for group in groups[3 * place:3 * place + 3]
+                for impression in group["impression_id"]]  # the files give a record each in turn
+    assert rows == sorted(expected, key=lambda row: row[0])
+    for name in ("user_key", "label", "logit"):
+        np.testing.assert_allclose(getattr(found[0], name), getattr(found[1], name), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("change, message", [
     ({"batch_size": 0}, "train.batch_size"), ({"epochs": 0}, "train.epochs"), ({"learning_rate": 0}, "learning_rate"),
     ({"table_learning_rate": -0.1}, "train.table_learning_rate"),

@@ -1,0 +1,117 @@
+"""What makes a record a request group of its schema: once for many parsed records, once for one that is at fault.
+
+| what                | rule                                                                                 |
+|---------------------|--------------------------------------------------------------------------------------|
+| every feature       | a list of int64                                                                      |
+| user features       | exactly one value                                                                    |
+| candidates' features | as many values as each other, `label` and the offsets included                      |
+| a history's features | as many values as each other                                                        |
+| ids                 | 0 to the rows of their table, exclusive                                              |
+| `label`             | 0 or 1                                                                               |
+| timestamps          | seconds from 1970 to the end of the year 9999                                        |
+| offsets             | 0 to the number of the history's events                                              |
+
+`user_key` and `impression_id` are any integers, and may repeat. An empty list may be left out.
+
+Shape letters: G records, N values.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from lcn_tf.schema import HISTORIES, FeatureSchema
+
+_LAST_SECOND = 253_402_300_799  # of the year 9999: larger timestamps are not seconds
+
+Parsed = Mapping[str, tf.Tensor | tf.RaggedTensor]
+
+
+def fits(schema: FeatureSchema, parsed: Parsed) -> tf.Tensor:
+    """Whether all of some parsed records keep the rules, a scalar; for each feature at most one pass over its values.
+
+    Args:
+      schema: of the records.
+      parsed: as of `records.parse`; what that refuses (types, the number of a user feature's values) is not looked at.
+    """
+    kept = []
+    for names in _lists(schema).values():
+        splits = parsed[names[0]].row_splits
+        kept += [tf.reduce_all(parsed[name].row_splits == splits) for name in names[1:]]
+    for name, (limit, _) in _limits(schema).items():
+        values = parsed[name].flat_values if isinstance(parsed[name], tf.RaggedTensor) else parsed[name]
+        largest = tf.reduce_max(tf.bitcast(values, tf.uint64))  # where a negative number is a large one; 0 if empty
+        kept.append(largest < tf.constant(limit, tf.uint64))
+    for history in HISTORIES:
+        hidden = parsed[f"{history}_offset"]
+        stored = tf.gather(parsed[f"{history}_timestamp"].row_lengths(), hidden.value_rowids())  # [N]
+        kept.append(tf.reduce_all((hidden.flat_values >= 0) & (hidden.flat_values <= stored)))
+    return tf.reduce_all(tf.stack(kept))
+
+
+def objection(schema: FeatureSchema, serialized: bytes) -> str | None:
+    """What is wrong with one record, with the feature and its value; None where it keeps the rules."""
+    try:
+        features = tf.train.Example.FromString(serialized).features.feature
+    except DecodeError as error:
+        return f"not a tf.train.Example ({error})"
+    lists: dict[str, Sequence[int]] = {}
+    for name in schema.record_names:
+        kind = features[name].WhichOneof("kind") if name in features else None
+        if kind not in (None, "int64_list"):
+            return f"feature {name!r} is a {kind}, expected an int64_list"
+        lists[name] = features[name].int64_list.value if kind else ()
+    for name in schema.user_names:
+        if len(lists[name]) != 1:
+            return f"feature {name!r} {_number(lists[name], name in features)}, expected 1"
+    for owner, names in _lists(schema).items():
+        sizes = [len(lists[name]) for name in names]
+        usual = collections.Counter(sizes).most_common(1)[0][0]
+        odd = next((name for name in names if len(lists[name]) != usual), None)
+        if odd:
+            return (f"feature {odd!r} {_number(lists[odd], odd in features)}, but {names[sizes.index(usual)]!r} has "
+                    f"{usual}; expected one for each {owner}")
+    for name, (limit, why) in _limits(schema).items():
+        outside = next((value for value in lists[name] if not 0 <= value < limit), None)
+        if outside is not None:
+            return f"feature {name!r} has the value {outside}, expected 0 to {limit - 1} ({why})"
+    for history in HISTORIES:
+        stored = len(lists[f"{history}_timestamp"])
+        outside = next((value for value in lists[f"{history}_offset"] if not 0 <= value <= stored), None)
+        if outside is not None:
+            return (f"feature '{history}_offset' has the value {outside}, expected 0 to {stored} (the events of the "
+                    "history, of which it hides the newest)")
+    return None
+
+
+def lacking(schema: FeatureSchema, serialized: bytes) -> str:
+    """More about a wrong record that lacks features, as those of another schema do; "" if it has all of them."""
+    try:
+        found = tf.train.Example.FromString(serialized).features.feature
+    except DecodeError:
+        return ""
+    absent = [name for name in schema.record_names if name not in found]
+    return f"; of another schema? {schema.name!r} needs {absent} too, the record has {sorted(found)}" if absent else ""
+
+
+def _lists(schema: FeatureSchema) -> dict[str, tuple[str, ...]]:
+    """What has one value in a list -> the features with such lists."""
+    return {"candidate": schema.impression_names,
+            **{f"event of {history}": schema.history_names(history) for history in HISTORIES}}
+
+
+def _limits(schema: FeatureSchema) -> dict[str, tuple[int, str]]:
+    """Feature -> the first value that is too large, and why."""
+    moments = ("timestamp", *(f"{history}_timestamp" for history in HISTORIES))
+    ids = {name: (schema.tables[table], f"its table {table!r} has {schema.tables[table]} rows")
+           for name, table in schema.table_of_feature.items()}
+    return {"label": (2, "a click or none"), **ids,
+            **dict.fromkeys(moments, (_LAST_SECOND + 1, "seconds since 1970"))}
+
+
+def _number(values: Sequence[int], present: bool) -> str:
+    return f"has {len(values)} values" if present else "is missing"
