@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from data_prep.accounting import REASON, RowCounts, number_of_rows, used_rows
-from data_prep.csv_files import REPLACEMENT, Check, CsvColumn, CsvFormat
+from data_prep.csv_files import REPLACEMENT, Check, CsvColumn, CsvFormat, integer
 from data_prep.description import DAY_SECONDS, Source
 from data_prep.errors import InputError
 from data_prep.log_reader import LogReader
@@ -68,16 +68,17 @@ def read_movies(path: str, name: str, target_genre: str) -> pa.Table:
                 where = f"{name}, line {reader.line_num}"
                 if len(cells) != len(MOVIES.columns):
                     raise InputError(f"{where}: expected {len(MOVIES.columns)} cells, got {len(cells)}: {cells!r}")
-                if not cells[0].strip().isdecimal():
-                    raise InputError(f"{where}, column movieid: expected an integer, got {cells[0]!r}")
-                if int(cells[0]) in movies:
+                movie = integer(cells[0])
+                if movie is None:
+                    raise InputError(f"{where}, {MOVIES.columns[0].problem(cells[0])}")
+                if movie in movies:
                     raise InputError(f"{where}, column movieid: expected each movie once, got {cells[0]!r} again")
                 if REPLACEMENT in cells[2]:
                     raise InputError(f"{where}, column genres: expected UTF-8 text, got {cells[2]!r}")
                 genres = [genre.strip() for genre in cells[2].split("|") if genre.strip()]
                 known.update(genres)
                 others = [genre for genre in genres if genre != target_genre]
-                movies[int(cells[0])] = target_genre in genres, (others or [ONLY_TARGET_GENRE])[0]
+                movies[movie] = target_genre in genres, (others or [ONLY_TARGET_GENRE])[0]
         except csv.Error as error:
             raise InputError(f"{name}, line {reader.line_num}: {error}") from error
     if target_genre not in known:

@@ -26,7 +26,7 @@ RAW_SAMPLE = CsvFormat(("raw_sample.csv",), (
     CsvColumn("user", "integer", ("nick", "userid")), CsvColumn("time_stamp", "integer"),
     CsvColumn("adgroup_id", "integer"), CsvColumn("pid", "text"), CsvColumn("nonclk", "integer", ("noclk",)),
     CsvColumn("clk", "integer")), (
-    Check("clk", lambda table: ~table.clk.isin([0, 1]) | (table.clk + table.nonclk != 1),
+    Check("clk", lambda table: ~(table.clk.isin([0, 1]) & table.nonclk.isin([0, 1])) | (table.clk == table.nonclk),
           "0 with nonclk 1 or 1 with nonclk 0"),))
 AD_FEATURE = CsvFormat(("ad_feature.csv",), (
     CsvColumn("adgroup_id", "integer"), CsvColumn("cate_id", "integer", ("cate",)), CsvColumn("campaign_id", "integer"),
