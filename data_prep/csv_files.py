@@ -71,12 +71,14 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class CsvFormat:
-    """A file: the names it goes by, its columns in order, further checks, and whether its first line is a header."""
+    """A file: the names it goes by, its columns in order, further checks, whether its first line is a header, and
+    whether a file without rows will do."""
 
     file_names: tuple[str, ...]
     columns: tuple[CsvColumn, ...]
     checks: tuple[Check, ...] = ()
     header: bool = True
+    may_be_empty: bool = False
 
     def parse(self, lines: ir.Table) -> ir.Table:
         """Table with the column `line` -> the typed columns, `bad`, `bad_line`, and the other columns as they are."""

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from data_prep.accounting import REASON, RowCounts, number_of_rows, used_rows
 from data_prep.csv_files import REPLACEMENT, Check, CsvColumn, CsvFormat, integer
-from data_prep.description import DAY_SECONDS, Source
+from data_prep.description import DAY_SECONDS, DOMAINS, Source
+from data_prep.drop_rules import DropRule, drop_reason, not_positive
 from data_prep.errors import InputError
 from data_prep.log_reader import LogReader
 from data_prep.movielens.config import DEVELOPMENT_SHARE, TRAIN_SHARE, MovieLensConfig, day_start, describe
@@ -99,12 +100,12 @@ def read(
     movies = logs.store("movies", ibis.memtable(
         read_movies(logs.plain(movies_path), movies_path, config.target_genre.strip())))
     raw = logs.load(ratings_path, RATINGS, "raw_ratings")
-    accounted = logs.store("accounted_ratings", _ratings(raw, movies, config.row_set, deduplicate))
+    accounted, rules = _ratings(raw, movies, config.row_set, deduplicate)
+    accounted = logs.store("accounted_ratings", accounted)
+    counts = logs.count(ratings_path, accounted, rules,
+                        f"no rating of a {config.row_set}-domain movie (genre {config.target_genre!r})")
     ratings = used_rows(accounted)
     shown = ratings.filter(ratings.is_target == (config.row_set == "target"))
-    if not number_of_rows(shown):
-        raise InputError(f"{ratings_path}: no rating of a {config.row_set}-domain movie (genre "
-                         f"{config.target_genre!r}); rows: {logs.count(ratings_path, accounted).to_json()}")
     impressions = shown.select(
         "user", "timestamp", "movie_id", "genre", impression_id="row",
         label=(shown.stars >= config.label_threshold).cast("int64"))
@@ -116,12 +117,13 @@ def read(
         impressions=impressions,
         events=events,
         users=impressions.select("user", user_id="user").distinct(),
-        rows=(logs.count(ratings_path, accounted), logs.counts(movies_path, _movie_counts(movies, ratings))),
-        facts={f"{config.row_set}_ratings": number_of_rows(shown)})
+        rows=(counts, logs.counts(movies_path, _movie_counts(movies, ratings))),
+        facts={f"{config.row_set}_ratings": number_of_rows(shown)},
+        domains=("source",) if config.row_set == "source" else DOMAINS)
 
 
-def _ratings(raw: ir.Table, movies: ir.Table, row_set: str, deduplicate: bool) -> ir.Table:
-    """Ratings joined with their movies, with the reason why a row is not used."""
+def _ratings(raw: ir.Table, movies: ir.Table, row_set: str, deduplicate: bool) -> tuple[ir.Table, list[DropRule]]:
+    """Ratings with their movies and the reason why a row is not used, and the rules behind the reasons."""
     movies = movies.select("is_target", "genre", known_movie="movieid")
     table = raw.left_join(movies, raw.movieid == movies.known_movie)
     table = table.select("row", "timestamp", "is_target", "genre", "known_movie", user="userid", movie_id="movieid",
@@ -131,12 +133,17 @@ def _ratings(raw: ir.Table, movies: ir.Table, row_set: str, deduplicate: bool) -
     table = table.left_join(raters, table.user == raters.rater)
     position = ibis.row_number().over(
         group_by=["user", "movie_id", "stars", "timestamp"], order_by="row") if deduplicate else ibis.literal(0)
-    branches = [
-        (table.timestamp <= 0, "timestamp not positive"), (table.known_movie.isnull(), "movie not in movies.csv"),
-        (table.rater.isnull(), f"user without rating of a {row_set} movie"), (position > 0, "repeats an earlier row")]
+    rules = [
+        not_positive(table.timestamp, "timestamp"),
+        DropRule("movie not in movies.csv", table.known_movie.isnull(), "movieid", "a movie of movies.csv",
+                 like=movies.known_movie.min()),
+        DropRule(f"user without rating of a {row_set} movie", table.rater.isnull(), "userid",
+                 f"a user who rates a movie of the {row_set} domain", ordinary=True),
+        DropRule("repeats an earlier row", position > 0, "userid", "a row only once", ordinary=True)]
     if row_set == "source":
-        branches.append((table.is_target, "movie of the target domain"))
-    return table.mutate(ibis.cases(*branches).name(REASON)).drop("known_movie", "rater")
+        rules.append(DropRule("movie of the target domain", table.is_target, "movieid", "a movie of the source domain",
+                              ordinary=True))
+    return table.mutate(drop_reason(rules).name(REASON)).drop("known_movie", "rater"), rules
 
 
 def _movie_counts(movies: ir.Table, ratings: ir.Table) -> RowCounts:
