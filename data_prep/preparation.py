@@ -171,7 +171,7 @@ def _days(description: DatasetDescription, split: str) -> tuple[str, str]:
 
 def _entropy(rate: float) -> float:
     """Entropy of a click in nats: the logloss of predicting the click rate."""
-    return -sum(p * math.log(p) for p in (rate, 1 - rate) if p > 0)
+    return 0.0 - sum(p * math.log(p) for p in (rate, 1 - rate) if p > 0)  # never -0.0
 
 
 def read_record(data_dir: str) -> Mapping[str, Any]:

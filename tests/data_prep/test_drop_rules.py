@@ -169,7 +169,9 @@ def prepared(tmp_path, moments, domains=("live", "video")):
              "users.csv": [[1, "f", "", ""]]}
     folder = industrial_logs.write_logs(tmp_path / "logs", files)
     prepare_industrial(str(folder), str(tmp_path / "out"), IndustrialConfig(), SMALL)
-    return references_data.read_preparation(tmp_path / "out")["warnings"]
+    facts = references_data.read_preparation(tmp_path / "out")
+    assert all(f"{split['entropy']:.4f}" == "0.0000" for split in facts["splits"].values()), "no click, no minus sign"
+    return facts["warnings"]
 
 
 def test_events_that_no_impression_sees(tmp_path):
