@@ -65,11 +65,6 @@ def file_fingerprint(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fingerprint(values: Mapping[str, Any]) -> str:
-    """SHA-256 of `values` as canonical JSON (sorted keys), as hexadecimal digits."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
 def format_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """The `rows` entry of a `preparation.json` as a text table: one line per file and one per drop reason."""
     lines = [("file", "rows read", "used", "dropped")]

@@ -8,7 +8,7 @@ from typing import Any
 
 from absl import app, flags
 
-from data_prep import accounting, dataclass_flags, preparation
+from data_prep import accounting, dataclass_flags, flag_files, preparation
 from data_prep.config import PreparationConfig
 
 # The flags belong to the module that calls `run`, so that `--help` shows them there.
@@ -32,7 +32,7 @@ def run(config_class: type, prepare: Callable[[str, str, Any, PreparationConfig]
             sys.exit(f"error: {' '.join(str(error).splitlines())}")
         print(report(preparation.read_record(flags.FLAGS.output_dir)))
 
-    app.run(main)
+    app.run(main, flags_parser=flag_files.parse_or_exit)
 
 
 def report(record: Mapping[str, Any]) -> str:

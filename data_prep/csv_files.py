@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -23,9 +24,12 @@ BAD = "bad"  # column: what is wrong with a line, as a position in `CsvFormat.pr
 TEXT = "bad_line"  # column: the line, where `bad` is not null
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # stands for bytes that are no text
 
-# From here on a float64 no longer tells neighbouring integers apart.
-_INTEGERS_END = 2**53
+_INTEGER = r"^[+-]?[0-9]+(\.0*)?$"  # read exactly
+_NUMBER = r"^[+-]?[0-9.]+([eE][+-]?[0-9]+)?$"
+# An integer with an exponent (`1.5e3`) is read as a float64, which from here on no longer tells neighbours apart.
+_EXPONENTS_END = 2**53
 _KINDS = {"integer": "an integer", "number": "a number", "text": "a text"}
+_BEYOND = "an integer of 64 bits (-9223372036854775808 to 9223372036854775807)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +38,7 @@ class CsvColumn:
 
     Attributes:
       name: in the header (case and surrounding spaces do not matter) and in the table that is read.
-      kind: integers may be written with decimals that are zero (`95471.0`).
+      kind: integers have 64 bits; they may have a sign, leading zeros and decimals that are zero (`95471.0`).
       aliases: other names that headers give it.
       optional: empty and `NULL` cells are allowed and read as null.
     """
@@ -43,6 +47,11 @@ class CsvColumn:
     kind: Literal["integer", "number", "text"]
     aliases: tuple[str, ...] = ()
     optional: bool = False
+
+    def problem(self, cell: str) -> str:
+        """What is wrong with a cell that the column refuses, in words."""
+        is_beyond = self.kind == "integer" and re.search(_INTEGER, cell)
+        return f"column {self.name}: expected {_BEYOND if is_beyond else _KINDS[self.kind]}, got {_shown(cell)}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,12 +71,14 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class CsvFormat:
-    """A file: the names it goes by, its columns in order, further checks, and whether its first line is a header."""
+    """A file: the names it goes by, its columns in order, further checks, whether its first line is a header, and
+    whether a file without rows will do."""
 
     file_names: tuple[str, ...]
     columns: tuple[CsvColumn, ...]
     checks: tuple[Check, ...] = ()
     header: bool = True
+    may_be_empty: bool = False
 
     def parse(self, lines: ir.Table) -> ir.Table:
         """Table with the column `line` -> the typed columns, `bad`, `bad_line`, and the other columns as they are."""
@@ -82,8 +93,7 @@ class CsvFormat:
         problems += [(_is_bad(typed[f"cell_{index}"], typed[f"typed_{index}"], column), index)
                      for index, column in enumerate(self.columns)]
         table = typed.mutate(ibis.cases(*problems).cast("int64").name(BAD), **{
-            column.name: typed[f"typed_{index}"].try_cast("int64") if column.kind == "integer"
-            else typed[f"typed_{index}"] for index, column in enumerate(self.columns)})
+            column.name: typed[f"typed_{index}"] for index, column in enumerate(self.columns)})
         table = table.drop("found", *(f"{kind}_{index}" for kind in ("cell", "typed") for index in range(count)))
         if self.checks:
             wrong = [(check.wrong(table), count + 1 + index) for index, check in enumerate(self.checks)]
@@ -96,8 +106,7 @@ class CsvFormat:
         if bad == len(self.columns):
             return f"expected {len(self.columns)} cells, got {len(cells)}: {_shown(line)}"
         if bad < len(self.columns):
-            column = self.columns[bad]
-            return f"column {column.name}: expected {_KINDS[column.kind]}, got {_shown(cells[bad])}"
+            return self.columns[bad].problem(cells[bad])
         check = self.checks[bad - len(self.columns) - 1]
         index = [column.name for column in self.columns].index(check.column)
         return f"column {check.column}: expected {check.expected}, got {_shown(cells[index])}"
@@ -158,12 +167,26 @@ def _tidy(line: ir.StringValue) -> ir.StringValue:
 
 
 def _typed(cell: ir.StringValue, kind: str) -> ir.Value:
-    """The cell as float64 or text; null where it is neither, or missing."""
+    """The cell as int64, float64 or text; null where it is not, or missing."""
     if kind == "text":
         return ibis.ifelse(_is_missing(cell), ibis.null("string"), cell)
-    # Keeps out what only some engines take for a number: 1d, 0x1p3, 1_000, +-1, nan.
-    plain = cell.re_search(r"^[+-]?[0-9.]+([eE][+-]?[0-9]+)?$")
-    return ibis.ifelse(plain, cell.try_cast("float64"), ibis.null("float64"))
+    # The patterns keep out what only some engines take for a number: 1d, 0x1p3, 1_000, +-1, nan.
+    number = ibis.ifelse(cell.re_search(_NUMBER), cell.try_cast("float64"), ibis.null("float64"))
+    if kind == "number":
+        return number
+    with_exponent = number.try_cast("int64")
+    is_exact = (number.abs() < _EXPONENTS_END) & (with_exponent.cast("float64") == number)
+    digits = ibis.ifelse(cell.contains("."), cell.re_replace(r"\.0*$", ""), cell).try_cast("int64")
+    return ibis.ifelse(cell.re_search(_INTEGER), digits, ibis.ifelse(is_exact, with_exponent, ibis.null("int64")))
+
+
+def integer(cell: str) -> int | None:
+    """What a cell of an integer column is read as, for files that no engine reads; None where it is refused."""
+    text = cell.strip(" \t")
+    if not re.search(_INTEGER, text):
+        return None
+    value = int(text.partition(".")[0])
+    return value if -2**63 <= value < 2**63 else None
 
 
 def _is_missing(cell: ir.StringValue) -> ir.BooleanValue:
@@ -177,7 +200,7 @@ def _is_bad(cell: ir.StringValue, typed: ir.Value, column: CsvColumn) -> ir.Bool
     elif column.kind == "number":
         good = typed.abs() < float("inf")
     else:
-        good = (typed.abs() < _INTEGERS_END) & (typed.try_cast("int64").cast("float64") == typed)
+        good = typed.notnull()
     good = ibis.coalesce(good, False)
     return ~(good | _is_missing(cell)) if column.optional else ~good
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 SPLITS = ("train", "validation", "test")
+DOMAINS = ("target", "source")
 DAY_SECONDS = 86_400
 
 
@@ -83,6 +84,7 @@ class Source:
       users: `user` (unique) and the user columns, a row for every user of `impressions`.
       rows: what became of each input file's rows.
       facts: further entries of `preparation.json`.
+      domains: those whose events are wanted.
     """
 
     description: DatasetDescription
@@ -91,3 +93,4 @@ class Source:
     users: ir.Table
     rows: tuple[RowCounts, ...]
     facts: Mapping[str, Any]
+    domains: tuple[str, ...] = DOMAINS

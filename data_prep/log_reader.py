@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import ibis.expr.types as ir
 
 from data_prep import accounting, archives
-from data_prep.accounting import RowCounts
+from data_prep.accounting import REASON, RowCounts
 from data_prep.csv_files import BAD, REPLACEMENT, TEXT, CsvFormat
+from data_prep.drop_rules import NOTABLE_SHARE, DropRule
 from data_prep.engines import Engine
 from data_prep.errors import InputError
 from data_prep.rejects import Rejects
@@ -33,12 +36,15 @@ class LogReader:
 
     Attributes:
       fingerprints: name of each file that was read -> SHA-256 of its (unpacked) content.
+      warnings: what is odd about the files, in words.
     """
 
     def __init__(self, engine: Engine, rejects: Rejects, scratch_dir: str):
         self._engine, self._rejects, self._scratch_dir = engine, rejects, scratch_dir
         self._rejected: dict[str, int] = {}
+        self._loaded: dict[str, tuple[ir.Table, Iterator[int]]] = {}  # rows, and the line number of each
         self.fingerprints: dict[str, str] = {}
+        self.warnings: list[str] = []
 
     def load(self, path: str, file_format: CsvFormat, name: str) -> ir.Table:
         """The readable rows of a file.
@@ -53,29 +59,68 @@ class LogReader:
           float64 or string.
 
         Raises:
-          InputError: a wrong header, no rows, or more unreadable lines than allowed.
+          InputError: a wrong header, no rows (unless the format allows that), or more unreadable lines than allowed.
         """
         file_format.check_header(path)
         plain = self.plain(path)
         table = self._engine.load_lines(name, plain, file_format.header, file_format.parse)
         wrong = table.filter(table[BAD].notnull())
         counts = table.agg(rows=table.count(), wrong=table[BAD].count()).to_pyarrow().to_pylist()[0]
-        if not counts["rows"]:
+        if not counts["rows"] and not file_format.may_be_empty:
             raise InputError(f"{path}: the file has " + ("a header but no rows" if file_format.header else "no rows"))
         self._rejected[path] = counts["wrong"]
         if counts["wrong"]:
             allowed = self._rejects.allow(counts["rows"], counts["wrong"])
             lines = _rejected_lines(plain, file_format, wrong, None if allowed else _LISTED_REFUSALS)
             self._rejects.add(path, counts["rows"], counts["wrong"], lines)
-        return table.filter(table[BAD].isnull()).drop(BAD, TEXT)
+        rows = table.filter(table[BAD].isnull()).drop(BAD, TEXT)
+        self._loaded[path] = rows, _line_numbers(plain, file_format.header)
+        return rows
 
     def store(self, name: str, table: ir.Table) -> ir.Table:
         """Evaluates an expression once and keeps it."""
         return self._engine.store(name, table)
 
-    def count(self, path: str, table: ir.Table) -> RowCounts:
-        """What became of a file's rows, by `table`'s column `drop_reason` (null for the rows that are used)."""
-        return self.counts(path, accounting.count_rows(os.path.basename(path), table))
+    def count(self, path: str, table: ir.Table, rules: Sequence[DropRule] = (),
+              nothing: str = "no row to use") -> RowCounts:
+        """What became of a file's rows.
+
+        Args:
+          path: of a file that was loaded.
+          table: its rows with `drop_reason` (null for those that are used) and their position in the file, as `row` or
+            `impression_id`.
+          rules: that the reasons come from.
+          nothing: text for messages, that no row of the file is used.
+
+        Raises:
+          InputError: none of its rows is used; the message shows a row of the commonest reason.
+        """
+        counts = self.counts(path, accounting.count_rows(os.path.basename(path), table))
+        reason = max(counts.dropped, key=counts.dropped.__getitem__, default="")
+        dropped, known = counts.dropped.get(reason, 0), {rule.reason: rule for rule in rules}
+        if counts.used and (dropped <= NOTABLE_SHARE * counts.read or (reason in known and known[reason].ordinary)):
+            return counts
+        shown = f"; {self._show(path, table, known[reason])}" if reason in known else ""
+        if counts.read and not counts.used:
+            raise InputError(f"{path}: {nothing}; rows dropped: {dict(counts.dropped)}{shown}")
+        if counts.read:
+            self.warnings.append(f"{counts.file}: {dropped / counts.read:.0%} of the rows ({dropped:,} of "
+                                 f"{counts.read:,}) are dropped: {reason}{shown}")
+        return counts
+
+    def _show(self, path: str, table: ir.Table, rule: DropRule) -> str:
+        """The first row that a rule drops, and the times of the file where they are the reason."""
+        rows, numbers = self._loaded[path]
+        positions = table.row if "row" in table.columns else table.impression_id
+        first = _only(table.filter(table[REASON] == rule.reason).agg(first=positions.min()))["first"]
+        value = _only(rows.filter(rows.row == first).select(rule.column))[rule.column]
+        line = next(itertools.islice(numbers, first, None))
+        like = "" if rule.like is None else f", such as {_only(rule.like.name('like').as_table())['like']!r}"
+        text = f"line {line}, column {rule.column}: expected {rule.expected}{like}, got {value!r}"
+        if rule.utc_offset is not None:
+            column = rows[rule.column]
+            text += f"; {rule.times(**_only(rows.agg(first=column.min(), last=column.max())))}"
+        return text
 
     def counts(self, path: str, counts: RowCounts) -> RowCounts:
         """Adds a file's unreadable lines to the account of its readable ones."""
@@ -99,6 +144,12 @@ class LogReader:
                     target.write(chunk.translate(_MENDED))
             plain = mended
         return plain
+
+
+def _only(table: ir.Table) -> dict[str, Any]:
+    """The row of a table that has one."""
+    row, = table.to_pyarrow().to_pylist()
+    return row
 
 
 def _examine(path: str) -> tuple[str, bool]:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from absl import logging
+
 from data_prep import engines, log_reader, pipeline, vocabulary
 from data_prep.config import PreparationConfig, lasting_settings
 from data_prep.description import SPLITS, DatasetDescription, Source
@@ -26,7 +28,7 @@ from data_prep.rejects import Rejects
 from data_prep.writer import BucketWriter, read_summary, write_metadata
 from lcn_tf import __version__
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.schema import FIRST_ID, FeatureSchema
+from lcn_tf.schema import FIRST_ID, HISTORIES, FeatureSchema
 
 _ROWS_PER_SHARD = 1_000_000  # some 200 MB of memory while a shard is written
 _LEAST_SHARDS = 4  # files that training reads in turn
@@ -45,7 +47,8 @@ def prepare_dataset(
       read: makes the canonical tables.
 
     Raises:
-      InputError: the files do not make a data set, or change while they are read.
+      InputError: the files do not make a data set (no row of one of them is used, no impression sees an event ...), or
+        change while they are read.
       OutputError: `output_dir` exists with contents or cannot be written; memory or disk do not suffice.
     """
     states = log_reader.file_states(input_files)
@@ -63,14 +66,18 @@ def prepare_dataset(
                 return facts
 
             facts = partial.once("encoded", encode)
+            _log(facts["warnings"])
             schema = FeatureSchema.from_json(json.dumps(facts["schema"]))
             summaries = _write_buckets(engine, schema, partial, preparation, facts["buckets"])
+            empty = _check_histories(summaries, facts["domains"], list(facts["rows"]))
+            _log(empty)
         write_metadata(partial.records, schema, summaries, facts["about"])
         splits = {split: _split_entry([summary[split] for summary in summaries], facts["days"][split])
                   for split in SPLITS}
         write_json(os.path.join(partial.records, "preparation.json"), {
-            "dataset": schema.name, "schema_fingerprint": schema.fingerprint, "rows": facts["rows"], "splits": splits,
-            **facts["facts"], "settings": {**dataclasses.asdict(dataset_config), **dataclasses.asdict(preparation)},
+            "dataset": schema.name, "schema_fingerprint": schema.fingerprint, "rows": facts["rows"],
+            "warnings": facts["warnings"] + empty, "splits": splits, **facts["facts"],
+            "settings": {**dataclasses.asdict(dataset_config), **dataclasses.asdict(preparation)},
             "inputs": facts["inputs"], "fingerprint": RecordFiles.open(partial.records).fingerprint})
 
 
@@ -92,6 +99,7 @@ def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFol
         engine.partition(table, partial.new(name))
     return {"schema": json.loads(description.schema(rows, preparation).to_json()), "buckets": buckets,
             "rows": {counts.file: counts.to_json() for counts in source.rows},
+            "warnings": logs.warnings, "domains": source.domains,
             "facts": {"utc_offset": description.utc_offset, **source.facts},
             "inputs": logs.fingerprints, "about": description.about,
             "days": {split: _days(description, split) for split in SPLITS}}
@@ -120,6 +128,30 @@ def _check_splits(source: Source) -> None:
             raise InputError(f"the {split} split ({first} to {last}) has no impression; impressions per split: {found}")
 
 
+def _check_histories(summaries: Sequence[Mapping[str, Mapping[str, int]]], domains: Sequence[str],
+                     files: Sequence[str]) -> list[str]:
+    """What is odd about the histories, in words.
+
+    Raises:
+      InputError: no impression sees an event.
+    """
+    wanted = [history for history in HISTORIES if history.rpartition("_")[2] in domains]
+    seen = {(split, history): sum(summary[split][history] for summary in summaries)
+            for split in SPLITS for history in wanted}
+    if not any(seen.values()):
+        raise InputError(f"no impression has an event of its user before it, so every history is empty: the files "
+                         f"({', '.join(files)}) do not fit together in their users or timestamps")
+    return [f"{history} is empty for every impression" for history in wanted
+            if not any(seen[split, history] for split in SPLITS)
+            ] + [f"every history of the {split} split is empty" for split in SPLITS
+                 if not any(seen[split, history] for history in wanted)]
+
+
+def _log(warnings: Sequence[str]) -> None:
+    for text in warnings:
+        logging.warning("%s", text)
+
+
 def _split_entry(summaries: Sequence[Mapping[str, int]], days: Sequence[str]) -> dict[str, Any]:
     """The entry of a split in `preparation.json`."""
     entry = {name: sum(summary[name] for summary in summaries)
@@ -139,7 +171,7 @@ def _days(description: DatasetDescription, split: str) -> tuple[str, str]:
 
 def _entropy(rate: float) -> float:
     """Entropy of a click in nats: the logloss of predicting the click rate."""
-    return -sum(p * math.log(p) for p in (rate, 1 - rate) if p > 0)
+    return 0.0 - sum(p * math.log(p) for p in (rate, 1 - rate) if p > 0)  # never -0.0
 
 
 def read_record(data_dir: str) -> Mapping[str, Any]:

@@ -62,14 +62,15 @@ class BucketWriter:
             raise OutputError(f"shard {bucket} cannot be written: {error}") from error
 
     def _write(self, bucket: int) -> dict[str, dict[str, int]]:
-        """Writes the shards and returns what is in them."""
+        """Writes the shards and returns what is in them; beside a history's name, the impressions that see events."""
         user, acted = ([feature.name for feature in features] for features in (
             self.schema.user, (*self.schema.item, *self.schema.context)))
         impressions = _read(os.path.join(self.work, "impressions"), bucket,
                             (*_IMPRESSION_KEYS, *user, *self.schema.candidate_names))
         groups = _Groups(impressions, self.max_candidates)
         events = _read(os.path.join(self.work, "events"), bucket, (*_EVENT_KEYS, *acted))
-        encoder = ExampleEncoder(self._features(groups, events))
+        features, has_events = self._features(groups, events)
+        encoder = ExampleEncoder(features)
         sizes, clicks = np.diff(groups.bounds), groups.total(groups.column("label"))
         summary = {}
         for number, split in enumerate(SPLITS):
@@ -81,19 +82,24 @@ class BucketWriter:
             summary[split] = {
                 "groups": len(chosen), "impressions": int(sizes[chosen].sum()),
                 "largest_group": int(sizes[chosen].max(initial=0)), "clicks": int(clicks[chosen].sum()),
-                "users": len(np.unique(groups.first("user")[chosen])), "bytes": written}
+                "users": len(np.unique(groups.first("user")[chosen])), "bytes": written,
+                **{history: int(np.count_nonzero(found[groups.column("split") == number]))
+                   for history, found in has_events.items()}}
         return summary
 
-    def _features(self, groups: _Groups, events: Mapping[str, np.ndarray]) -> dict[str, Slices]:
-        """Name -> slices of every record, in the order of `schema.record_names`."""
+    def _features(self, groups: _Groups, events: Mapping[str, np.ndarray]
+                  ) -> tuple[dict[str, Slices], dict[str, np.ndarray]]:
+        """Name -> slices of every record, in the order of `schema.record_names`; history -> whether each impression
+        sees an event in it, `[N]` bool."""
         schema, one_each = self.schema, np.arange(len(groups.bounds))
-        features, offsets, histories = {}, {}, {}
+        features, offsets, histories, has_events = {}, {}, {}, {}
         sequences = {is_target: _DomainEvents(events, is_target) for is_target in (True, False)}
         for history, is_target in _IS_TARGET.items():
             skipped = schema.lengths["short_source"] if self.exclude_recent and history == "lifelong_source" else 0
             domain = sequences[is_target]
             starts, stops = domain.slices(
                 groups.column("user"), groups.column("cutoff"), skipped, schema.lengths[history])
+            has_events[history] = starts < stops
             # What is stored goes from the newest event that any candidate sees to the oldest.
             firsts = groups.least(starts)
             lasts = np.maximum(groups.most(np.where(starts < stops, stops, 0)), firsts)
@@ -107,7 +113,7 @@ class BucketWriter:
         for name in schema.impression_names:
             values = offsets[name] if name in offsets else groups.column(name)
             features[name] = Column(values).slices(groups.bounds[:-1], groups.bounds[1:])
-        return {name: {**features, **histories}[name] for name in schema.record_names}
+        return {name: {**features, **histories}[name] for name in schema.record_names}, has_events
 
 
 class _Groups:

@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import flags
 
-from data_prep import dataclass_flags
+from data_prep import dataclass_flags, flag_files
 from data_prep.config import PreparationConfig
 from data_prep.registry import DATASETS
 from lcn_tf.data.pipeline import DataConfig
@@ -147,21 +147,21 @@ def parse(argv: list[str]) -> list[str]:
     """Parses a command line with bare cfg names and the preset of its data set; returns the other arguments.
 
     Raises:
-      flags.Error: an unknown flag or value.
+      flags.Error: an unknown flag or value, or a flag file that cannot be read; the message names its file and line.
       FileNotFoundError: a flag file that is neither a path nor a name in `experiments/configs`.
     """
-    argv = [argv[0], *(_resolve(argument) for argument in _joined(argv[1:]))]
-    _parse_afresh(argv)
+    arguments = flag_files.expand(argv[1:], find_config)
+    _parse_afresh(argv[0], arguments)
     run = dataclass_flags.read("", RunConfig)
-    preset = find_config(os.path.join("data", f"{run.dataset}{'_generated' if run.generated else ''}.cfg"))
-    return _parse_afresh([argv[0], f"--flagfile={preset}", *argv[1:]])
+    preset = os.path.join("data", f"{run.dataset}{'_generated' if run.generated else ''}.cfg")
+    return _parse_afresh(argv[0], [*flag_files.expand([f"--flagfile={preset}"], find_config), *arguments])
 
 
-def _parse_afresh(argv: list[str]) -> list[str]:
+def _parse_afresh(program: str, arguments: list[flag_files.Argument]) -> list[str]:
     """Parses as if nothing had been parsed before."""
     for name in FLAGS:
         FLAGS[name].unparse()
-    return FLAGS(argv)
+    return flag_files.parse(program, arguments)
 
 
 def find_config(name: str) -> str:
@@ -170,28 +170,11 @@ def find_config(name: str) -> str:
     Raises:
       FileNotFoundError: neither exists; the message lists the known names.
     """
-    if os.path.exists(name):
-        return name
+    path = os.path.expanduser(name)
+    if os.path.exists(path):
+        return path
     known = CONFIGS / name
     if known.is_file():
         return str(known)
     names = sorted(entry.name for entry in CONFIGS.iterdir() if entry.name.endswith(".cfg"))
     raise FileNotFoundError(f"--flagfile={name}: no such file, and not one of experiments/configs: {', '.join(names)}")
-
-
-def _joined(arguments: list[str]) -> list[str]:
-    """`--flagfile name` as `--flagfile=name`."""
-    joined: list[str] = []
-    for argument in arguments:
-        if joined and joined[-1] in ("--flagfile", "-flagfile"):
-            joined[-1] = f"--flagfile={argument}"
-        else:
-            joined.append(argument)
-    return joined
-
-
-def _resolve(argument: str) -> str:
-    name, separator, value = argument.partition("=")
-    if separator and name.lstrip("-") == "flagfile":
-        return f"--flagfile={find_config(value)}"
-    return argument

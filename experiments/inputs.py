@@ -62,7 +62,8 @@ def prepared_data(experiment: Experiment) -> PreparedData:
         DATASETS[run.dataset].prepare(input_dir, data_dir, groups[run.dataset], preparation)
     facts = record_files.preparation_facts(data_dir)
     _check_settings(data_dir, facts, {run.dataset: groups[run.dataset], "prep": preparation})
-    print(accounting.format_table(facts.get("rows", {})), flush=True)
+    print(accounting.format_table(facts.get("rows", {})), *(f"warning: {text}" for text in facts.get("warnings", ())),
+          sep="\n", flush=True)
     oracle = os.path.join(input_dir or "", truth)
     return PreparedData(data_dir, oracle if input_dir and os.path.isfile(oracle) else None, facts)
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-from data_prep.calendar_splits import calendar_splits
+from data_prep.calendar_splits import calendar_day, calendar_splits
 from data_prep.config import option
 from data_prep.description import DatasetDescription
 from lcn_tf.schema import Feature
@@ -40,7 +40,7 @@ class IndustrialConfig:
     first_day: str = option("2024-01-01", "first day whose impressions are used")
     num_days: int = option(
         7, "days used from first_day on: the last is test, the one before it validation, the others train")
-    utc_offset_hours: int = option(8, "hours that the days' clock is ahead of UTC")
+    utc_offset_hours: float = option(8, "hours that the days' clock is ahead of UTC, such as 5.5 or -3")
     row_set: Literal["target", "source"] = option(
         "target", "impressions of live rooms (target), or a single domain: videos shown, of video_impressions.csv, and "
         "videos watched alone (source, SPEC A-53)")
@@ -48,14 +48,18 @@ class IndustrialConfig:
     def __post_init__(self):
         if self.row_set not in ("target", "source"):
             raise ValueError(f"row_set must be target or source, got {self.row_set!r}")
-        if not -12 <= self.utc_offset_hours <= 14:
-            raise ValueError(f"utc_offset_hours must be between -12 and 14, got {self.utc_offset_hours}")
+        if not -12 <= self.utc_offset_hours <= 14 or self.utc_offset_hours * 4 % 1:
+            raise ValueError("utc_offset_hours must be between -12 and 14, in quarters of an hour, got "
+                             f"{self.utc_offset_hours}")
+        if self.utc_offset_hours == int(self.utc_offset_hours):  # written as ever, so that fingerprints stay
+            object.__setattr__(self, "utc_offset_hours", int(self.utc_offset_hours))
+        object.__setattr__(self, "first_day", calendar_day("first_day", self.first_day))
         calendar_splits(self.first_day, self.num_days, self.utc_offset)
 
     @property
     def utc_offset(self) -> int:
         """Seconds to add to UTC before cutting days."""
-        return self.utc_offset_hours * 3_600
+        return int(self.utc_offset_hours * 3_600)
 
     @property
     def splits(self) -> Mapping[str, tuple[int, int]]:

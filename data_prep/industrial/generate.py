@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from data_prep import dataclass_flags
+from data_prep import dataclass_flags, flag_files
 from data_prep.industrial.generator import ALL_FILES, generate
 from data_prep.industrial.generator_config import GeneratorConfig
 
@@ -41,4 +41,4 @@ def main(argv: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    app.run(main, flags_parser=flag_files.parse_or_exit)

@@ -9,14 +9,15 @@ import ibis.expr.types as ir
 
 from data_prep.accounting import REASON, number_of_rows, used_rows
 from data_prep.csv_files import Check, CsvColumn, CsvFormat
-from data_prep.description import Source
+from data_prep.description import DOMAINS, Source
+from data_prep.drop_rules import DropRule, after_days, drop_reason, not_positive, outside_days
 from data_prep.errors import InputError
 from data_prep.industrial.config import PROFILE_FIELDS, WATCH_BOUNDARIES, IndustrialConfig, describe
 from data_prep.log_reader import LogReader
 
 # A missing cell is a value of its own.
 MISSING = -1
-DOMAINS = {"live": "target", "video": "source"}
+ROLES = {"live": "target", "video": "source"}  # domain of an event -> its role
 
 _CLICKED = Check("clicked", lambda table: ~table.clicked.isin([0, 1]), "0 or 1")
 _WATCH_SECONDS = Check("watch_seconds", lambda table: table.watch_seconds < 0, "0 or more seconds")
@@ -38,7 +39,8 @@ EVENTS = CsvFormat(("events.csv",), (
     _WATCH_SECONDS,
     Check("finished", lambda table: ~table.finished.isin([0, 1]), "0, 1 or nothing")))
 USERS = CsvFormat(("users.csv",), (
-    CsvColumn("user", "integer", ("user_id",)), *(CsvColumn(name, "text", optional=True) for name in PROFILE_FIELDS)))
+    CsvColumn("user", "integer", ("user_id",)), *(CsvColumn(name, "text", optional=True) for name in PROFILE_FIELDS)),
+    may_be_empty=True)
 SHOWN = {"target": IMPRESSIONS, "source": VIDEO_IMPRESSIONS}  # by `row_set`
 
 
@@ -68,66 +70,71 @@ def read(logs: LogReader, files: IndustrialFiles, config: IndustrialConfig, dedu
     """The canonical tables of the logs.
 
     Raises:
-      InputError: a file that cannot be read, or no impression to use.
+      InputError: a file that cannot be read, or of which no row is used.
     """
-    shown = _impressions(logs.load(files.impressions, SHOWN[config.row_set], "shown_lines"), config)
-    shown_counts = logs.count(files.impressions, shown)
-    if not shown_counts.used:
-        raise InputError(f"{files.impressions}: no impression in the {config.num_days} days from {config.first_day}; "
-                         f"rows dropped: {dict(shown_counts.dropped)}")
+    shown, shown_rules = _impressions(logs.load(files.impressions, SHOWN[config.row_set], "shown_lines"), config)
+    shown_counts = logs.count(files.impressions, shown, shown_rules,
+                              f"no impression in the {config.num_days} days from {config.first_day}")
     impressions = used_rows(shown)
     shown_users = impressions.select(shown_user="user").distinct()
-    acted = _events(logs.load(files.events, EVENTS, "acted_lines"), shown_users, config, deduplicate)
+    acted, acted_rules = _events(logs.load(files.events, EVENTS, "acted_lines"), shown_users, config, deduplicate)
     if deduplicate:
         acted = logs.store("acted", acted)
-    profiles = logs.store("profiles", _profiles(logs.load(files.users, USERS, "profile_lines"), shown_users))
-    profile_counts = logs.count(files.users, profiles)
+    profiles, profile_rules = _profiles(logs.load(files.users, USERS, "profile_lines"), shown_users)
+    profiles = logs.store("profiles", profiles)
+    profile_counts = logs.count(files.users, profiles, profile_rules, "no user of a used impression")
     return Source(
         description=describe(config),
         impressions=impressions,
         events=used_rows(acted),
         users=_users(shown_users, used_rows(profiles)),
-        rows=(shown_counts, logs.count(files.events, acted), profile_counts),
-        facts={"users_without_profile": number_of_rows(shown_users) - profile_counts.used})
+        rows=(shown_counts, logs.count(files.events, acted, acted_rules, "no event to use"), profile_counts),
+        facts={"users_without_profile": number_of_rows(shown_users) - profile_counts.used},
+        domains=("source",) if config.row_set == "source" else DOMAINS)
 
 
-def _impressions(table: ir.Table, config: IndustrialConfig) -> ir.Table:
+def _impressions(table: ir.Table, config: IndustrialConfig) -> tuple[ir.Table, list[DropRule]]:
+    """The impressions with the reason why a row is not used, and the rules behind the reasons."""
     first, end = config.splits["train"][0], config.splits["test"][1]
-    outside = (table.timestamp < first) | (table.timestamp >= end)
-    reason = ibis.cases((table.timestamp <= 0, "timestamp not positive"), (outside, "outside the selected days"))
+    rules = [not_positive(table.timestamp, "timestamp"),
+             outside_days(table.timestamp, "timestamp", first, end, config.utc_offset)]
     features = [feature.name for feature in describe(config).candidate]
     return table.select("user", "timestamp", *features, impression_id="row", label="clicked", author=_id(table.author),
-                        category=_text(table.category), page=_text(table.page), **{REASON: reason})
+                        category=_text(table.category), page=_text(table.page), **{REASON: drop_reason(rules)}), rules
 
 
-def _events(table: ir.Table, shown_users: ir.Table, config: IndustrialConfig, deduplicate: bool) -> ir.Table:
-    """The events with their domain and context, and the reason why a row is not used."""
+def _events(table: ir.Table, shown_users: ir.Table, config: IndustrialConfig,
+            deduplicate: bool) -> tuple[ir.Table, list[DropRule]]:
+    """The events with their domain, context and the reason why a row is not used, and the rules behind the reasons."""
     repeated = ibis.literal(False)
     if deduplicate:
         earlier = ibis.row_number().over(group_by=table.drop("row").columns, order_by="row")
         repeated = earlier > 0
     table = table.mutate(repeated=repeated).left_join(shown_users, table.user == shown_users.shown_user)
-    branches = [
-        (table.timestamp <= 0, "timestamp not positive"),
-        (table.timestamp >= config.splits["test"][1], "after the selected days"),
-        (~table.domain.isin(list(DOMAINS)), "unknown domain"),
-        (table.shown_user.isnull(), "user without used impression"),
-        (table.repeated, "repeats an earlier row")]
+    rules = [
+        not_positive(table.timestamp, "timestamp"),
+        after_days(table.timestamp, "timestamp", config.splits["test"][1], config.utc_offset),
+        DropRule("unknown domain", ~table.domain.isin(list(ROLES)), "domain", " or ".join(ROLES)),
+        DropRule("user without used impression", table.shown_user.isnull(), "user", "a user of a used impression",
+                 ordinary=True, like=shown_users.shown_user.min()),
+        DropRule("repeats an earlier row", table.repeated, "user", "a row only once", ordinary=True)]
     if config.row_set == "source":
-        branches.append((table.domain != "video", "event of the target domain"))
+        rules.append(DropRule("event of the target domain", table.domain != "video", "domain", "video", ordinary=True))
     watch = sum((table.watch_seconds >= boundary).cast("int64") for boundary in WATCH_BOUNDARIES)
-    domain = ibis.cases(*((table.domain == name, role) for name, role in DOMAINS.items()))
+    domain = ibis.cases(*((table.domain == name, role) for name, role in ROLES.items()))
     return table.select(
         "row", "user", "timestamp", author=_id(table.author), category=_text(table.category), watch=_id(watch),
-        finished=_id(table.finished), domain=domain, **{REASON: ibis.cases(*branches)})
+        finished=_id(table.finished), domain=domain, **{REASON: drop_reason(rules)}), rules
 
 
-def _profiles(table: ir.Table, shown_users: ir.Table) -> ir.Table:
+def _profiles(table: ir.Table, shown_users: ir.Table) -> tuple[ir.Table, list[DropRule]]:
+    """The users with the reason why a row is not used, and the rules behind the reasons."""
     table = table.mutate(earlier=ibis.row_number().over(group_by="user", order_by="row"))
     table = table.left_join(shown_users, table.user == shown_users.shown_user)
-    reason = ibis.cases((table.earlier > 0, "repeats an earlier user"),
-                        (table.shown_user.isnull(), "user of no used impression"))
-    return table.select("user", *PROFILE_FIELDS, **{REASON: reason})
+    rules = [DropRule("repeats an earlier user", table.earlier > 0, "user", "each user once"),
+             DropRule("user of no used impression", table.shown_user.isnull(), "user", "a user of a used impression",
+                      ordinary=True, like=shown_users.shown_user.min())]
+    return table.select("row", "user", *PROFILE_FIELDS, **{REASON: drop_reason(rules)}), rules
 
 
 def _users(shown_users: ir.Table, profiles: ir.Table) -> ir.Table:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
+from data_prep import flag_files
 from data_prep.inspect.decoded_group import describe_group
 from data_prep.inspect.plots import write_plots
 from data_prep.inspect.report import disagreements, format_report
@@ -52,4 +53,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=flag_files.parse_or_exit)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Literal
 
+from data_prep.calendar_splits import calendar_day
 from data_prep.config import option
 from data_prep.description import DatasetDescription
 from lcn_tf.schema import Feature
@@ -66,11 +67,8 @@ class MovieLensConfig:
             if not 0 <= getattr(self, name) < 2**31:
                 raise ValueError(f"{name} must be between 0 and 2^31 - 1, got {getattr(self, name)}")
         for name in ("validation_from", "test_from"):
-            value = getattr(self, name)
-            try:
-                date.fromisoformat(value or "2000-01-01")
-            except ValueError:
-                raise ValueError(f"{name} must be a date like 2016-01-31, got {value!r}") from None
+            if getattr(self, name):
+                object.__setattr__(self, name, calendar_day(name, getattr(self, name)))
         if self.validation_from and self.test_from and self.test_from <= self.validation_from:
             raise ValueError(f"test_from must be after validation_from {self.validation_from}, got {self.test_from}")
 

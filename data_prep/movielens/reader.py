@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from data_prep.accounting import REASON, RowCounts, number_of_rows, used_rows
-from data_prep.csv_files import REPLACEMENT, Check, CsvColumn, CsvFormat
-from data_prep.description import DAY_SECONDS, Source
+from data_prep.csv_files import REPLACEMENT, Check, CsvColumn, CsvFormat, integer
+from data_prep.description import DAY_SECONDS, DOMAINS, Source
+from data_prep.drop_rules import DropRule, drop_reason, not_positive
 from data_prep.errors import InputError
 from data_prep.log_reader import LogReader
 from data_prep.movielens.config import DEVELOPMENT_SHARE, TRAIN_SHARE, MovieLensConfig, day_start, describe
@@ -69,16 +70,17 @@ def read_movies(path: str, name: str, target_genre: str) -> pa.Table:
                 where = f"{name}, line {reader.line_num}"
                 if len(cells) != len(MOVIES.columns):
                     raise InputError(f"{where}: expected {len(MOVIES.columns)} cells, got {len(cells)}: {cells!r}")
-                if not cells[0].strip().isdecimal():
-                    raise InputError(f"{where}, column movieid: expected an integer, got {cells[0]!r}")
-                if int(cells[0]) in movies:
+                movie = integer(cells[0])
+                if movie is None:
+                    raise InputError(f"{where}, {MOVIES.columns[0].problem(cells[0])}")
+                if movie in movies:
                     raise InputError(f"{where}, column movieid: expected each movie once, got {cells[0]!r} again")
                 if REPLACEMENT in cells[2]:
                     raise InputError(f"{where}, column genres: expected UTF-8 text, got {cells[2]!r}")
                 genres = [genre.strip() for genre in cells[2].split("|") if genre.strip()]
                 known.update(genres)
                 others = [genre for genre in genres if genre != target_genre]
-                movies[int(cells[0])] = target_genre in genres, (others or [ONLY_TARGET_GENRE])[0]
+                movies[movie] = target_genre in genres, (others or [ONLY_TARGET_GENRE])[0]
         except csv.Error as error:
             raise InputError(f"{name}, line {reader.line_num}: {error}") from error
     if target_genre not in known:
@@ -101,12 +103,12 @@ def read(
     movies = logs.store("movies", ibis.memtable(
         read_movies(logs.plain(movies_path), movies_path, config.target_genre.strip())))
     raw = logs.load(ratings_path, RATINGS, "raw_ratings")
-    accounted = logs.store("accounted_ratings", _ratings(raw, movies, config.row_set, deduplicate))
+    accounted, rules = _ratings(raw, movies, config.row_set, deduplicate)
+    accounted = logs.store("accounted_ratings", accounted)
+    counts = logs.count(ratings_path, accounted, rules,
+                        f"no rating of a {config.row_set}-domain movie (genre {config.target_genre!r})")
     ratings = used_rows(accounted)
     shown = ratings.filter(ratings.is_target == (config.row_set == "target"))
-    if not number_of_rows(shown):
-        raise InputError(f"{ratings_path}: no rating of a {config.row_set}-domain movie (genre "
-                         f"{config.target_genre!r}); rows: {logs.count(ratings_path, accounted).to_json()}")
     splits = _splits(shown, config)
     facts = {f"{config.row_set}_ratings": number_of_rows(shown)}
     if config.negatives_per_positive:
@@ -126,12 +128,13 @@ def read(
         impressions=impressions,
         events=events,
         users=impressions.select("user", user_id="user").distinct(),
-        rows=(logs.count(ratings_path, accounted), logs.counts(movies_path, _movie_counts(movies, ratings))),
-        facts=facts)
+        rows=(counts, logs.counts(movies_path, _movie_counts(movies, ratings))),
+        facts=facts,
+        domains=("source",) if config.row_set == "source" else DOMAINS)
 
 
-def _ratings(raw: ir.Table, movies: ir.Table, row_set: str, deduplicate: bool) -> ir.Table:
-    """Ratings joined with their movies, with the reason why a row is not used."""
+def _ratings(raw: ir.Table, movies: ir.Table, row_set: str, deduplicate: bool) -> tuple[ir.Table, list[DropRule]]:
+    """Ratings with their movies and the reason why a row is not used, and the rules behind the reasons."""
     movies = movies.select("is_target", "genre", known_movie="movieid")
     table = raw.left_join(movies, raw.movieid == movies.known_movie)
     table = table.select("row", "timestamp", "is_target", "genre", "known_movie", user="userid", movie_id="movieid",
@@ -141,12 +144,17 @@ def _ratings(raw: ir.Table, movies: ir.Table, row_set: str, deduplicate: bool) -
     table = table.left_join(raters, table.user == raters.rater)
     position = ibis.row_number().over(
         group_by=["user", "movie_id", "stars", "timestamp"], order_by="row") if deduplicate else ibis.literal(0)
-    branches = [
-        (table.timestamp <= 0, "timestamp not positive"), (table.known_movie.isnull(), "movie not in movies.csv"),
-        (table.rater.isnull(), f"user without rating of a {row_set} movie"), (position > 0, "repeats an earlier row")]
+    rules = [
+        not_positive(table.timestamp, "timestamp"),
+        DropRule("movie not in movies.csv", table.known_movie.isnull(), "movieid", "a movie of movies.csv",
+                 like=movies.known_movie.min()),
+        DropRule(f"user without rating of a {row_set} movie", table.rater.isnull(), "userid",
+                 f"a user who rates a movie of the {row_set} domain", ordinary=True),
+        DropRule("repeats an earlier row", position > 0, "userid", "a row only once", ordinary=True)]
     if row_set == "source":
-        branches.append((table.is_target, "movie of the target domain"))
-    return table.mutate(ibis.cases(*branches).name(REASON)).drop("known_movie", "rater")
+        rules.append(DropRule("movie of the target domain", table.is_target, "movieid", "a movie of the source domain",
+                              ordinary=True))
+    return table.mutate(drop_reason(rules).name(REASON)).drop("known_movie", "rater"), rules
 
 
 def _movie_counts(movies: ir.Table, ratings: ir.Table) -> RowCounts:

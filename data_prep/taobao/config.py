@@ -6,6 +6,7 @@ import dataclasses
 from datetime import datetime, timedelta, timezone
 from typing import Literal
 
+from data_prep.calendar_splits import calendar_day
 from data_prep.config import option
 from data_prep.description import DAY_SECONDS, DatasetDescription
 from data_prep.taobao.behaviors import BEHAVIORS, check_behaviors
@@ -51,10 +52,7 @@ class TaobaoConfig:
     behaviors: tuple[str, ...] = option(BEHAVIORS, "types of events that count, of pv, cart, fav and buy (SPEC A-35)")
 
     def __post_init__(self):
-        try:
-            self.day_start(0)
-        except ValueError:
-            raise ValueError(f"first_day must be a date like 2017-05-06, got {self.first_day!r}") from None
+        object.__setattr__(self, "first_day", calendar_day("first_day", self.first_day))
         if self.num_days < 3:
             raise ValueError(f"num_days must be at least 3 (train, validation, test), got {self.num_days}")
         if self.row_set not in ("target", "all", "source"):
@@ -64,7 +62,7 @@ class TaobaoConfig:
     def day_start(self, day: int) -> int:
         """First second (UTC) of a day, counted from `first_day`."""
         zone = timezone(timedelta(seconds=UTC_OFFSET))
-        return int(datetime.strptime(self.first_day, "%Y-%m-%d").replace(tzinfo=zone).timestamp()) + day * DAY_SECONDS
+        return int(datetime.fromisoformat(self.first_day).replace(tzinfo=zone).timestamp()) + day * DAY_SECONDS
 
 
 def describe(config: TaobaoConfig) -> DatasetDescription:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from data_prep import dataclass_flags
+from data_prep import dataclass_flags, flag_files
 from data_prep.taobao.generator import FILES, TRUE_PROBABILITY_FILE, GeneratorConfig, generate
 
 
@@ -40,4 +40,4 @@ def main(argv: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    app.run(main, flags_parser=flag_files.parse_or_exit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from data_prep.calendar_splits import calendar_splits
+from data_prep.calendar_splits import calendar_day, calendar_splits
 from data_prep.config import option
 from data_prep.description import DatasetDescription
 from data_prep.taobao.behaviors import BEHAVIORS, PAGE_VIEW, check_behaviors
@@ -46,6 +46,7 @@ class UserBehaviorConfig:
     behaviors: tuple[str, ...] = option(BEHAVIORS, "types of events that count, of pv, cart, fav and buy")
 
     def __post_init__(self):
+        object.__setattr__(self, "first_day", calendar_day("first_day", self.first_day))
         calendar_splits(self.first_day, self.num_days, UTC_OFFSET)
         if not 0 < self.target_category_share < 1:
             raise ValueError(f"target_category_share must be between 0 and 1, got {self.target_category_share}")

@@ -16,7 +16,7 @@ import ibis.expr.types as ir
 from data_prep.accounting import REASON, number_of_rows, used_rows
 from data_prep.csv_files import CsvColumn, CsvFormat
 from data_prep.description import DAY_SECONDS, Source
-from data_prep.errors import InputError
+from data_prep.drop_rules import DropRule, drop_reason, outside_days
 from data_prep.log_reader import LogReader
 from data_prep.sampling import chosen, with_negatives
 from data_prep.taobao.behaviors import BEHAVIORS, PAGE_VIEW
@@ -34,13 +34,12 @@ def read(logs: LogReader, path: str, config: UserBehaviorConfig, deduplicate: bo
       InputError: a file that cannot be read, or no page view of a target-domain category.
     """
     raw = logs.load(path, LOG, "raw_log")
-    accounted = logs.store("accounted_log", _rows(raw, config, deduplicate))
+    accounted, rules = _rows(raw, config, deduplicate)
+    accounted = logs.store("accounted_log", accounted)
     events = used_rows(accounted)
-    counts = logs.count(path, accounted)
-    if not counts.used:
-        raise InputError(f"{path}: no page view of a target-domain category in the {config.num_days} days from "
-                         f"{config.first_day} (target domain: {config.target_category_share:g} of the categories); "
-                         f"rows: {counts.to_json()}")
+    counts = logs.count(
+        path, accounted, rules, f"no page view of a target-domain category in the {config.num_days} days from "
+        f"{config.first_day} (target domain: {config.target_category_share:g} of the categories)")
     views = events.filter(events.domain == "target", events.behaviour == PAGE_VIEW)
     views = views.select("row", "user", "timestamp", "item_id", "category",
                          pool=views.timestamp - (views.timestamp + UTC_OFFSET) % DAY_SECONDS)
@@ -58,20 +57,24 @@ def read(logs: LogReader, path: str, config: UserBehaviorConfig, deduplicate: bo
                "sampled_negatives": number_of_rows(impressions.filter(impressions.label == 0))})
 
 
-def _rows(raw: ir.Table, config: UserBehaviorConfig, deduplicate: bool) -> ir.Table:
-    """The rows with their domain, and the reason why a row is not used."""
+def _rows(raw: ir.Table, config: UserBehaviorConfig, deduplicate: bool) -> tuple[ir.Table, list[DropRule]]:
+    """The rows with their domain and the reason why a row is not used, and the rules behind the reasons."""
     splits = describe(config).splits
+    first, end = splits["train"][0], splits["test"][1]
     table = raw.mutate(domain=chosen(raw.category, config.target_category_share).ifelse("target", "source"))
-    outside = (table.timestamp < splits["train"][0]) | (table.timestamp >= splits["test"][1])
-    viewers = table.filter(~outside, table.domain == "target", table.behaviour == PAGE_VIEW)
+    viewers = table.filter(table.timestamp >= first, table.timestamp < end, table.domain == "target",
+                           table.behaviour == PAGE_VIEW)
     viewers = viewers.select(viewer="user").distinct()
     table = table.left_join(viewers, table.user == viewers.viewer)
     position = ibis.row_number().over(
         group_by=["user", "item_id", "category", "behaviour", "timestamp"],
         order_by="row") if deduplicate else ibis.literal(0)
-    reason = ibis.cases(
-        (outside, "outside the selected days"), (~table.behaviour.isin(BEHAVIORS), "unknown behaviour"),
-        (~table.behaviour.isin(config.behaviors), "behaviour not selected"),
-        (table.viewer.isnull(), "user without page view of the target domain"),
-        (position > 0, "repeats an earlier row"))
-    return table.mutate(reason.name(REASON)).drop("viewer")
+    rules = [
+        outside_days(table.timestamp, "timestamp", first, end, UTC_OFFSET),
+        DropRule("unknown behaviour", ~table.behaviour.isin(BEHAVIORS), "behaviour", f"one of {', '.join(BEHAVIORS)}"),
+        DropRule("behaviour not selected", ~table.behaviour.isin(config.behaviors), "behaviour",
+                 f"one of {', '.join(config.behaviors)}", ordinary=True),
+        DropRule("user without page view of the target domain", table.viewer.isnull(), "user",
+                 "a user who views an item of the target domain", ordinary=True),
+        DropRule("repeats an earlier row", position > 0, "user", "a row only once", ordinary=True)]
+    return table.mutate(drop_reason(rules).name(REASON)).drop("viewer"), rules

@@ -66,7 +66,7 @@ def binary_entropy(rate: float) -> float:
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"rate must be within [0, 1], got {rate}")
-    return float(-sum(part * np.log(part) for part in (rate, 1 - rate) if part > 0))
+    return float(0.0 - sum(part * np.log(part) for part in (rate, 1 - rate) if part > 0))  # never -0.0
 
 
 def normalized_entropy(labels: ArrayLike, logits: ArrayLike) -> float:

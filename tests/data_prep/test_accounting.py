@@ -31,14 +31,5 @@ def test_table_shows_every_number():
         "b.csv            7      7        0"]
 
 
-def test_fingerprints(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"some\r\nbytes")
-    assert accounting.file_fingerprint(path) == hashlib.sha256(b"some\r\nbytes").hexdigest()
-    assert accounting.fingerprint({"a": 1, "b": [2]}) == accounting.fingerprint({"b": [2], "a": 1})
-    assert accounting.fingerprint({"a": 1}) != accounting.fingerprint({"a": 2})
-
-
-@pytest.mark.parametrize("used", [0, 5])
 def test_a_file_without_drops(used):
     assert RowCounts("file", used, {}).read == used

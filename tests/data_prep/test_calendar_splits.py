@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_prep.calendar_splits import calendar_splits
+from data_prep.calendar_splits import calendar_day, calendar_splits
 from tests.data_prep.taobao_logs import second
 
 
@@ -12,6 +12,19 @@ def test_days_of_another_time_zone():
                       "test": (second(12), second(13))}
     assert calendar_splits("1970-01-01", 3, 0) == {
         "train": (0, 86_400), "validation": (86_400, 172_800), "test": (172_800, 259_200)}
+
+
+@pytest.mark.parametrize("text", ["2017-08-02", "20170802", "2017-W31-3", "2017W313", "2017-8-2"])
+def test_days_are_written_in_one_way(text):
+    assert calendar_day("first_day", text) == "2017-08-02"
+    assert calendar_splits(text, 7, 0) == calendar_splits("2017-08-02", 7, 0)
+
+
+@pytest.mark.parametrize("text", [
+    "", "02.08.2017", "2017-02-30", "2017-08", "2017-08-02T10:00", "today", 20170802, None])
+def test_what_is_no_day(text):
+    with pytest.raises(ValueError, match="test_from must be a date like 2017-05-06, got"):
+        calendar_day("test_from", text)
 
 
 @pytest.mark.parametrize(("first_day", "num_days", "message"), [

@@ -59,6 +59,7 @@ def test_a_file_without_header(read):
     assert [row[0] for row in rows] == [7, 8]
 
 
+BEYOND = "expected an integer of 64 bits (-9223372036854775808 to 9223372036854775807)"
 BAD_LINES = [
     ("x7,pv,1,2", "column user: expected an integer, got 'x7'"),
     ("7,pv,cheap,2", "column price: expected a number, got 'cheap'"),
@@ -73,8 +74,11 @@ BAD_LINES = [
     ("7,pv,1,0x10", "column brand: expected an integer, got '0x10'"),
     ("7,pv,1,+-1", "column brand: expected an integer, got '+-1'"),
     ("inf,pv,1,2", "column user: expected an integer, got 'inf'"),
-    ("9007199254740993,pv,1,2", "column user: expected an integer, got '9007199254740993'"),
-    ("99999999999999999999,pv,1,2", "column user: expected an integer, got '99999999999999999999'"),
+    ("9223372036854775808,pv,1,2", f"column user: {BEYOND}, got '9223372036854775808'"),
+    ("-9223372036854775809,pv,1,2", f"column user: {BEYOND}, got '-9223372036854775809'"),
+    ("7,pv,1,99999999999999999999.0", f"column brand: {BEYOND}, got '99999999999999999999.0'"),
+    ("9007199254740993e0,pv,1,2", "column user: expected an integer, got '9007199254740993e0'"),
+    ("7,pv,1,1.0.0", "column brand: expected an integer, got '1.0.0'"),
     ("7,pv,7.5,2", "column price: expected at most the user, got '7.5'"),
     ("7,pv,1", "expected 4 cells, got 3: '7,pv,1'"),
     ("7,pv,1,2,3", "expected 4 cells, got 5: '7,pv,1,2,3'"),
@@ -102,6 +106,24 @@ def test_a_line_that_cannot_be_read_is_rejected_alone(read):
 @pytest.mark.parametrize(("line", "reason"), BAD_LINES[-5:])
 def test_a_last_line_that_cannot_be_read(read, line, reason):
     assert read(f"{HEADER}\n1,pv,1,1\n".encode() + line) == ([(1, "pv", 1.0, 1)], [(3, reason)])
+
+
+INTEGERS = {
+    "9007199254740993": 2**53 + 1, "1382971839281293825": 1382971839281293825, "9223372036854775807": 2**63 - 1,
+    "-9223372036854775808": -2**63, "-7": -7, "+7": 7, "007": 7, "-0": 0, "1382971839281293825.00": 1382971839281293825,
+    "7.": 7, " 7\t": 7, '" 7 "': 7, "15e2": 1500, "1.5E3": 1500}
+
+
+def test_integers_of_64_bits_are_read_exactly(read):
+    rows, rejects = read("\n".join([HEADER, *(f"{cell},pv,-1e300,{cell}" for cell in INTEGERS)]))
+    assert not rejects and [(row[0], row[3]) for row in rows] == [(value, value) for value in INTEGERS.values()]
+    assert [csv_files.integer(cell.strip('"')) for cell in list(INTEGERS)[:-2]] == list(INTEGERS.values())[:-2]
+
+
+@pytest.mark.parametrize("cell", [
+    "", "x", "1_000", "+-1", "9223372036854775808", "-9223372036854775809", "1.5", "\u0661"])
+def test_what_is_no_integer_of_64_bits(cell):
+    assert csv_files.integer(cell) is None
 
 
 def test_an_open_quote_spoils_one_line(read):

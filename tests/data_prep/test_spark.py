@@ -73,15 +73,18 @@ def test_movielens(tmp_path):
 def test_odd_lines_of_a_file_in_many_parts(tmp_path):
     cells = ["1", "+1", " 1", "\t1", "1.", ".5", "1e3", "1E+3", "1e-3", "1e400", "1e-400", "0x10", "0x1p3", "1_000",
              "1d", "1f", "1L", "+-1", "--1", "1 2", "nan", "inf", "Infinity", "true", "-0", "00012", "9007199254740991",
-             "9007199254740993", "5e-324", "1.7976931348623159e308", "\u0661", "1\u2003", "\x0b1", "\x1c1", "1\x00",
+             "9007199254740993", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "7.00", "-7.",
+             "5e-324", "1.7976931348623159e308", "\u0661", "1\u2003", "\x0b1", "\x1c1", "1\x00",
              "", "NULL", "null", '"1"', '""', '"', "a", '"a b"', "é", "\U0001F600", "\x01", "\x02", "\u2028", "\x85",
              "\\N", "'"]
-    lines = [f"{number},{cell},{other}" for number in range(5) for cell in cells for other in ("7", "", "x")]
-    text = "\r\n".join([*lines, "", " ", "3", "a\rb,,", "1,1,1,1", "\r"]) + "\n\n5,5"
+    lines = [f"{number},{pair},{other}" for number in range(5) for cell in cells for pair in (f"{cell},", f",{cell}")
+             for other in ("7", "", "x")]
+    text = "\r\n".join([*lines, "", " ", "3", "a\rb,,,", "1,1,1,1,1", "\r"]) + "\n\n5,5"
     path = tmp_path / "odd [name] *' #%20.csv"
-    path.write_bytes(b"user,number,brand\r\n" + text.encode() + b"\n6,\xff,1\n7,7,7\xe2")
-    file_format = CsvFormat(("a.csv",), (CsvColumn("user", "integer"), CsvColumn("number", "number", optional=True),
-                                         CsvColumn("brand", "text")))
+    path.write_bytes(b"user,number,count,brand\r\n" + text.encode() + b"\n6,\xff,1,1\n7,7,7,7\xe2")
+    file_format = CsvFormat(("a.csv",), (
+        CsvColumn("user", "integer"), CsvColumn("number", "number", optional=True),
+        CsvColumn("count", "integer", optional=True), CsvColumn("brand", "text")))
     found = []
     for preparation in (DUCKDB, SPARK):
         scratch = tmp_path / preparation.engine
@@ -91,7 +94,8 @@ def test_odd_lines_of_a_file_in_many_parts(tmp_path):
                 engine._session.conf.set("spark.sql.files.maxPartitionBytes", "1000")
             table = LogReader(engine, Rejects(str(scratch / "rejects.csv"), 1.0), str(scratch)).load(
                 str(path), file_format, "odd")
-            rows = table.order_by("row").select("row", "user", "number", "brand").to_pyarrow().to_pylist()
+            table = table.mutate(count=table["count"].cast("string"))  # ibis reads Spark's nulls beside floats
+            rows = table.order_by("row").select("row", "user", "number", "count", "brand").to_pyarrow().to_pylist()
         found.append((rows, (scratch / "rejects.csv").read_bytes()))
     assert repr(found[0]) == repr(found[1])
     assert len(found[0][0]) > 100 < found[0][1].count(b"\n")

@@ -141,6 +141,26 @@ def test_missing_cfg_lists_the_known_ones():
         parsed("--flagfile=lcn_20_5.cfg")
 
 
+def test_bare_names_within_a_flag_file(tmp_path, monkeypatch):
+    (tmp_path / "mine.cfg").write_text("\ufeff--flagfile=sim.cfg\n--sim.top_k=7\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outer.cfg").write_text("--flagfile=mine.cfg\n# --flagfile=absent.cfg\n")
+    for name in ("mine.cfg", "outer.cfg", f"{tmp_path}/outer.cfg"):
+        experiment = parsed(f"--flagfile={name}")
+        assert experiment.groups["model"].long_term == "sim"
+        assert experiment.components[("long_term", "sim")].top_k == 7
+
+
+@pytest.mark.parametrize("line, message", [
+    ("--flagfile=lcn_20_5.cfg", r"--flagfile=lcn_20_5.cfg: no such file.*lcn_200_50.cfg"),
+    ("--train.epochs=many", r"flag --train.epochs=many: .*integer"), ("--lap.msa_topk=3", r".*lap.msa_topk"),
+    ("train.epochs=3", r"expected --name=value")])
+def test_errors_name_the_line_of_a_flag_file(tmp_path, line, message):
+    (tmp_path / "mine.cfg").write_text(f"--flagfile=lcn_200_50.cfg\n{line}\n")
+    with pytest.raises((absl_flags.Error, FileNotFoundError), match=rf"mine\.cfg, line 2: {message}"):
+        parsed(f"--flagfile={tmp_path}/mine.cfg")
+
+
 def test_every_lifelong_model_has_a_cfg():
     used = {parsed(f"--flagfile={name}").groups["model"].long_term for name in CONFIGS}
     assert used == set(registry.components("long_term"))

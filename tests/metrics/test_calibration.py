@@ -45,7 +45,7 @@ def test_extremes_stay_finite():
     assert logloss([1, 0], [0.0, 1.0]) == pytest.approx(-np.log(1e-7), rel=1e-6)
     assert logloss_from_logits([1, 0], [-1e4, 1e4]) == 1e4
     assert sigmoid([-1e4, 0.0, 1e4]).tolist() == [0.0, 0.5, 1.0]
-    assert binary_entropy(0.0) == binary_entropy(1.0) == 0.0
+    assert f"{binary_entropy(0.0)} {binary_entropy(1.0)}" == "0.0 0.0"
 
 
 def test_base_rate_has_normalised_entropy_and_calibration_of_one():

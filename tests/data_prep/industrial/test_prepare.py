@@ -50,6 +50,7 @@ def assert_equals_reference(input_dir, output_dir, config, preparation):
     ("defaults", {}, {}),
     ("with recent", {}, {"exclude_recent": False, "short_length": 2}),
     ("day", {"utc_offset_hours": -5}, {"snapshot": "day", "shards": 1}),
+    ("half hour", {"utc_offset_hours": 5.5}, {"snapshot": "day"}),
     ("gap", {"first_day": "2024-01-02", "num_days": 5}, {"history_gap_seconds": 3_600, "min_count": 4}),
     ("deduplicate", {}, {"deduplicate": True, "lifelong_length": 500, "short_length": 24}),
     ("source", {"row_set": "source"}, {"deduplicate": True}),
