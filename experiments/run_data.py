@@ -1,0 +1,64 @@
+"""Which records a run belongs to: noted in its work folder when it starts, compared when it is continued or shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+
+from lcn_tf.data import pipeline
+from lcn_tf.training import results
+
+NOTE = "data.json"
+_HEADER_BYTES, _FOOTER_BYTES = 12, 4  # of a TFRecord: its length and that length's checksum; the data's checksum
+
+
+def fingerprint_of(files: pipeline.RecordFiles) -> str:
+    """Hexadecimal digits that differ where the schema, a record or the order of the records do.
+
+    Records have checksums of their own, so that their lengths and those are enough to read.
+    """
+    digest = hashlib.sha256(files.schema.to_json().encode())
+    for split, paths in sorted(files.splits.items()):
+        for path in paths:
+            digest.update(f"\n{split}\n".encode())
+            with open(path, "rb") as file:
+                while header := file.read(_HEADER_BYTES):
+                    file.seek(struct.unpack("<Q", header[:8])[0], os.SEEK_CUR)
+                    digest.update(header + file.read(_FOOTER_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def note(workdir: str, files: pipeline.RecordFiles) -> None:
+    """Writes down which records the run of a work folder belongs to."""
+    results.write_json(os.path.join(workdir, NOTE), {"data_dir": os.path.abspath(files.data_dir),
+                                                     "fingerprint": fingerprint_of(files)})
+
+
+def noted(workdir: str) -> dict[str, str] | None:
+    """What `note` wrote; None where nothing is noted, as by runs of earlier versions."""
+    path = os.path.join(workdir, NOTE)
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def is_prepared(data_dir: str) -> bool:
+    """Whether a folder holds records."""
+    return os.path.exists(os.path.join(data_dir, "schema.json"))
+
+
+def check(workdir: str, files: pipeline.RecordFiles) -> None:
+    """Compares records with those that are noted for a run that has begun.
+
+    Raises:
+      ValueError: they are others; the message names both.
+    """
+    before, now = noted(workdir), fingerprint_of(files)
+    if before is not None and before["fingerprint"] != now:
+        raise ValueError(
+            f"{workdir} holds a run on other records: those of {before['data_dir']} with the fingerprint "
+            f"{before['fingerprint']}, now {os.path.abspath(files.data_dir)} has {now}; choose another --workdir, or "
+            "remove this one, to train on them")
