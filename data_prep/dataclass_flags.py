@@ -6,10 +6,11 @@ The dataclass stays the one place for names, defaults and help texts: every fiel
 | annotation                                    | text on the command line                        |
 |-----------------------------------------------|-------------------------------------------------|
 | `bool`                                        | `--name`, `--noname`, `--name=true`             |
-| `int`, `float`, `str`                         | the value                                       |
+| `int`, `float`, `str`                         | the value; neither NaN nor infinite             |
 | `Optional[...]` or `... | None` of any other  | the value; `none` or nothing means None         |
 | `int | Literal["all"]`, also with `| None`    | the number, or the word                         |
-| `tuple[int, ...]`, `tuple[float, ...]`, `tuple[str, ...]` | comma separated; nothing means `()` |
+| `tuple[int, ...]`, `tuple[float, ...]`        | comma separated; nothing means `()`             |
+| `tuple[str, ...]`                             | likewise; these are names, each at most once    |
 | `Literal["a", "b"]`                           | one of the values; an error lists them          |
 
 `assignments` is the way back to a flag file. It writes None as `none`, which `FlagValues.flags_into_string` leaves out,
@@ -19,6 +20,7 @@ so that a default other than None would return when the file is read.
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Collection
@@ -161,14 +163,21 @@ def _value(annotation: Any, text: str) -> Any:
         return text if text in words else _value(inner, text)
     if typing.get_origin(annotation) is tuple:
         element = typing.get_args(annotation)[0]
-        return tuple(_value(element, part.strip()) for part in text.split(",")) if text.strip() else ()
+        values = tuple(_value(element, part.strip()) for part in text.split(",")) if text.strip() else ()
+        repeated = [value for value in values if values.count(value) > 1] if element is str else []
+        if repeated:
+            raise ValueError(f"expected every name once, got {repeated[0]!r} more often in {text!r}")
+        return values
     if typing.get_origin(annotation) is typing.Literal:
         if text not in typing.get_args(annotation):
             raise ValueError(f"expected {_expected(annotation)}, got {text!r}")
         return text
     if annotation in _NUMBERS:
         try:
-            return annotation(text)
+            number = annotation(text)
         except ValueError:
             raise ValueError(f"expected {_NUMBERS[annotation]}, got {text!r}") from None
+        if not math.isfinite(number):
+            raise ValueError(f"expected a finite number, got {text!r}")
+        return number
     return text

@@ -9,10 +9,10 @@ import typing
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from experiments.flags import Experiment
 from experiments.settings import Configuration
+from lcn_tf.checkpoint_folder import latest_checkpoint
 from lcn_tf.long_term import lap
 from lcn_tf.training import Predictions, results
 
@@ -63,12 +63,12 @@ def open_workdir(workdir: str, experiment: Experiment) -> None:
     A run that ended before its first checkpoint (its input was refused, say) left nothing to continue: it is replaced.
 
     Raises:
-      PermissionError, NotADirectoryError: the folder cannot be written.
+      PermissionError: the folder cannot be written.
       ValueError: it holds a run with other flags; the message lists them.
     """
     path = os.path.join(workdir, "flags.cfg")
     lines = experiment.assignments()
-    if os.path.exists(path) and _has_progress(workdir):
+    if os.path.exists(path) and has_progress(workdir):
         with open(path, encoding="utf-8") as file:
             before = dict(line[2:].rstrip("\n").split("=", 1) for line in file if line.startswith("--"))
         now = dict(line[2:].split("=", 1) for line in lines)
@@ -103,13 +103,16 @@ def write_predictions(workdir: str, rows: Predictions) -> None:
     os.replace(f"{path}.partial", path)
 
 
-def _has_progress(workdir: str) -> bool:
-    return finished(workdir) is not None or tf.train.latest_checkpoint(os.path.join(workdir, "checkpoints")) is not None
+def has_progress(workdir: str) -> bool:
+    """Whether a run in the folder is finished, or has a checkpoint to continue from."""
+    return finished(workdir) is not None or latest_checkpoint(os.path.join(workdir, "checkpoints")) is not None
 
 
 def write(workdir: str, experiment: Experiment, data_fingerprint: str, origin: dict[str, Any],
           metrics: dict[str, Any]) -> None:
-    """Appends the run to `results.jsonl` and writes `metrics.json`, whose presence means that the run is finished.
+    """Writes `results.jsonl` and `metrics.json`, whose presence means that the run is finished.
+
+    A process that was killed in between has left the line of this run: it is replaced, as are halves of lines.
 
     `data_fingerprint` is that of the records, `origin` is `environment.describe()` of the code that ran.
     """
@@ -124,5 +127,7 @@ def write(workdir: str, experiment: Experiment, data_fingerprint: str, origin: d
         **origin,
         **metrics,
     }
-    results.append_json_line(os.path.join(workdir, "results.jsonl"), row)
+    path, same = os.path.join(workdir, "results.jsonl"), ("config_hash", "seed", "data_fingerprint")
+    others = [line for line in results.read_json_lines(path) if any(line.get(name) != row[name] for name in same)]
+    results.write_text(path, "".join(map(results.json_line, [*others, row])))
     results.write_json(os.path.join(workdir, "metrics.json"), metrics)

@@ -8,8 +8,9 @@ import os
 from typing import Any
 
 from data_prep import accounting, dataclass_flags
-from data_prep.config import WITHOUT_EFFECT, lasting_settings
+from data_prep.config import WITHOUT_EFFECT, PreparationConfig, lasting_settings
 from data_prep.registry import DATASETS
+from experiments import run_data
 from experiments.flags import Experiment
 from lcn_tf.data import record_files
 from lcn_tf.training import results
@@ -44,17 +45,11 @@ def prepared_data(experiment: Experiment) -> PreparedData:
     run, groups = experiment.run, experiment.groups
     generator = DATASETS[run.dataset].generator
     truth = generator.true_probability(groups[run.dataset]) if generator else ""
-    lengths = {"short_length": groups["data"].short_length, "lifelong_length": groups["data"].lifelong_length}
-    preparation = dataclasses.replace(groups["prep"], **lengths)
-    input_dir = run.input_dir
+    input_dir, preparation = _input_dir(experiment), _preparation(experiment)
     if run.generated:
-        input_dir = _generated_logs(run.dataset, groups[f"{run.dataset}_generator"], truth)
-    data_dir = run.data_dir
-    if not data_dir:
-        settings = {"input": _listing(input_dir), "dataset": dataclasses.asdict(groups[run.dataset]),
-                    "preparation": lasting_settings(preparation)}
-        data_dir = os.path.join("data", f"{run.dataset}-{results.config_hash(settings)}")
-    if not os.path.exists(os.path.join(data_dir, "schema.json")):
+        _generate_missing_logs(run.dataset, input_dir, groups[f"{run.dataset}_generator"], truth)
+    data_dir = data_dir_of(experiment)  # now, as it depends on the input's files
+    if not run_data.is_prepared(data_dir):
         if not input_dir:
             raise FileNotFoundError(f"--data_dir={data_dir} holds no prepared data set (no schema.json); "
                                     "give --input_dir too to prepare it")
@@ -66,6 +61,32 @@ def prepared_data(experiment: Experiment) -> PreparedData:
           sep="\n", flush=True)
     oracle = os.path.join(input_dir or "", truth)
     return PreparedData(data_dir, oracle if input_dir and os.path.isfile(oracle) else None, facts)
+
+
+def data_dir_of(experiment: Experiment) -> str:
+    """The folder of an experiment's records, whether they are there or are still to be prepared from the input."""
+    run, groups = experiment.run, experiment.groups
+    if run.data_dir:
+        return run.data_dir
+    settings = {"input": _listing(_input_dir(experiment)), "dataset": dataclasses.asdict(groups[run.dataset]),
+                "preparation": lasting_settings(_preparation(experiment))}
+    return os.path.join("data", f"{run.dataset}-{results.config_hash(settings)}")
+
+
+def _preparation(experiment: Experiment) -> PreparationConfig:
+    """How an experiment's records are prepared: as long as its batches are."""
+    groups = experiment.groups
+    lengths = {"short_length": groups["data"].short_length, "lifelong_length": groups["data"].lifelong_length}
+    return dataclasses.replace(groups["prep"], **lengths)
+
+
+def _input_dir(experiment: Experiment) -> str | None:
+    """The folder of the raw files, generated ones included."""
+    run = experiment.run
+    if not run.generated:
+        return run.input_dir
+    config = dataclasses.asdict(experiment.groups[f"{run.dataset}_generator"])
+    return os.path.join("data", f"{run.dataset}_generated-{results.config_hash(config)}")
 
 
 def _listing(folder: str) -> list[Any]:
@@ -92,10 +113,8 @@ def _check_settings(data_dir: str, facts: dict[str, Any], asked: dict[str, Any])
         raise ValueError(f"{data_dir} was prepared with other settings: give {' '.join(other)}, or another --data_dir")
 
 
-def _generated_logs(dataset: str, config: Any, last: str) -> str:
-    """The folder of the logs of a generator configuration, generated if its `last` file is missing."""
-    folder = os.path.join("data", f"{dataset}_generated-{results.config_hash(dataclasses.asdict(config))}")
+def _generate_missing_logs(dataset: str, folder: str, config: Any, last: str) -> None:
+    """Generates the logs of a configuration if the `last` file of the folder is missing."""
     if not os.path.exists(os.path.join(folder, last)):
         print(f"Generating logs of {dataset} in {folder}", flush=True)
         DATASETS[dataset].generator.generate(folder, config)
-    return folder

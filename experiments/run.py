@@ -13,6 +13,7 @@ Everything else has a default, too: --train.epochs, --lap.msa_top_k, --crp.weigh
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -27,7 +28,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 
-from experiments import artifacts, environment, flags, inputs, reference_points, summary
+from experiments import artifacts, environment, flags, inputs, reference_points, run_data, summary, workdir_lock
+from lcn_tf.checkpoint_folder import restore
 from lcn_tf.data import pipeline
 from lcn_tf.models import CTRModel, build_model
 from lcn_tf.serving import VerificationError, export_model, verify_export
@@ -63,11 +65,15 @@ def run(experiment: flags.Experiment) -> None:
         cluster.serve(task)
     workdir = artifacts.workdir_of(experiment)
     metrics = artifacts.finished(workdir)
-    strategy = None if metrics else create_strategy(config)  # first, so that others notice if this process fails
-    if chief:
+    if metrics and chief:
         artifacts.open_workdir(workdir, experiment)
-    if strategy:
-        metrics = _train_and_export(experiment, workdir, strategy, chief)
+        _check_data(experiment, workdir)
+    elif metrics is None:
+        strategy = create_strategy(config)  # first, so that others notice if this process fails
+        with workdir_lock.held(workdir) if chief else contextlib.nullcontext():
+            if chief:
+                artifacts.open_workdir(workdir, experiment)
+            metrics = _train_and_export(experiment, workdir, strategy, chief)
     if not (chief and metrics):
         return
     print(summary.format_table(artifacts.name_of(experiment), metrics["metrics"]), flush=True)
@@ -85,6 +91,21 @@ def run(experiment: flags.Experiment) -> None:
           f"lcn_tf; largest difference {report.max_difference:.1e}")
 
 
+def _check_data(experiment: flags.Experiment, workdir: str) -> None:
+    """Refuses to show a finished run as one on other records than those that it was measured on.
+
+    Where its records are no longer there, and neither are files to make others of, there is nothing to compare.
+    """
+    note, data_dir = run_data.noted(workdir), inputs.data_dir_of(experiment)
+    if note is None or (experiment.run.generated and not run_data.is_prepared(data_dir)):
+        return
+    if not run_data.is_prepared(data_dir):
+        if os.path.abspath(data_dir) == note["data_dir"]:
+            return
+        data_dir = inputs.prepared_data(experiment).data_dir  # its files were written anew, perhaps as they were
+    run_data.check(workdir, pipeline.RecordFiles.open(data_dir))
+
+
 def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.distribute.Strategy,
                       chief: bool) -> dict[str, Any] | None:
     """The job itself; the chief returns what it writes to `metrics.json`."""
@@ -99,6 +120,10 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     if chief:
         wait_for_all(strategy)
     files = pipeline.RecordFiles.open(data.data_dir)
+    if chief:
+        if artifacts.has_progress(workdir):
+            run_data.check(workdir, files)
+        run_data.note(workdir, files)
     for split in ("validation", "test"):  # now: training may take hours, and these are small
         files.check(split)
     total_steps = planned_steps(files, groups["data"], groups["train"])
@@ -112,8 +137,8 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):  # from here on without the servers and their shards
         model = _new_model(experiment, files)
         model.build_weights()
-        tf.train.Checkpoint(model=model).restore(
-            trained.best_checkpoint).expect_partial().assert_existing_objects_matched()
+        restore(tf.train.Checkpoint(model=model), trained.best_checkpoint).assert_existing_objects_matched(
+            ).expect_partial()
     rows = {}
     for split in ("validation", "test"):
         with files.naming_bad_records():

@@ -17,7 +17,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiments import run_data
 from experiments.summary import attainable_share, worse_than_base_rate
+from lcn_tf.data.pipeline import RecordFiles
 
 _METRICS = ("auc", "gauc", "logloss", "calibration_ratio")
 
@@ -27,7 +29,7 @@ def run_seeds(num_seeds: int, workdir: str, arguments: Sequence[str]) -> list[di
 
     Raises:
       subprocess.CalledProcessError: a run failed; what it printed is on the terminal.
-      ValueError: `num_seeds` is below 1, or `workdir` holds seeds of other flags.
+      ValueError: `num_seeds` is below 1, or `workdir` holds seeds of other flags or of other records.
     """
     if num_seeds < 1:
         raise ValueError(f"--num_seeds must be at least 1, got {num_seeds}")
@@ -40,9 +42,23 @@ def run_seeds(num_seeds: int, workdir: str, arguments: Sequence[str]) -> list[di
             print(f"Seed {seed} of {num_seeds}", flush=True)
             own = [f"--train.seed={seed}", f"--workdir={folder}"]
             subprocess.run([sys.executable, "-m", "experiments.run", *arguments, *own], check=True)
+        _check_records(workdir, seed)
         with open(path, encoding="utf-8") as file:
             found.append(json.load(file)["metrics"])
     return found
+
+
+def _check_records(workdir: str, seed: int) -> None:
+    """Compares the records of a finished seed with those that lie there now, and with those of the first seed."""
+    folder, first = (os.path.join(workdir, f"seed-{number}") for number in (seed, 1))
+    note, first_note = run_data.noted(folder), run_data.noted(first)
+    if note is None or first_note is None:
+        return
+    if run_data.is_prepared(note["data_dir"]):
+        run_data.check(folder, RecordFiles.open(note["data_dir"]))
+    if note["fingerprint"] != first_note["fingerprint"]:
+        raise ValueError(f"{folder} is of records with the fingerprint {note['fingerprint']}, {first} of others with "
+                         f"{first_note['fingerprint']}; remove the one that is out of date")
 
 
 def _claim(workdir: str, arguments: list[str]) -> None:

@@ -44,6 +44,8 @@ def add_rows(batch: Batch, names: Sequence[str], size: int, lookups: Mapping[str
              ) -> dict[str, tf.Tensor]:
     """What a batch gains by looking a table, or several of the same ids, up once.
 
+    Of a batch without ids, as a replica may get it, that is the row of padding: there is always one to read.
+
     Args:
       batch: id tensors by name.
       names: the tensors whose ids are of this table, any shapes.
@@ -56,6 +58,7 @@ def add_rows(batch: Batch, names: Sequence[str], size: int, lookups: Mapping[str
     tensors = [batch[name] for name in names]
     sizes = tf.stack([tf.size(tensor) for tensor in tensors])
     unique, places = unique_ids(tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0), size)
+    unique = tf.pad(unique, [[0, tf.maximum(1 - tf.size(unique), 0)]])
     added = {name: lookup(unique) for name, lookup in lookups.items()}
     for name, tensor, part in zip(names, tensors, tf.split(places, sizes), strict=True):
         added[places_name(name)] = tf.ensure_shape(tf.reshape(part, tf.shape(tensor)), tensor.shape)

@@ -6,6 +6,7 @@ import os
 
 import tensorflow as tf
 
+from lcn_tf.checkpoint_folder import latest_checkpoint, restore
 from lcn_tf.embeddings.tables import EmbeddingTables
 
 
@@ -19,13 +20,13 @@ def restore_tables(tables: EmbeddingTables, checkpoint: str) -> None:
     Raises:
       ValueError: no checkpoint there, or one that lacks a table or has it in another shape.
     """
-    prefix = tf.train.latest_checkpoint(checkpoint) if os.path.isdir(checkpoint) else checkpoint
+    prefix = latest_checkpoint(checkpoint) if os.path.isdir(checkpoint) else checkpoint
     if not prefix or not os.path.exists(f"{prefix}.index"):
         raise ValueError(f"expected a checkpoint or a folder of checkpoints, got {checkpoint!r}")
     embedder, model = tf.Module(), tf.Module()  # as in `CTRModel`
     embedder.tables, model.embedder = tables, embedder
     try:
-        tf.train.Checkpoint(model=model).restore(prefix).assert_existing_objects_matched().expect_partial()
+        restore(tf.train.Checkpoint(model=model), prefix).assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
         rows = {name: table.shape[0] for name, table in tables.tables.items()}
         raise ValueError(f"{checkpoint}: expected the tables {rows}, {tables.config.embedding_dim} wide, got others: "

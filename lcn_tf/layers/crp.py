@@ -217,6 +217,12 @@ def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callab
         raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
     if not terms:
         return {}
+    short_target, short_source = (
+        history._replace(ids={field: _not_empty(values) for field, values in history.ids.items()},
+                         mask=_not_empty(history.mask),
+                         offset=None if history.offset is None else _not_empty(history.offset))
+        for history in (short_target, short_source))
+    user_key, candidate_mask = _not_empty(user_key), _not_empty(candidate_mask)
     shape = tf.shape(candidate_mask)
     group_key = tf.broadcast_to(user_key[:, tf.newaxis], shape)
     if rows == "unique_user":
@@ -245,6 +251,15 @@ def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callab
             losses[term] = contrastive_loss(cosine(first, second), sample.valid, cosine(next(vectors), next(vectors)),
                                             sample.negative_valid, temperature, denominator, reduce)
     return losses
+
+
+def _not_empty(values: tf.Tensor) -> tf.Tensor:
+    """A tensor of requests with at least one of them, candidate and event: zeros, which count for nothing.
+
+    A replica's share of a batch may be empty, and draws need something to read.
+    """
+    missing = tf.maximum(1 - tf.shape(values), 0)
+    return tf.pad(values, tf.stack([tf.zeros_like(missing), missing], axis=1))
 
 
 def _check(**options: str | float) -> None:

@@ -22,8 +22,7 @@ def sum_rows(places: tf.Tensor, vectors: tf.Tensor, num_rows: tf.Tensor) -> tf.T
     """
     vectors = tf.reshape(vectors, [-1, vectors.shape[-1]])
     count = tf.shape(vectors)[0]
-    matrix = _matrix(tf.range(count), places, tf.ones([count]), count, num_rows)
-    return _product(matrix, vectors)
+    return _product(tf.range(count), places, tf.ones([count]), vectors, num_rows)
 
 
 def sum_outer_products(places: tf.Tensor, weights: tf.Tensor, vectors: tf.Tensor, num_rows: tf.Tensor) -> tf.Tensor:
@@ -48,18 +47,15 @@ def sum_outer_products(places: tf.Tensor, weights: tf.Tensor, vectors: tf.Tensor
     if places.shape.rank == 3:
         places = tf.broadcast_to(places[:, :, tf.newaxis], shape)
     queries = tf.reduce_prod(shape[:3])
-    matrix = _matrix(tf.repeat(tf.range(queries), shape[3]), places, weights, queries, num_rows)
-    return _product(matrix, tf.reshape(vectors, [-1, width]))
+    return _product(tf.repeat(tf.range(queries), shape[3]), places, weights, tf.reshape(vectors, [-1, width]), num_rows)
 
 
-def _matrix(numbers: tf.Tensor, places: tf.Tensor, weights: tf.Tensor, count: tf.Tensor, num_rows: tf.Tensor
-            ) -> tf.Tensor:
-    """Sparse `[U, count]` of the weights at (place, number); numbers ascend."""
+def _product(numbers: tf.Tensor, places: tf.Tensor, weights: tf.Tensor, vectors: tf.Tensor, num_rows: tf.Tensor
+             ) -> tf.Tensor:
+    """The sparse `[U, N]` of the weights at (place, number), times vectors `[N, E]`; numbers ascend."""
     entries = tf.stack([tf.cast(numbers, tf.int64), tf.cast(tf.reshape(places, [-1]), tf.int64)], axis=1)
+    rows = tf.maximum(num_rows, 1)  # TensorFlow divides by their number, with none the process would die
     matrix = tf.raw_ops.SparseTensorToCSRSparseMatrix(
-        indices=entries, values=tf.reshape(weights, [-1]), dense_shape=tf.cast([count, num_rows], tf.int64))
-    return tf.raw_ops.SparseMatrixTranspose(input=matrix, type=tf.float32)
-
-
-def _product(matrix: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
-    return tf.ensure_shape(tf.raw_ops.SparseMatrixMatMul(a=matrix, b=vectors), [None, vectors.shape[1]])
+        indices=entries, values=tf.reshape(weights, [-1]), dense_shape=tf.cast([tf.shape(vectors)[0], rows], tf.int64))
+    matrix = tf.raw_ops.SparseMatrixTranspose(input=matrix, type=tf.float32)
+    return tf.ensure_shape(tf.raw_ops.SparseMatrixMatMul(a=matrix, b=vectors)[:num_rows], [None, vectors.shape[1]])

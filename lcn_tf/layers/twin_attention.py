@@ -136,8 +136,10 @@ class TwinAttention(HistoryLayer):
 
     def attention_logits(self, candidate: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Unmasked alpha, float32 `[B, C, H, K]`; shared events `[B, L, E]` are not copied per candidate."""
-        items, context = split(events, candidate.shape[-1])
-        logits = self.keys(items, queries=self.query(candidate))
+        width, context = candidate.shape[-1], None
+        if self.cross is not None or width_of(events) != width:  # items alone may be one part, which cannot be cut
+            events, context = split(events, width)
+        logits = self.keys(events, queries=self.query(candidate))
         return logits if self.cross is None else logits + self.cross(context)
 
     def get_config(self) -> dict[str, Any]:

@@ -65,7 +65,13 @@ class Config:
 
 
 class LAPInterest(tf.keras.layers.Layer):
-    """LAP over an embedded history; MSA and FSA look the events they are passed up by id."""
+    """LAP over an embedded history; MSA and FSA look the events they are passed up by id.
+
+    Attributes:
+      reads_search_tables: whether scores depend on separate search tables where an objective trains them.
+    """
+
+    reads_search_tables = True  # CSA's scores
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)

@@ -6,6 +6,7 @@ Shape letters: B requests, C candidates, L events, D item width, W width of the 
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal
 
 import tensorflow as tf
@@ -55,7 +56,7 @@ class Config:
         if (self.gsu == "pretrained") != bool(self.pretrained):
             raise ValueError("sim.pretrained must name checkpoints with sim.gsu=pretrained and nothing otherwise, got "
                              f"sim.gsu={self.gsu} and sim.pretrained={self.pretrained}")
-        if self.gsu == "bilinear_aux" and self.aux_weight <= 0:
+        if self.gsu == "bilinear_aux" and not 0 < self.aux_weight < math.inf:
             raise ValueError("sim.aux_weight must be positive with sim.gsu=bilinear_aux, whose weights nothing else "
                              f"trains, got {self.aux_weight}")
 
@@ -72,6 +73,7 @@ class SIMInterest(tf.keras.layers.Layer):
     Attributes:
       auxiliary_weight: weight of the loss of `auxiliary_logit`; 0 where there is none.
       search_tables: whether the search needs separate item tables.
+      reads_search_tables: whether it reads those that an objective trains.
       pretrained: None, or the checkpoints to fill and freeze them from.
     """
 
@@ -81,6 +83,7 @@ class SIMInterest(tf.keras.layers.Layer):
         self.gsu = config.gsu
         self.search: SoftSearch | None = None
         self.search_tables = config.tables == "separate" or config.gsu == "pretrained"
+        self.reads_search_tables = config.gsu == "inner"
         self.pretrained = config.pretrained
         self.auxiliary_weight = 0.0
         if config.gsu == "bilinear_aux":

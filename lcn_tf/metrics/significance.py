@@ -98,8 +98,8 @@ def delong(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike) -> DeLon
 
 
 def _ratio(difference: float, spread: float) -> float:
-    """Difference in units of its spread; without spread 0 or infinite."""
-    if spread > 0:
+    """Difference in units of its spread; without spread 0 or infinite, NaN if one of them is."""
+    if spread > 0 or math.isnan(difference) or math.isnan(spread):
         return difference / spread
     return math.copysign(math.inf, difference) if abs(difference) > 1e-15 else 0.0
 
@@ -240,7 +240,8 @@ def paired_t_test(values_a: Sequence[float], values_b: Sequence[float]) -> TTest
       values_b: `[S]` of model B with the same seeds, in the same order.
 
     Returns:
-      Mean and std of the differences, t and p (equal differences: t infinite and p 0, or t 0 and p 1 at zero).
+      Mean and std of the differences, t and p (equal differences: t infinite and p 0, or t 0 and p 1 at zero). All are
+      NaN where a metric is undefined (NaN) for one of the seeds.
 
     Raises:
       ValueError: fewer than two seeds, or lengths that differ.

@@ -122,8 +122,10 @@ class CTRModel(tfrs.Model):
         return logit, self.long_term.auxiliary_logit(tf.concat(features, -1), candidate, history, mask, training)
 
     def features(self, batch: Batch, candidate: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
-        """The tower's inputs but the lifelong interest, `[B, C, ...]` each: features of the user, the item, other ones
-        of candidate and request, and the interests of the short histories; `candidate` are the items `[B, C, D]`."""
+        """The tower's inputs but the lifelong interest, `[B, C, width]` each, in their order.
+
+        Features of the user, items (`candidate`, `[B, C, D]`), features of candidate and request, short-term interests.
+        """
         candidates = tf.shape(candidate)[1]
         user = [tf.repeat(feature[:, tf.newaxis], candidates, axis=1) for feature in self.embedder.user(batch)]
         interests = [encoder(candidate, self.embedder.history(batch, name), training=training)

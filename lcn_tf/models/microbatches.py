@@ -37,8 +37,8 @@ def sum_over_parts(function: Callable[[Batch], tuple[Losses, tf.Tensor]], names:
                    ) -> tuple[Losses, list[tf.Tensor | None], tf.Tensor]:
     """Adds the losses and gradients of one part of a batch after the other.
 
-    Consecutive requests are divided as evenly as possible, none of the parts is empty. A part begins when the one
-    before it is done, so that the activations of one part alone are in memory.
+    Consecutive requests are divided as evenly as possible, none of the parts is empty unless there are no requests. A
+    part begins when the one before it is done, so that the activations of one part alone are in memory.
 
     Args:
       function: part, `shared` included -> losses by name (float32 scalars, sums over the part's requests), and logit
@@ -56,7 +56,7 @@ def sum_over_parts(function: Callable[[Batch], tuple[Losses, tf.Tensor]], names:
     known = [source for source in sources if source is not None]
     has_gradient = [False] * len(known)
     requests, candidates = tf.unstack(tf.shape(batch["candidate_mask"]))
-    parts = tf.minimum(parts, requests)
+    parts = tf.clip_by_value(requests, 1, parts)  # a replica without requests has one part, an empty one
 
     def add_part(part: tf.Tensor, losses: Losses, sums: list[tf.Tensor], logits: tf.TensorArray) -> tuple:
         begin, end = part * requests // parts, (part + 1) * requests // parts

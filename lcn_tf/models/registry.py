@@ -33,6 +33,8 @@ class ModelConfig:
                 if name not in components(kind):
                     flag = kind if kind in ("long_term", "short_term", "objectives") else "tower"
                     raise ValueError(f"model.{flag}={name!r} is not known; known: {', '.join(components(kind))}")
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError(f"model.objectives names one twice: {','.join(self.objectives)}")
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
@@ -71,7 +73,8 @@ def build_model(
       seed: of the auxiliary objectives' sampling.
 
     Raises:
-      ValueError: an unknown component, values that a component refuses, or two that train the same search tables.
+      ValueError: an unknown component, values that a component refuses, two that train the same search tables, or one
+        that trains search tables which nothing reads.
     """
     def build(kind, name):
         module = component(kind, name)
@@ -85,6 +88,9 @@ def build_model(
     if own_tables and separate:
         raise ValueError(f"{separate[0]}.tables=separate trains the search tables, which {model.long_term} has "
                          "for itself")
+    if separate and not getattr(long_term, "reads_search_tables", False):
+        raise ValueError(f"{separate[0]}.tables=separate trains search tables, which model.long_term={model.long_term} "
+                         "as it is configured never reads; lap does, and sim with sim.gsu=inner")
     embedder = FeatureEmbedder(schema, lengths, embeddings or EmbeddingConfig(), own_tables or bool(separate),
                                name="embedder")
     if pretrained := getattr(long_term, "pretrained", None):

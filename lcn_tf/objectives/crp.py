@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -24,7 +25,7 @@ class Config:
     """Options of CRP; the defaults are the paper's where it states them.
 
     Separate tables (`tables="separate"`) are read by a search by inner product alone, that is LAP's CSA and SIM's with
-    `gsu="inner"`. Beside another model CRP then trains tables that no score depends on.
+    `gsu="inner"`. Beside another model CRP would train tables that no score depends on: `build_model` refuses it.
     """
 
     weight: float = dataclasses.field(default=0.1, metadata={"help": "lambda of eq. 14; 0 turns CRP off"})
@@ -53,13 +54,15 @@ class Config:
         default=True, metadata={"help": "leave out pairs of two equal items (A-6)"})
 
     def __post_init__(self):
-        if self.weight < 0:
-            raise ValueError(f"crp.weight must not be negative, got {self.weight}")
+        if not 0 <= self.weight < math.inf:
+            raise ValueError(f"crp.weight must be a number that is not negative, got {self.weight}")
         if unknown := set(self.terms) - set(CRP_TERMS):
             raise ValueError(f"crp.terms has {sorted(unknown)}; known: {', '.join(CRP_TERMS)}")
-        if len(self.term_weights) != len(CRP_TERMS):
+        if len(set(self.terms)) < len(self.terms):
+            raise ValueError(f"crp.terms names one twice: {','.join(self.terms)}")
+        if len(self.term_weights) != len(CRP_TERMS) or not all(map(math.isfinite, self.term_weights)):
             raise ValueError(f"crp.term_weights needs {len(CRP_TERMS)} numbers, got {self.term_weights}")
-        if self.temperature <= 0:
+        if not 0 < self.temperature < math.inf:
             raise ValueError(f"crp.temperature must be positive, got {self.temperature}")
         if self.num_negatives < 1:
             raise ValueError(f"crp.num_negatives must be at least 1, got {self.num_negatives}")

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lcn_tf.checkpoint_folder import readable
+
 VERIFICATION_PATH = os.path.join("assets.extra", "verification.npz")
 SIGNATURES = ("serving_default", "serving_examples")  # every export has these; others are compared where present
 _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clean_process.py")
@@ -77,10 +79,11 @@ def _answers(export_path: str, requests_path: str) -> dict[str, np.ndarray]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
     with tempfile.TemporaryDirectory() as folder:
         answers_path = os.path.join(folder, "answers.npz")
-        command = [sys.executable, "-I", _PROGRAM, os.path.abspath(export_path), os.path.abspath(requests_path),
-                   answers_path]
-        done = subprocess.run(command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, check=False)
+        with readable(export_path) as path:
+            command = [sys.executable, "-I", _PROGRAM, os.path.abspath(path), os.path.abspath(requests_path),
+                       answers_path]
+            done = subprocess.run(command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, check=False)
         if done.returncode:
             raise VerificationError(f"{export_path}: the clean process ended with status {done.returncode}:\n"
                                     f"{done.stdout[-4000:]}")

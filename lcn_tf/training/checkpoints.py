@@ -3,41 +3,58 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 
 import tensorflow as tf
 
+from lcn_tf.training import results
+
+_STATE = "checkpoint"  # TensorFlow's name for the file that says which checkpoint is the newest
+_FILE = re.compile(r"(?P<name>.+)(\.index|\.data-\d{5}-of-\d{5}|_temp)")
+
 
 class Checkpoints:
-    """The newest checkpoints of some objects in a folder that every process of a run sees.
+    """Checkpoints of some objects, by name, in a folder that every process of a run sees.
+
+    TensorFlow's `CheckpointManager` is out of use: see `lcn_tf.checkpoint_folder`.
 
     Variables that replicas hold parts of (metrics) are summed while they are saved, for which all processes must call
-    `save` together; what others than the chief write goes to a folder of their own and is removed again.
+    `write` together; what others than the chief write goes to a folder of their own and is removed again.
 
     Args:
       checkpoint: what to save.
       folder: where the chief's files go.
-      max_to_keep: how many stay.
       chief: whether this process's files are to stay.
     """
 
-    def __init__(self, checkpoint: tf.train.Checkpoint, folder: str, max_to_keep: int, chief: bool = True):
+    def __init__(self, checkpoint: tf.train.Checkpoint, folder: str, chief: bool = True):
         self.checkpoint = checkpoint
         self.folder = folder
-        checkpoint.save_counter  # noqa: B018  (creates it here: inside `fit` every process would have to)
-        self._manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep) if chief else None
+        self.chief = chief
 
-    @property
-    def latest(self) -> str | None:
-        """Path of the newest checkpoint; None before the first."""
-        return tf.train.latest_checkpoint(self.folder)
-
-    def save(self) -> None:
-        """Saves a checkpoint."""
-        if self._manager:
-            self._manager.save()
+    def write(self, name: str) -> None:
+        """Writes a checkpoint; until it is kept, the one that was kept before stays and is the newest."""
+        if not self.chief:
+            self._take_part()
             return
+        os.makedirs(self.folder, exist_ok=True)
+        self.checkpoint.write(os.path.join(self.folder, name))
+
+    def keep(self, name: str) -> None:
+        """Makes a checkpoint the one that `latest_checkpoint` finds, and removes all others and halves of one."""
+        if not self.chief:
+            return
+        results.write_text(os.path.join(self.folder, _STATE),
+                           f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n')
+        for entry in os.listdir(self.folder):
+            found = _FILE.fullmatch(entry)
+            if found and (found["name"] != name or entry.endswith("_temp")):
+                path = os.path.join(self.folder, entry)
+                shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+
+    def _take_part(self) -> None:
         temporary = tempfile.mkdtemp(prefix="checkpoint-")
         try:
             self.checkpoint.write(os.path.join(temporary, "checkpoint"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import io
 import json
@@ -27,10 +28,60 @@ def write_json(path: str, values: Any) -> None:
     write_text(path, json.dumps(_without_nan(values), indent=2, sort_keys=True) + "\n")
 
 
+def json_line(values: Mapping[str, Any]) -> str:
+    """One line of a JSON-lines file; keys are sorted, and what is not a number becomes null."""
+    return json.dumps(_without_nan(values), sort_keys=True) + "\n"
+
+
 def append_json_line(path: str, values: Mapping[str, Any]) -> None:
-    """Adds one line to a JSON-lines file in one write."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(_without_nan(values), sort_keys=True) + "\n")
+    """Adds one line to a JSON-lines file; processes that do so at the same time take turns.
+
+    The half of a line that a killed process has left at the end is removed first, see `read_json_lines`.
+    """
+    with open(path, "a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        before = file.read()
+        begin = before.rfind(b"\n") + 1
+        line = json_line(values).encode()
+        if _is_json(before[begin:]):  # whole, although nothing ends it
+            line = b"\n" + line
+        elif before[begin:]:
+            file.truncate(begin)
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_json_lines(path: str) -> list[Any]:
+    """The lines of a JSON-lines file; none where there is no file.
+
+    A last line that is no JSON and has no end is the half of one whose writer was killed: it does not count.
+
+    Raises:
+      ValueError: another line that is no JSON; the message names file and line.
+    """
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    whole, separator, last = text.rpartition("\n")
+    lines = (whole.split("\n") if separator else []) + ([last] if _is_json(last) else [])
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(json.loads(line))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: not JSON ({error}); remove it, got {line[:60]!r}") from error
+    return found
+
+
+def _is_json(text: str | bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_nan(values: Any) -> Any:

@@ -9,20 +9,27 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import time
 from typing import Literal, get_args
 
 import tensorflow as tf
 
+from lcn_tf.checkpoint_folder import PATTERN_SIGNS, latest_checkpoint, restore
 from lcn_tf.data import pipeline
 from lcn_tf.models import CTRModel
 from lcn_tf.optimizers import WarmupDecay, create_optimizer
 from lcn_tf.optimizers.warmup_decay import Decay
 from lcn_tf.training import consistency, results
-from lcn_tf.training.callbacks import SaveProgress, StopAfterEpoch, StopOnNonFiniteEpoch, StopOnNonFiniteLoss
+from lcn_tf.training.callbacks import (
+    ContinueMeans,
+    SaveProgress,
+    StopAfterEpoch,
+    StopOnNonFiniteEpoch,
+    StopOnNonFiniteLoss,
+)
 from lcn_tf.training.checkpoints import Checkpoints
 from lcn_tf.training.distributed_input import evaluation_batches, training_batches
 from lcn_tf.training.evaluation import predict
+from lcn_tf.training.progress import Progress
 from lcn_tf.training.strategy import is_chief, wait_for_all
 from lcn_tf.training.validation_scalars import ValidationScalars
 
@@ -72,10 +79,11 @@ class TrainConfig:
         for name in ("batch_size", "epochs", "patience", "microbatches", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name} must be at least 1, got {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"train.learning_rate must be positive, got {self.learning_rate}")
-        if self.table_learning_rate < 0:
-            raise ValueError(f"train.table_learning_rate must not be negative, got {self.table_learning_rate}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"train.learning_rate must be a positive number, got {self.learning_rate}")
+        if not 0 <= self.table_learning_rate < math.inf:
+            raise ValueError("train.table_learning_rate must be a number that is not negative, "
+                             f"got {self.table_learning_rate}")
         if self.warmup_steps < 0:
             raise ValueError(f"train.warmup_steps must not be negative, got {self.warmup_steps}")
         if self.decay not in get_args(Decay):
@@ -116,7 +124,7 @@ def planned_steps(files: pipeline.RecordFiles, data: pipeline.DataConfig, config
     """
     if config.decay == "none":
         return None
-    with records.naming_damage(files.paths):
+    with files.naming_bad_records():
         return config.epochs * pipeline.count(pipeline.cut(files, "train", data, config.batch_size))
 
 
@@ -176,46 +184,66 @@ def train(
     Raises:
       FloatingPointError: the loss is no longer finite.
       RecordError: a damaged record file, or a record that is not of the schema, by name.
-      ValueError: the monitored metric is undefined on the validation split.
+      ValueError: the monitored metric is undefined on the validation split, or `workdir` cannot be continued.
     """
     strategy = model.distribute_strategy
     chief = is_chief(strategy)
+    if isinstance(strategy, tf.distribute.ParameterServerStrategy) and set(workdir) & set(PATTERN_SIGNS):
+        raise ValueError(f"workdir={workdir}: parameter servers cannot read checkpoints from a folder whose name holds "
+                         "one of the signs [ and \\")
     history_path, folder = os.path.join(workdir, "history.csv"), os.path.join(workdir, "checkpoints")
-    epoch, step = (tf.Variable(0, dtype=tf.int64, trainable=False, name=name) for name in ("epoch", "step"))
-    newest = Checkpoints(tf.train.Checkpoint(model=model, epoch=epoch, step=step), folder, 2, chief)
-    best = Checkpoints(tf.train.Checkpoint(model=model), os.path.join(folder, "best"), 1, chief)
-    if newest.latest:
-        newest.checkpoint.restore(newest.latest).assert_existing_objects_matched()
-    _check_same_position(strategy, int(epoch), int(step), folder)
-    history = [row for row in results.read_history(history_path) if row["epoch"] <= int(epoch)]
-    callbacks = _callbacks(strategy, SaveProgress(newest, step, config.checkpoint_every), workdir)
+    progress = Progress()
+    newest = Checkpoints(tf.train.Checkpoint(model=model, progress=progress), folder, chief)
+    best = Checkpoints(tf.train.Checkpoint(model=model), os.path.join(folder, "best"), chief)
+    if (path := latest_checkpoint(folder)) is not None:
+        restore(newest.checkpoint, path).assert_existing_objects_matched()
+    _check_same_position(strategy, int(progress.epoch), int(progress.step), folder)
+    history = _history_until(int(progress.epoch), history_path)
+    save = SaveProgress(newest, progress, config.checkpoint_every)
+    callbacks = _callbacks(strategy, save, workdir)
     scalars = ValidationScalars(os.path.join(workdir, "tensorboard", "validation"), history) if chief else None
-    while int(epoch) < config.epochs and not _stalled(history, config):
-        number = int(epoch) + 1
-        started = time.monotonic()
+    while int(progress.epoch) < config.epochs and not _stalled(history, config):
+        number = int(progress.epoch) + 1
+        progress.start()
         row: dict[str, float] = {"epoch": number}
         with files.naming_bad_records():
-            log = _fit_epoch(model, files, data, config, number, int(step), callbacks, verbose)
+            log = _fit_epoch(model, files, data, config, number, int(progress.step), callbacks, verbose)
             row.update({f"train_{name}": value for name, value in log.items()})
             validation = predict(model, evaluation_batches(strategy, files, "validation", data, config.batch_size))
         row.update({f"validation_{name}": value for name, value in validation.metrics(gauc_weights).items()})
-        row["seconds"] = time.monotonic() - started
+        row["seconds"] = progress.seconds()
         row.update(_consistency(model, files, data, consistency_rows))
         history.append(row)
-        if _best_epoch(history, config) == number:
-            best.save()
+        best_epoch = _best_epoch(history, config)
+        if best_epoch == number:
+            best.write(_name(number))
         if scalars:
             scalars.write(row)
             results.write_history(history_path, history)
-        epoch.assign(number)
-        step.assign(0)
-        newest.save()
+        progress.end_epoch()
+        save.save()  # from here on the epoch is done; a run that is killed before trains it again
+        best.keep(_name(best_epoch))
+    best_epoch = _best_epoch(history, config)
     wait_for_all(strategy)  # until the chief has written the checkpoint that is read next
-    path = best.latest
-    if path is None:
-        raise FileNotFoundError(f"no checkpoint in {best.folder}: all processes must see the same work folder")
-    tf.train.Checkpoint(model=model).restore(path).expect_partial()
-    return TrainingResult(history, _best_epoch(history, config), path)
+    path = os.path.join(best.folder, _name(best_epoch))
+    if not os.path.exists(f"{path}.index"):
+        raise FileNotFoundError(f"{path}: no checkpoint of the best epoch; all processes must see the same work folder")
+    restore(tf.train.Checkpoint(model=model), path).expect_partial()
+    return TrainingResult(history, best_epoch, path)
+
+
+def _name(epoch: int) -> str:
+    """Name of an epoch's checkpoint among the best ones; the weights of no other epoch can have it."""
+    return f"epoch-{epoch}"
+
+
+def _history_until(epoch: int, path: str) -> list[dict[str, float]]:
+    """The rows of the epochs that a checkpoint holds; a killed run may have written one more."""
+    history = [row for row in results.read_history(path) if row["epoch"] <= epoch]
+    if [row["epoch"] for row in history] != list(range(1, epoch + 1)):
+        raise ValueError(f"{path}: expected a row for each of the {epoch} epochs of the checkpoint beside it, got "
+                         f"{len(history)}; remove the work folder to train again")
+    return history
 
 
 def _callbacks(strategy: tf.distribute.Strategy, save: SaveProgress, workdir: str) -> list[tf.keras.callbacks.Callback]:
@@ -228,10 +256,13 @@ def _callbacks(strategy: tf.distribute.Strategy, save: SaveProgress, workdir: st
 
 def _fit_epoch(model: CTRModel, files: pipeline.RecordFiles, data: pipeline.DataConfig, config: TrainConfig,
                number: int, done: int, callbacks: list[tf.keras.callbacks.Callback], verbose: int) -> dict[str, float]:
-    """Trains what is left of an epoch; its means, {} where nothing is (killed between the last step and validation)."""
+    """Trains what is left of an epoch, nothing if it was killed between the last step and validation; its means."""
     strategy, seed = model.distribute_strategy, (config.seed, number)
-    if done and not any(True for _ in pipeline.cut(files, "train", data, config.batch_size, seed, done).take(1)):
-        return {}
+    if done:
+        with strategy.scope():
+            callbacks = [ContinueMeans(model), *callbacks]
+            if not any(True for _ in pipeline.cut(files, "train", data, config.batch_size, seed, done).take(1)):
+                return {metric.name: float(metric.result()) for metric in model.metrics}
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         verbose = min(2 * verbose, 2)  # Keras offers no progress bar there
     batches = training_batches(strategy, files, data, config.batch_size, seed, done)

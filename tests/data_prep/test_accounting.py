@@ -1,9 +1,7 @@
 """Row accounting and fingerprints."""
 
-import hashlib
 
 import ibis
-import pytest
 
 from data_prep import accounting
 from data_prep.accounting import RowCounts

@@ -45,6 +45,21 @@ def read(*arguments, prefix="x"):
     return dataclass_flags.read(prefix, Example, parse(*arguments, prefix=prefix))
 
 
+@pytest.mark.parametrize("argument, message", [
+    ("--x.rate=nan", "expected a finite number, got 'nan'"), ("--x.rate=-inf", "expected a finite number, got '-inf'"),
+    ("--x.rate=1e999", "expected a finite number, got '1e999'"), ("--x.limit=NaN", "expected a finite number"),
+    ("--x.weights=1,inf", "expected a finite number, got 'inf'"),
+    ("--x.terms=pt,ps,pt", "expected every name once, got 'pt' more often in 'pt,ps,pt'"),
+    ("--x.terms=pt, pt", "expected every name once")])
+def test_what_is_no_number_and_what_is_named_twice_are_refused(argument, message):
+    with pytest.raises(flags.IllegalFlagValueError, match=message):
+        read(argument)
+
+
+def test_numbers_may_repeat():
+    assert read("--x.units=8,8").units == (8, 8)
+
+
 def test_defaults_are_those_of_the_dataclass():
     assert read() == Example()
     assert read(prefix="") == Example()

@@ -10,7 +10,7 @@ from lcn_tf.layers.row_sums import sum_outer_products, sum_rows
 def draws(seed, num_rows, shape, *more):
     """Places, and float32 values of the shapes that follow."""
     rng = np.random.default_rng(seed)
-    return rng.integers(0, num_rows, shape), *(rng.normal(size=size).astype(np.float32) for size in more)
+    return rng.integers(0, max(num_rows, 1), shape), *(rng.normal(size=size).astype(np.float32) for size in more)
 
 
 def added_up(places, vectors, num_rows):
@@ -39,14 +39,23 @@ def test_rows_get_the_sum_of_their_outer_products(seed, shared, candidates, head
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("num_rows", [0, 3])
+def test_without_vectors_the_rows_there_are_get_zeros(num_rows):
+    traced = tf.function(sum_rows, input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, 5]),
+                                                    tf.TensorSpec([], tf.int32)])
+    found = traced(tf.zeros([0], tf.int32), tf.zeros([0, 5]), tf.constant(num_rows))
+    np.testing.assert_array_equal(found, np.zeros([num_rows, 5]))
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_one_trace_serves_every_size(shared):
     places = tf.TensorSpec([None] * (2 if shared else 3), tf.int32)
     traced = tf.function(sum_outer_products, input_signature=[
         places, tf.TensorSpec([None, None, 2, None]), tf.TensorSpec([None, None, 2, 5]), tf.TensorSpec([], tf.int32)])
-    for candidates, length, num_rows in ((1, 7, 4), (3, 2, 9)):
-        shape = (2, length) if shared else (2, candidates, length)
-        places, weights, vectors = draws(1, num_rows, shape, (2, candidates, 2, length), (2, candidates, 2, 5))
+    for requests, candidates, length, num_rows in ((2, 1, 7, 4), (2, 3, 2, 9), (0, 3, 2, 9), (0, 3, 2, 0)):
+        shape = (requests, length) if shared else (requests, candidates, length)
+        places, weights, vectors = draws(1, num_rows, shape, (requests, candidates, 2, length),
+                                         (requests, candidates, 2, 5))
         arguments = [tf.constant(places, tf.int32), *map(tf.constant, (weights, vectors, num_rows))]
         found = traced(*arguments)
         assert found.shape == (num_rows, 5)

@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lcn_tf.data import records
+from lcn_tf.data.pipeline import flat_rows, grouped_rows
+from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.layers import MASKED_SCORE
-from lcn_tf.models import registry
+from lcn_tf.models import ModelConfig, build_model, registry
+from lcn_tf.schema import Feature
 from lcn_tf.serving.signatures import build_signatures
-from tests.long_term.histories import LAYOUTS, Requests, built, config, small_model
+from lcn_tf.training import TrainConfig, compile_model
+from tests import synthetic
+from tests.long_term.histories import LAYOUTS, LENGTHS, Requests, built, config, small_model
 from tests.models.test_every_component import SMALL
 
 WITHOUT_STAGES = ("mean_pool", "none", "sdim")  # nothing is ranked there
@@ -45,6 +51,27 @@ def test_without_context_events_are_their_items(name):
     if hasattr(registry.component("long_term", name).Config, "context"):
         items_alone = layer_of(name, requests, context=False)
         np.testing.assert_array_equal(requests.run(items_alone), found)
+
+
+@every_model
+def test_a_schema_of_one_item_field_and_no_context_will_do(name):
+    schema = dataclasses.replace(
+        synthetic.make_schema(time_gap=False), item=(Feature("item_id", "item"),), context=(),
+        tables={"user": 43, "age": 5, "item": 211, "price": 7, "slot": 3})  # a table that is read row by row
+    part = ("long_term", name)
+    options = dataclasses.replace(registry.component(*part).Config(), **SMALL.get(part, {}))
+    model = build_model(schema, LENGTHS, ModelConfig(long_term=name), {part: options}, EmbeddingConfig(embedding_dim=5))
+    compile_model(model, TrainConfig())
+    groups = synthetic.make_groups(schema, 7, seed=4, max_candidates=3, offsets=True)
+    examples = tf.constant([records.encode(schema, group) for group in groups])
+    batch, flat = grouped_rows(schema, examples, LENGTHS), flat_rows(schema, examples, LENGTHS)
+    logits = model(model.embedder.look_up(batch))
+    np.testing.assert_allclose(logits, model(batch), rtol=1e-4, atol=1e-5)
+    together = tf.boolean_mask(logits, batch["candidate_mask"])
+    np.testing.assert_allclose(together, model(flat)[:, 0], rtol=1e-4, atol=1e-5)
+    losses, gradients = model.compute_gradients(batch)
+    assert all(np.isfinite(loss) for loss in losses.values())
+    assert all(gradient is None or np.isfinite(tf.convert_to_tensor(gradient)).all() for gradient in gradients)
 
 
 @every_model

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import json
 import math
@@ -133,6 +134,12 @@ def test_paired_t_test():
     assert paired_t_test(a, a).p_value == 1.0 and paired_t_test([1, 2, 3], [0, 1, 2]).p_value == 0.0
     with pytest.raises(ValueError, match="two or more seeds"):
         paired_t_test([0.7], [0.6])
+
+
+@pytest.mark.parametrize("other", [math.nan, 0.6])
+def test_a_metric_that_is_undefined_for_a_seed_is_no_sign_of_equality(other):
+    result = paired_t_test([0.7, math.nan, 0.7], [0.6, other, 0.6])
+    assert all(map(math.isnan, dataclasses.astuple(result)))
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.floats(0.001, 0.5))

@@ -166,10 +166,28 @@ def test_projection_is_trained_by_crp_and_not_used_by_the_model():
     ({"short_term": "lap"}, "model.short_term='lap'"),
     ({"objectives": ("crp", "cpr")}, "model.objectives='cpr'"),
     ({"tower": "lmp"}, "model.tower='lmp'"),
+    ({"objectives": ("crp", "crp")}, "model.objectives names one twice: crp,crp"),
 ])
 def test_unknown_components_are_refused_with_the_known_ones(choice, message):
     with pytest.raises(ValueError, match=message):
         ModelConfig(**choice)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"terms": ("pt", "ps", "pt")}, "crp.terms names one twice: pt,ps,pt"),
+    ({"weight": math.nan}, "crp.weight must be a number"), ({"temperature": math.inf}, "crp.temperature must be"),
+    ({"term_weights": (1.0, math.nan, 1.0)}, "crp.term_weights needs 3 numbers")])
+def test_impossible_options_of_crp_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        component("objectives", "crp").Config(**options)
+
+
+@pytest.mark.parametrize("long_term, options", [("twin", {}), ("sim", {"gsu": "bilinear_aux"}), ("none", {})])
+def test_separate_tables_that_nothing_reads_are_refused(long_term, options):
+    configs = {("objectives", "crp"): component("objectives", "crp").Config(tables="separate"),
+               ("long_term", long_term): component("long_term", long_term).Config(**options)}
+    with pytest.raises(ValueError, match=f"crp.tables=separate .*model.long_term={long_term} .* never reads; lap does"):
+        build_model(synthetic.make_schema(), LENGTHS, ModelConfig(long_term=long_term), configs)
 
 
 def test_total_of_the_vector_tv_a6(monkeypatch):

@@ -165,6 +165,16 @@ def test_parts_of_a_batch_give_the_gradients_of_the_whole(model):
             np.testing.assert_allclose(other, gradient, rtol=1e-4, atol=1e-5, err_msg=weight.name)
 
 
+@pytest.mark.parametrize("microbatches", [1, 3])
+def test_a_replica_without_requests_adds_nothing(model, microbatches):
+    model.compile(optimizer=tf.keras.optimizers.SGD(0.1), microbatches=microbatches)
+    batch = grouped_rows(*serialized(offsets=True, moments=True), LENGTHS)
+    losses, gradients = model.compute_gradients({name: values[:0] for name, values in batch.items()})
+    assert {name: float(loss) for name, loss in losses.items()} == dict.fromkeys(losses, 0.0)
+    for gradient in gradients:
+        assert gradient is None or not np.any(tf.convert_to_tensor(gradient))
+
+
 def test_one_step_changes_the_model(model):
     model.compile(optimizer=tf.keras.optimizers.Adam(1e-3))
     schema, examples = serialized()

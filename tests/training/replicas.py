@@ -15,8 +15,9 @@ from lcn_tf.models.registry import component
 from lcn_tf.training import StrategyConfig, TrainConfig, compile_model, create_strategy, predict
 from lcn_tf.training.distributed_input import evaluation_batches, training_batches
 
-STEPS = 5
 BATCH_SIZE = 41  # not a multiple of any number of replicas
+STEPS = 6
+IMPRESSIONS = (STEPS - 1) * BATCH_SIZE + 1  # the last batch leaves all replicas but one without a row
 REPLICAS = {"mirrored": 3, "multi_worker": 2}
 SMALL = {
     ("long_term", "lap"): {"msa_top_k": 7, "fsa_top_k": 3, "attention_dim": 4},
@@ -34,16 +35,20 @@ class Case(NamedTuple):
     layout: str
     table_optimizer: str
     microbatches: int
+    input_norm: str
 
 
-CASES = (Case("lap", "cross", "grouped", "same", 1), Case("sim", "mlp", "flat", "row_sparse_adam", 2))
+CASES = (Case("lap", "cross", "grouped", "same", 1, "batch"),
+         Case("sim", "mlp", "flat", "row_sparse_adam", 2, "none"))
 
 
 def train(strategy: tf.distribute.Strategy, files: RecordFiles, case: Case, microbatches: int) -> dict[str, np.ndarray]:
     """Means of the losses, weights, the optimiser's slots (moments of the gradients) and logits of the test split."""
     data = DataConfig(layout=case.layout, short_length=3, lifelong_length=11, shuffle_buffer=50)
     model_config = ModelConfig(long_term=case.long_term, tower=case.tower)
-    configs = {part: dataclasses.replace(component(*part).Config(), **SMALL.get(part, {}))
+    tower = ("towers", case.tower)
+    options = {**SMALL, tower: {**SMALL.get(tower, {}), "input_norm": case.input_norm}}
+    configs = {part: dataclasses.replace(component(*part).Config(), **options.get(part, {}))
                for part in model_config.parts}
     tf.keras.utils.set_random_seed(7)
     with strategy.scope():
@@ -52,7 +57,7 @@ def train(strategy: tf.distribute.Strategy, files: RecordFiles, case: Case, micr
         compile_model(model, TrainConfig(table_optimizer=case.table_optimizer, microbatches=microbatches,
                                          weight_decay=0.1, warmup_steps=2, decay="cosine"), STEPS)
     batches = training_batches(strategy, files, data, BATCH_SIZE, seed=(7, 1), skip=0)
-    logs = model.fit(batches.dataset, steps_per_epoch=STEPS, verbose=0).history
+    logs = model.fit(batches.dataset, steps_per_epoch=batches.steps, verbose=0).history
     values = {f"log_{name}": value[-1] for name, value in logs.items()}
     values.update({f"weight_{index}": weight.numpy() for index, weight in enumerate(model.trainable_weights)})
     slots = [slot for optimizer in getattr(model.optimizer, "optimizers", [model.optimizer])

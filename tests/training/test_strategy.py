@@ -13,6 +13,7 @@ from lcn_tf.training import StrategyConfig, cluster, task_of
 from lcn_tf.training.strategy import table_partitioner
 from tests import synthetic
 from tests.experiments.clusters import free_addresses
+from tests.training.replicas import IMPRESSIONS
 
 SCRIPT = pathlib.Path(__file__).with_name("replicas.py")
 ROOT = SCRIPT.parent.parent.parent
@@ -38,7 +39,11 @@ def run_processes(folder, processes):
 
 @pytest.mark.slow
 def test_replicas_and_processes_agree(tmp_path):
-    synthetic.write_records(tmp_path / "data", seed=3, groups={"train": 83, "validation": 5, "test": 17})
+    schema = synthetic.make_schema()
+    train = synthetic.make_groups(schema, 60, seed=3)
+    single = IMPRESSIONS - sum(len(group["label"]) for group in train)
+    train += synthetic.make_groups(schema, single, seed=4, max_candidates=1, first_impression=IMPRESSIONS - single)
+    synthetic.write_records(tmp_path / "data", schema, seed=3, groups={"train": train, "validation": 5, "test": 17})
     tasks = cluster.tasks(free_addresses(worker=2))
     workers = {f"worker-{task.index}": ("multi_worker", task) for task in tasks}
     run_processes(tmp_path, {"mirrored": ("mirrored", None), **workers})

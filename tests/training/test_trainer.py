@@ -1,5 +1,6 @@
 """Training chooses the epoch on validation, resumes exactly, and stops at a loss that is no number."""
 
+import concurrent.futures
 import dataclasses
 import json
 import os
@@ -54,6 +55,11 @@ def test_leaves_the_files_it_promises(files, tmp_path):
     assert results.read_history(str(tmp_path / "history.csv")) == result.history
     assert list((tmp_path / "tensorboard").rglob("events*"))
     assert tf.train.latest_checkpoint(str(tmp_path / "checkpoints"))
+    best = f"epoch-{result.best_epoch}"
+    assert tf.train.latest_checkpoint(str(tmp_path / "checkpoints" / "best")) == str(
+        tmp_path / "checkpoints" / "best" / best) == result.best_checkpoint
+    assert {path.stem for path in (tmp_path / "checkpoints" / "best").iterdir()} == {"checkpoint", best}
+    assert {path.stem for path in (tmp_path / "checkpoints").iterdir()} == {"checkpoint", "best", "epoch-3-step-0"}
     for row in result.history:
         assert {"train_loss", "train_ctr_loss", "train_crp_pc", "train_auc", "validation_auc", "validation_logloss"
                 } <= set(row)
@@ -81,7 +87,7 @@ class KilledError(Exception):
 
 
 @pytest.mark.parametrize("killed_at, change", [
-    (1, {}), (3, {"optimizer": "row_sparse_adam"}), (7, {}),
+    (1, {"checkpoint_every": 1}), (3, {"optimizer": "row_sparse_adam"}), (7, {}),
     (8, {"table_optimizer": "adagrad", "table_learning_rate": 0.05, "warmup_steps": 3, "decay": "cosine",
          "weight_decay": 0.5})])
 def test_resumes_with_the_same_result(files, tmp_path, killed_at, change, monkeypatch):
@@ -107,6 +113,54 @@ def test_resumes_with_the_same_result(files, tmp_path, killed_at, change, monkey
     assert result.best_epoch == expected.best_epoch
     for row, other in zip(result.history, expected.history, strict=True):
         assert row["validation_auc"] == pytest.approx(other["validation_auc"], abs=1e-9)
+        assert {**row, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-4)  # means over the whole epoch
+
+
+def test_a_kill_that_undid_the_best_epoch_leaves_the_best_one_before_it(files, tmp_path, monkeypatch):
+    config = dataclasses.replace(TRAIN, monitor="logloss", epochs=2)
+    write_history = results.write_history
+
+    def kill(path, rows):
+        if len(rows) == 2:  # its weights are written as the best; no checkpoint says that it is done
+            raise KilledError
+        write_history(path, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "write_history", kill)
+        with pytest.raises(KilledError):
+            run(files, tmp_path, config)
+    undone = tmp_path / "checkpoints" / "best" / "epoch-2.index"
+    assert undone.exists()
+    # Trained again, the epoch is far worse: where workers do not wait for each other, it need not be what it was.
+    model = new_model(files, dataclasses.replace(config, learning_rate=0.5))
+    result, _ = run(files, tmp_path, config, model)
+    assert result.best_epoch == 1 and result.best_checkpoint.endswith("epoch-1") and not undone.exists()
+    metrics = predict(model, read(files, "validation", DATA, 29)).metrics()
+    assert metrics["logloss"] == pytest.approx(result.history[0]["validation_logloss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name, matched", [("lr[0.1]*", "lr0"), ("a\\b?", "abc")])
+def test_a_folder_of_any_name_is_continued_and_leaves_others_alone(files, tmp_path, name, matched):
+    for ending in ("index", "data-00000-of-00001"):  # what the name is a pattern of
+        path = tmp_path / matched / "checkpoints" / f"epoch-1-step-0.{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    run(files, tmp_path / name, dataclasses.replace(TRAIN, epochs=1))
+    model = new_model(files)
+    result, _ = run(files, tmp_path / name, dataclasses.replace(TRAIN, epochs=2), model)
+    assert [row["epoch"] for row in result.history] == [1, 2]
+    checkpoints = {path.name for path in (tmp_path / name / "checkpoints").glob("epoch*")}
+    assert checkpoints == {"epoch-2-step-0.index", "epoch-2-step-0.data-00000-of-00001"}
+    assert len(list((tmp_path / matched / "checkpoints").iterdir())) == 2
+    metrics = predict(model, read(files, "validation", DATA, 29)).metrics()
+    assert metrics["auc"] == pytest.approx(result.history[result.best_epoch - 1]["validation_auc"], rel=1e-6)
+
+
+def test_a_run_whose_history_is_gone_is_not_continued(files, tmp_path):
+    run(files, tmp_path, dataclasses.replace(TRAIN, epochs=1))
+    (tmp_path / "history.csv").unlink()
+    with pytest.raises(ValueError, match=r"history.csv: expected a row for each of the 1 epochs .*, got 0"):
+        run(files, tmp_path)
 
 
 def test_every_epoch_has_one_consistency_also_after_a_kill(files, tmp_path, monkeypatch):
@@ -208,7 +262,8 @@ def test_rows_keep_their_places_where_impression_ids_repeat(files, tmp_path, lay
 
 @pytest.mark.parametrize("change, message", [
     ({"batch_size": 0}, "train.batch_size"), ({"epochs": 0}, "train.epochs"), ({"learning_rate": 0}, "learning_rate"),
-    ({"table_learning_rate": -0.1}, "train.table_learning_rate"),
+    ({"table_learning_rate": -0.1}, "train.table_learning_rate"), ({"learning_rate": float("nan")}, "learning_rate"),
+    ({"table_learning_rate": float("inf")}, "train.table_learning_rate"),
     ({"warmup_steps": -1}, "train.warmup_steps must not be negative, got -1"),
     ({"decay": "sqrt"}, "train.decay must be one of none, linear, cosine, got 'sqrt'"),
     ({"decay": "linear", "decay_final_fraction": 1.1}, "train.decay_final_fraction must be from 0 to 1, got 1.1"),
@@ -257,6 +312,27 @@ def test_files_of_a_run_appear_whole(tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text()) == {"a": [2], "b": 1}
     assert [json.loads(line)["x"] for line in (tmp_path / "results.jsonl").read_text().splitlines()] == [1, 2]
     assert not os.path.exists(f"{path}.partial")
+
+
+def test_half_a_line_does_not_swallow_the_next_one(tmp_path):
+    path = tmp_path / "results.jsonl"
+    for before, expected in (('{"x": 1}\n{"x": 2', [1, 3]), ('{"x": 1}', [1, 3]), ("", [3]), ('{"x"', [3])):
+        path.write_text(before)
+        assert results.read_json_lines(str(path)) == [{"x": value} for value in expected[:-1]]
+        results.append_json_line(str(path), {"x": 3})
+        assert [json.loads(line)["x"] for line in path.read_text().splitlines()] == expected
+        assert results.read_json_lines(str(path)) == [{"x": value} for value in expected]
+    path.write_text('{"x": 1}\n{"x": \n{"x": 3}\n')
+    with pytest.raises(ValueError, match="results.jsonl, line 2: not JSON"):
+        results.read_json_lines(str(path))
+    assert results.read_json_lines(str(tmp_path / "nowhere.jsonl")) == []
+
+
+def test_lines_of_several_writers_stay_whole(tmp_path):
+    path = str(tmp_path / "results.jsonl")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: results.append_json_line(path, {"x": number, "text": "y" * 5000}), range(64)))
+    assert sorted(line["x"] for line in results.read_json_lines(path)) == list(range(64))
 
 
 def test_config_hash_depends_on_values_not_on_order():

@@ -1,0 +1,43 @@
+"""One run at a time in a work folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+
+LOCK = "run.lock"
+
+
+@contextlib.contextmanager
+def held(workdir: str) -> Iterator[None]:
+    """Keeps other processes from running in a work folder, which is created if need be.
+
+    The system holds the lock and lets go of it when this process ends, however it ends; the file says who has it.
+
+    Raises:
+      BlockingIOError: another process has it; the message names its host and process id.
+      PermissionError: the folder cannot be written.
+    """
+    path = os.path.join(workdir, LOCK)
+    try:
+        os.makedirs(workdir, exist_ok=True)
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closed below, where the lock ends)
+    except OSError as error:
+        raise PermissionError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise BlockingIOError(f"--workdir={workdir} is in use by {file.read().strip() or 'another process'}; wait "
+                                  "for it, end it, or choose another --workdir") from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
