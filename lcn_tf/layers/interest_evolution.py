@@ -114,10 +114,6 @@ class InterestEvolution(HistoryLayer):
         return GRUWeights(**{part: self.add_weight(name=f"{name}_{part}", shape=shape, initializer=initializer)
                              for part, (shape, initializer) in shapes.items()})
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The candidate's shape."""
-        return input_shape
-
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "hidden_units": self.hidden_units, "augru": self.augru}
