@@ -12,6 +12,9 @@ class HistoryLayer(tf.keras.layers.Layer):
 
     Without this, Keras 3 warns that the mask is lost, and a layer that merely "supports masking" would hand a mask over
     events on to the tower.
+
+    Sublayers are built by their first call. These layers have no `compute_output_shape`: Keras 3 would ask it instead
+    of tracing the call when it composes a functional model or reads one from a file.
     """
 
     def build(self, input_shape: Any) -> None:

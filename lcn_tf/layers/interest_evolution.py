@@ -137,10 +137,6 @@ class InterestEvolution(HistoryLayer):
         return GRUWeights(**{part: self.add_weight(name=f"{name}_{part}", shape=shape, initializer=initializer)
                              for part, (shape, initializer) in shapes.items()})
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The candidate's shape."""
-        return input_shape
-
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         names = ("hidden_units", "augru", "context_width")

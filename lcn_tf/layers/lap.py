@@ -172,10 +172,6 @@ class LAP(HistoryLayer):
             return self.attention_dim
         return item_width + self.attention_dim * len(self._kept)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
-        """`[B, C, output_width(D)]` for the candidate's shape `[B, C, D]`."""
-        return (*input_shape[:-1], self.output_width(input_shape[-1]))
-
     def _run(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None, mask: tf.Tensor | None,
              select: Select | None, search: Search | None, training: bool | None, ordered: bool = False
              ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
@@ -243,4 +239,4 @@ def check_levels(msa_top_k: int | None, fsa_top_k: int | None, integration: str,
 def _required(mask: tf.Tensor | None) -> tf.Tensor:
     if mask is None:
         raise ValueError("mask must be a bool tensor [B, L] or [B, C, L], got None")
-    return tf.convert_to_tensor(mask)
+    return tf.cast(mask, tf.bool)

@@ -1,7 +1,8 @@
 """Masked ranking and softmax: the operations every attention level shares.
 
 Shapes: B requests, C candidates, L events of a history, K kept events. Masks are bool, True = real, and come per
-history `[B, L]` or per candidate `[B, C, L]`.
+history `[B, L]` or per candidate `[B, C, L]`. Numbers count as masks too, 0 = padding: Keras builds a model that it
+loads from a file by calling it on float32 placeholders, also where masks will come.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def expand_mask(mask: tf.Tensor) -> tf.Tensor:
     Raises:
       ValueError: the mask has another rank.
     """
-    mask = tf.convert_to_tensor(mask)
+    mask = tf.cast(mask, tf.bool)
     if mask.shape.rank == 2:
         return mask[:, tf.newaxis, :]
     if mask.shape.rank == 3:
@@ -69,7 +70,7 @@ def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int, ordered: bool = Tru
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    mask = tf.convert_to_tensor(mask)
+    mask = tf.cast(mask, tf.bool)
     ranked = tf.where(expand_mask(mask), tf.cast(scores, tf.float32), tf.float32.min)  # [B, C, L]
     length = scores.shape[-1]
     kept = min(k, length) if length is not None else tf.minimum(k, tf.shape(scores)[-1])

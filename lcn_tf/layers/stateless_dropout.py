@@ -57,6 +57,15 @@ class StatelessDropout(tf.keras.layers.Layer):
 
         return tf.nn.experimental.general_dropout(inputs, self.rate, draw)
 
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the counter to a file of Keras; Keras 3 would not know that it is one of the layer's variables."""
+        store["0"] = self.step.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads what `save_own_variables` wrote; nothing in files that Keras 3 wrote without it."""
+        if "0" in store:
+            self.step.assign(store["0"][()])
+
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

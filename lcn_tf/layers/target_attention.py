@@ -115,10 +115,6 @@ class DINAttention(HistoryLayer):
             logits *= tf.math.rsqrt(tf.cast(tf.shape(candidate)[-1], tf.float32))
         return logits
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The candidate's shape, `context_width` wider."""
-        return (*input_shape[:-1], input_shape[-1] + self.context_width) if self.context_width else input_shape
-
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         names = ("hidden_units", "activation", "use_softmax", "scale", "context_width")

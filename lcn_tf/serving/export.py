@@ -3,7 +3,8 @@
 | in `export_dir/<version>/`                | what                                                                   |
 |-------------------------------------------|------------------------------------------------------------------------|
 | `saved_model.pb`, `variables/`            | the signatures and the weights that inference reads, nothing else      |
-| `assets.extra/schema.json`                | what a client needs to know to build requests                          |
+| `assets.extra/README.md`                  | how to build requests, and what the answers' warnings mean             |
+| `assets.extra/schema.json`                | the same for programs: features and tables                             |
 | `assets.extra/tf_serving_warmup_requests` | see `lcn_tf.serving.warmup`                                            |
 | `assets.extra/verification.npz`           | recorded requests and the model's answers, for `lcn_tf.serving.verify` |
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,13 @@ import tensorflow as tf
 from lcn_tf.data.pipeline import DataConfig, RecordFiles
 from lcn_tf.models import CTRModel
 from lcn_tf.serving.recorded_requests import RecordedRequests, requests_from_records
-from lcn_tf.serving.signatures import EXAMPLES_INPUT, SERVING_EXAMPLES, build_signatures
+from lcn_tf.serving.request_guide import request_guide
+from lcn_tf.serving.signatures import build_signatures
 from lcn_tf.serving.verify import VERIFICATION_PATH
-from lcn_tf.serving.warmup import prediction_log, write_warmup
+from lcn_tf.serving.warmup import warmup_logs, write_warmup
 
 RECORDS = 8  # of the test split, for warm-up and verification
+REQUESTS = 32  # that these make at most
 
 
 def export_model(model: CTRModel, export_dir: str, files: RecordFiles, data: DataConfig) -> str:
@@ -51,7 +54,7 @@ def export_model(model: CTRModel, export_dir: str, files: RecordFiles, data: Dat
                          f"{files.data_dir} ({files.schema.name!r}, {files.schema.fingerprint})")
     if data.lengths != model.embedder.lengths:
         raise ValueError(f"data: expected the model's history lengths {model.embedder.lengths}, got {data.lengths}")
-    recorded = requests_from_records(files, "test", data, RECORDS)
+    recorded = requests_from_records(files, "test", data, RECORDS, REQUESTS)
     signatures = build_signatures(model)
     module = tf.Module(name="click_model")
     module.inference_weights = weights_read(model.variables, signatures.values())
@@ -65,7 +68,9 @@ def export_model(model: CTRModel, export_dir: str, files: RecordFiles, data: Dat
     os.makedirs(extra)
     with open(os.path.join(extra, "schema.json"), "w", encoding="utf-8") as file:
         file.write(schema.to_json())
-    write_warmup(partial, _warmup_logs(schema.name, signatures, recorded))
+    with open(os.path.join(extra, "README.md"), "w", encoding="utf-8") as file:
+        file.write(request_guide(schema, model.embedder.lengths, tuple(signatures)))
+    write_warmup(partial, warmup_logs(schema.name, signatures, recorded))
     _write_verification(os.path.join(partial, VERIFICATION_PATH), model, recorded)
     path = os.path.join(export_dir, str(version))
     os.rename(partial, path)
@@ -90,18 +95,6 @@ def predict(model: CTRModel, recorded: RecordedRequests) -> np.ndarray:
     with tf.device("CPU:0"):  # where verification runs
         logit = model(recorded.impressions, training=False)[:, 0].numpy()
     return recorded.arrange((1 / (1 + np.exp(-logit.astype(np.float64)))).astype(np.float32))
-
-
-def _warmup_logs(name: str, signatures: Mapping[str, Any], recorded: RecordedRequests) -> Iterable[Any]:
-    """Each request alone, then all together, for every signature."""
-    rows = [slice(row, row + 1) for row in range(len(recorded.examples))]
-    for signature in signatures:
-        for row in (*rows, slice(None)):
-            if signature == SERVING_EXAMPLES:
-                inputs = {EXAMPLES_INPUT: np.array(recorded.examples[row], dtype=object)}
-            else:
-                inputs = {name: values[row] for name, values in recorded.tensors.items()}
-            yield prediction_log(name, signature, inputs)
 
 
 def _write_verification(path: str, model: CTRModel, recorded: RecordedRequests) -> None:

@@ -29,7 +29,7 @@ class RecordedRequests:
     Attributes:
       tensors: what `serving_default` takes: name -> int64 `[G]`, `[G, C]` or `[G, L]`, padded with id 0.
       examples: what `serving_examples` takes: G serialized groups.
-      impressions: the N impressions as a batch of the `flat` layout, `[N, 1]`.
+      impressions: the N impressions as a batch of the `flat` layout, `[N, 1]`, request by request.
       position: int64 `[N, 2]`, request and candidate of each impression.
     """
 
@@ -45,14 +45,19 @@ class RecordedRequests:
         return arranged
 
 
-def requests_from_records(files: RecordFiles, split: str, data: DataConfig, count: int) -> RecordedRequests:
-    """The requests of the first `count` records of a split that have candidates.
+def requests_from_records(files: RecordFiles, split: str, data: DataConfig, records_read: int, most: int
+                          ) -> RecordedRequests:
+    """Requests of the first records of a split.
+
+    A record whose candidates differ in what they may see makes many requests. Of more than `most`, those are kept that
+    spread evenly over the sizes: the smallest, the largest, and what lies between.
 
     Args:
       files: an opened data set.
       split: train, validation or test.
       data: lengths of the histories that training sees; requests keep whatever the records hold.
-      count: records to take.
+      records_read: records to read, of those that have candidates.
+      most: requests to keep at most.
 
     Raises:
       RecordError: a record that is not of the schema.
@@ -61,18 +66,14 @@ def requests_from_records(files: RecordFiles, split: str, data: DataConfig, coun
     with files.naming_bad_records():
         stored = tfrecords.in_order(files.splits[split]).filter(
             lambda record: records.count_impressions(record[tf.newaxis])[0] > 0)
-        serialized = list(stored.take(count).as_numpy_iterator())
-        impressions = pipeline.flat_rows(schema, tf.constant(serialized), data.lengths)
-    requests: list[Values] = []
-    position: list[tuple[int, int]] = []
-    for record in serialized:
-        values = _values(schema, record)
-        places: list[tuple[int, int]] = [(0, 0)] * len(values["label"])
-        for members, request in _requests_of(schema, values):
-            for candidate, impression in enumerate(members):
-                places[impression] = (len(requests), candidate)
-            requests.append(request)
-        position.extend(places)
+        serialized = list(stored.take(records_read).as_numpy_iterator())
+    found = [part for record in serialized for part in _requests_of(schema, _values(schema, record))]
+    found = [found[index] for index in _spread_over_sizes([_size_of(schema, request) for _, request in found], most)]
+    requests = [request for _, request in found]
+    serialized_parts = [records.encode(schema, part) for part, _ in found]
+    position = [(place, candidate) for place, (part, _) in enumerate(found) for candidate in range(len(part["label"]))]
+    with files.naming_bad_records():
+        impressions = pipeline.flat_rows(schema, tf.constant(serialized_parts), data.lengths)
     return RecordedRequests(
         tensors=named_tensors(schema, requests),
         examples=[encode_request(schema, request) for request in requests],
@@ -105,18 +106,32 @@ def _values(schema: FeatureSchema, record: bytes) -> Values:
     return {name: list(features[name].int64_list.value) for name in schema.record_names}
 
 
-def _requests_of(schema: FeatureSchema, values: Values) -> list[tuple[list[int], Values]]:
-    """The candidates' indices and the request, for each combination of offsets in a record."""
+def _requests_of(schema: FeatureSchema, values: Values) -> list[tuple[Values, Values]]:
+    """For each combination of offsets in a record: the record with these candidates alone, and their request."""
     users, impressions, _ = request_names(schema)
     together: dict[tuple[int, ...], list[int]] = {}
     offsets = zip(*(values[f"{history}_offset"] for history in HISTORIES), strict=True)
     for candidate, hidden in enumerate(offsets):
         together.setdefault(hidden, []).append(candidate)
-    requests = []
+    parts = []
     for hidden, members in together.items():
-        request = {name: values[name] for name in users}
-        request.update({name: [values[name][candidate] for candidate in members] for name in impressions})
+        chosen = {name: [values[name][member] for member in members] for name in schema.impression_names}
+        request = {name: values[name] for name in users} | {name: chosen[name] for name in impressions}
         for history, offset in zip(HISTORIES, hidden, strict=True):
             request.update({name: values[name][offset:] for name in schema.history_names(history)})
-        requests.append((members, request))
-    return requests
+        parts.append(({**values, **chosen}, request))
+    return parts
+
+
+def _size_of(schema: FeatureSchema, request: Values) -> tuple[int, int]:
+    """Candidates and events of a request."""
+    events = sum(len(request[schema.history_names(history)[0]]) for history in HISTORIES)
+    return len(request["timestamp"]), events
+
+
+def _spread_over_sizes(sizes: Sequence[tuple[int, int]], most: int) -> list[int]:
+    """Increasing indices of at most so many sizes, at even steps through them in order, ends included."""
+    if len(sizes) <= most:
+        return list(range(len(sizes)))
+    ordered = sorted(range(len(sizes)), key=sizes.__getitem__)
+    return sorted(ordered[round(step)] for step in np.linspace(0, len(sizes) - 1, most))

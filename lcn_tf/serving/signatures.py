@@ -2,39 +2,40 @@
 
 | signature          | inputs                                            | outputs, `[B, C]` or `[G, C]`               |
 |--------------------|---------------------------------------------------|---------------------------------------------|
-| `serving_default`  | int64 by name: users `[B]`, candidates `[B, C]`,  | `probability`                               |
+| `serving_default`  | int64 by name: users `[B]`, candidates `[B, C]`,  | `probability`; warnings `[B]`               |
 |                    | histories `[B, L]`                                |                                             |
-| `serving_examples` | `examples` `[G]`: groups as `tf.train.Example`    | `probability`, `candidate_mask`             |
-| `explain`          | as `serving_default`                              | `probability`; events attended to, by level |
+| `serving_examples` | `examples` `[G]`: groups as `tf.train.Example`    | `probability`, `candidate_mask`; warnings   |
+| `explain`          | as `serving_default`                              | `probability`; warnings; events attended    |
+|                    |                                                   | to, by level                                |
 
 Every size is free. The names are `lcn_tf.models.inputs.request_names`: the features of the schema and `timestamp`, no
 label, no user key, no offset, no mask. Id 0 is padding: a candidate whose first item feature is 0 gets probability 0,
-below every real candidate, and `candidate_mask` is False there. Histories are most recent first; events beyond the
-model's lengths are ignored and shorter or empty histories are fine. `explain` returns whatever the long-term model's
-`explain` does (LAP: `msa_indices`, `msa_scores`, `fsa_indices`, `fsa_scores`, each `[B, C, K]`, index -1 in empty
-slots; a model that searches once: `esu_indices`, `esu_scores`); a long-term model without that method has no such
-signature.
+below every real candidate, and `candidate_mask` is False there. Any other id outside its table is read as out of
+vocabulary. Histories are most recent first, padded at the end; events beyond the model's lengths are ignored and
+shorter or empty histories are fine; padding in front of an event is skipped. Timestamps are seconds UTC. What a client
+got wrong is counted per request in the outputs of `lcn_tf.serving.admission.WARNINGS`, and the request is answered.
+`explain` returns whatever the long-term model's `explain` does (LAP: `msa_indices`, `msa_scores`, `fsa_indices`,
+`fsa_scores`, each `[B, C, K]`; a model that searches once: `esu_indices`, `esu_scores`): an index counts the events of
+the history without padding, -1 in empty slots. A long-term model without that method has no such signature.
 
 Shape letters: B, G requests, C candidates, L events, K kept events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from lcn_tf.models import CTRModel
-from lcn_tf.models.inputs import complete_request, request_names
+from lcn_tf.models.inputs import request_names
 from lcn_tf.schema import HISTORIES, FeatureSchema
+from lcn_tf.serving.admission import Request, admit
 
 SERVING_DEFAULT = "serving_default"
 SERVING_EXAMPLES = "serving_examples"
 EXPLAIN = "explain"
 EXAMPLES_INPUT = "examples"
-
-Request = Mapping[str, tf.Tensor]
 
 
 def build_signatures(model: CTRModel) -> dict[str, Any]:
@@ -49,17 +50,18 @@ def build_signatures(model: CTRModel) -> dict[str, Any]:
     schema, lengths = model.embedder.schema, model.embedder.lengths
 
     def serving_default(**request: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probability": _probability(model, complete(schema, lengths, request))}
+        batch, warnings = admit(schema, lengths, request)
+        return {"probability": _probability(model, batch), **warnings}
 
     def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        batch = complete(schema, lengths, parse_requests(schema, examples))
-        return {"probability": _probability(model, batch), "candidate_mask": batch["candidate_mask"]}
+        batch, warnings = admit(schema, lengths, parse_requests(schema, examples))
+        return {"probability": _probability(model, batch), "candidate_mask": batch["candidate_mask"], **warnings}
 
     def explain(**request: tf.Tensor) -> dict[str, tf.Tensor]:
-        batch = complete(schema, lengths, request)
+        batch, warnings = admit(schema, lengths, request)
         candidate = model.embedder.candidate(batch)
         history = model.embedder.history(batch, "lifelong_source")
-        return {"probability": _probability(model, batch), **model.long_term.explain(candidate, history)}
+        return {"probability": _probability(model, batch), **warnings, **model.long_term.explain(candidate, history)}
 
     named = request_specs(schema)
     signatures = {
@@ -78,30 +80,6 @@ def request_specs(schema: FeatureSchema) -> dict[str, tf.TensorSpec]:
     specs = {name: tf.TensorSpec([None], tf.int64, name=name) for name in users}
     specs.update({name: tf.TensorSpec([None, None], tf.int64, name=name) for name in (*impressions, *histories)})
     return specs
-
-
-def complete(schema: FeatureSchema, lengths: Mapping[str, int], request: Request) -> dict[str, tf.Tensor]:
-    """A request of `request_names` -> a batch of the model: histories cut to the model's lengths, masks, zero offsets.
-
-    A history of length 0 becomes one padded event. Tensors of one part that differ in shape raise
-    `tf.errors.InvalidArgumentError` with the names.
-    """
-    users, impressions, histories = request_names(schema)
-    requests = tf.shape(request["timestamp"])[:1]
-    checks = [_same_shape(requests, request, names=users, like="timestamp")]
-    checks.append(_same_shape(tf.shape(request["timestamp"]), request, names=impressions, like="timestamp"))
-    for history in HISTORIES:
-        names = schema.history_names(history)
-        shape = tf.concat([requests, tf.shape(request[names[0]])[1:]], 0)
-        checks.append(_same_shape(shape, request, names=names, like=names[0]))
-    with tf.control_dependencies([check for group in checks for check in group]):
-        request = {name: tf.identity(request[name]) for name in (*users, *impressions, *histories)}
-    for history, length in lengths.items():
-        for name in schema.history_names(history):
-            events = request[name][:, :length]
-            missing = tf.maximum(1 - tf.shape(events)[1], 0)
-            request[name] = tf.pad(events, [[0, 0], [0, missing]])
-    return complete_request(schema, request)
 
 
 def parse_requests(schema: FeatureSchema, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -129,8 +107,3 @@ def _probability(model: CTRModel, batch: Request) -> tf.Tensor:
     """Click probabilities `[B, C]` float32, 0 for padded candidates."""
     probability = tf.sigmoid(tf.cast(model(batch, training=False), tf.float32))
     return tf.where(batch["candidate_mask"], probability, tf.zeros_like(probability))
-
-
-def _same_shape(expected: tf.Tensor, request: Request, names: tuple[str, ...], like: str) -> list[Any]:
-    return [tf.debugging.assert_equal(tf.shape(request[name]), expected, message=(
-        f"{name} must have the shape of {like}, and timestamp's number of requests")) for name in names]

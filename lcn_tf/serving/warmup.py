@@ -1,6 +1,7 @@
 """Warm-up requests: what TF Serving replays when it loads a version, so that no user waits for the first run.
 
-The file `assets.extra/tf_serving_warmup_requests` is a TFRecord of `tensorflow.serving.PredictionLog`. The messages are
+The file `assets.extra/tf_serving_warmup_requests` is a TFRecord of `tensorflow.serving.PredictionLog`, at most
+`MAX_RECORDS` of them: each recorded request alone and all of them in one batch, for every signature. The messages are
 declared here with the field numbers of tensorflow_serving/apis (prediction_log.proto, predict.proto, model.proto), in a
 descriptor pool of their own, so that neither that package is needed nor its presence disturbs.
 """
@@ -8,7 +9,7 @@ descriptor pool of their own, so that neither that package is needed nor its pre
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from tensorflow.core.framework import tensor_pb2
 
+from lcn_tf.serving.recorded_requests import RecordedRequests
+from lcn_tf.serving.signatures import EXAMPLES_INPUT, SERVING_EXAMPLES
+
+MAX_RECORDS = 1_000  # TF Serving does not load a version with more
 WARMUP_PATH = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _PACKAGE = "tensorflow.serving"
 _STRING = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
@@ -39,8 +44,29 @@ def prediction_log(model_name: str, signature: str, inputs: Mapping[str, np.ndar
     return log
 
 
-def write_warmup(export_path: str, logs: Iterable[Any]) -> None:
-    """Writes the warm-up file of an export."""
+def warmup_logs(model_name: str, signatures: Iterable[str], recorded: RecordedRequests) -> list[Any]:
+    """Each request alone, then all together, for every signature."""
+    rows = [slice(row, row + 1) for row in range(len(recorded.examples))]
+    logs = []
+    for signature in signatures:
+        for row in (*rows, slice(None)):
+            if signature == SERVING_EXAMPLES:
+                inputs = {EXAMPLES_INPUT: np.array(recorded.examples[row], dtype=object)}
+            else:
+                inputs = {name: values[row] for name, values in recorded.tensors.items()}
+            logs.append(prediction_log(model_name, signature, inputs))
+    return logs
+
+
+def write_warmup(export_path: str, logs: Sequence[Any]) -> None:
+    """Writes the warm-up file of an export.
+
+    Raises:
+      ValueError: more than `MAX_RECORDS` messages.
+    """
+    if len(logs) > MAX_RECORDS:
+        raise ValueError(f"expected at most {MAX_RECORDS} warm-up requests, which is what TF Serving accepts, got "
+                         f"{len(logs)}")
     path = os.path.join(export_path, WARMUP_PATH)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with tf.io.TFRecordWriter(path) as writer:

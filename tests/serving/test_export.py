@@ -47,8 +47,9 @@ def test_files(exported):
     assert exported.path.name == "1"
     files = {str(path.relative_to(exported.path)) for path in exported.path.rglob("*") if path.is_file()}
     assert files == {"saved_model.pb", "fingerprint.pb", "variables/variables.index",
-                     "variables/variables.data-00000-of-00001", "assets.extra/schema.json",
-                     "assets.extra/tf_serving_warmup_requests", "assets.extra/verification.npz"}
+                     "variables/variables.data-00000-of-00001", "assets.extra/README.md",
+                     "assets.extra/schema.json", "assets.extra/tf_serving_warmup_requests",
+                     "assets.extra/verification.npz"}
     assert [path.name for path in exported.path.parent.iterdir()] == ["1"]
     assert FeatureSchema.load(exported.path / "assets.extra") == exported.files.schema
     json.loads((exported.path / "assets.extra" / "schema.json").read_text())

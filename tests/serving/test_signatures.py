@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from lcn_tf.long_term import sim
 from lcn_tf.models.inputs import request_names
 from lcn_tf.schema import HISTORIES
+from lcn_tf.serving.admission import WARNINGS, admit
 from lcn_tf.serving.recorded_requests import encode_request, named_tensors
-from lcn_tf.serving.signatures import build_signatures, complete, parse_requests
+from lcn_tf.serving.signatures import build_signatures, parse_requests
 from tests import synthetic
 from tests.serving.conftest import DATA, LAP, live_probability, small_model
 
@@ -109,7 +110,7 @@ def test_explain_points_at_real_events(exported):
     visible = [DATA.lifelong_length, 5, 0]
     groups = [group_of(4, {**SCHEMA.lengths, "lifelong_source": length}) for length in (23, 5, 0)]
     answer = exported.serve("explain", **named_tensors(SCHEMA, groups))
-    assert set(answer) == {"probability", "msa_indices", "msa_scores", "fsa_indices", "fsa_scores"}
+    assert set(answer) == {"probability", *WARNINGS, "msa_indices", "msa_scores", "fsa_indices", "fsa_scores"}
     for level, kept in (("msa", LAP.msa_top_k), ("fsa", LAP.fsa_top_k)):
         indices, scores = answer[f"{level}_indices"], answer[f"{level}_scores"]
         assert indices.shape == scores.shape == (3, 4, kept)
@@ -130,7 +131,7 @@ def test_explain_is_what_the_model_says(exported):
     group = group_of(3, SCHEMA.lengths)
     answer = exported.serve("explain", **named_tensors(SCHEMA, [group]))
     serialized = tf.constant([encode_request(SCHEMA, group)])
-    batch = complete(SCHEMA, DATA.lengths, parse_requests(SCHEMA, serialized))
+    batch, _ = admit(SCHEMA, DATA.lengths, parse_requests(SCHEMA, serialized))
     embedder = exported.model.embedder
     expected = exported.model.long_term.explain(embedder.candidate(batch), embedder.history(batch, "lifelong_source"))
     assert expected
@@ -144,7 +145,7 @@ def test_a_model_that_searches_once_explains_itself():
     groups = [group_of(4, {**SCHEMA.lengths, "lifelong_source": length}) for length in (23, 2)]
     named = {name: tf.constant(values) for name, values in named_tensors(SCHEMA, groups).items()}
     answer = build_signatures(model)["explain"](**named)
-    assert set(answer) == {"probability", "esu_indices", "esu_scores"}
+    assert set(answer) == {"probability", *WARNINGS, "esu_indices", "esu_scores"}
     assert answer["esu_indices"].shape == answer["esu_scores"].shape == (2, 4, 3)
     assert (answer["esu_indices"].numpy()[1, :, 2] == -1).all()
 

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.serving.warmup import WARMUP_PATH, log_class, prediction_log, write_warmup
+from lcn_tf.data.pipeline import RecordFiles
+from lcn_tf.schema import HISTORIES
+from lcn_tf.serving.export import RECORDS, REQUESTS
+from lcn_tf.serving.recorded_requests import requests_from_records
+from lcn_tf.serving.warmup import MAX_RECORDS, WARMUP_PATH, log_class, prediction_log, warmup_logs, write_warmup
+from tests import synthetic
+from tests.serving.conftest import DATA
 
 
 def wire_fields(message: bytes) -> list[tuple[int, bytes]]:
@@ -73,7 +79,7 @@ def test_an_export_answers_its_warmup_requests(exported):
     records = tf.data.TFRecordDataset(str(exported.path / WARMUP_PATH)).as_numpy_iterator()
     requests = [log_class().FromString(record).predict_log.request for record in records]
     assert {request.model_spec.signature_name for request in requests} == set(exported.loaded.signatures)
-    assert len(requests) <= 1000, "TF Serving refuses more"
+    assert len(requests) <= MAX_RECORDS
     sizes = set()
     for request in requests[::5]:
         inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
@@ -81,3 +87,19 @@ def test_an_export_answers_its_warmup_requests(exported):
         assert np.isfinite(probability).all()
         sizes.add(len(probability))
     assert 1 in sizes
+
+
+def test_records_that_make_very_many_requests_are_within_the_limit(tmp_path):
+    """Every candidate sees another part of the histories: 400 requests, of which each signature had one message."""
+    schema = synthetic.make_schema()
+    group = synthetic.make_group(schema, np.random.default_rng(0), 1, 400, schema.lengths)
+    for index in range(400):
+        for history, hidden in zip(HISTORIES, (index % 5, index // 5 % 7, index // 35), strict=True):
+            group[f"{history}_offset"][index] = hidden
+    synthetic.write_records(tmp_path, groups={"train": 1, "validation": 1, "test": [group]}, shards=1)
+    recorded = requests_from_records(RecordFiles.open(str(tmp_path)), "test", DATA, RECORDS, REQUESTS)
+    logs = warmup_logs("lcn", ["serving_default", "serving_examples", "explain"], recorded)
+    assert len(logs) == 3 * (REQUESTS + 1) <= MAX_RECORDS
+    write_warmup(str(tmp_path), logs)
+    with pytest.raises(ValueError, match="expected at most 1000 warm-up requests, .* got 1089"):
+        write_warmup(str(tmp_path), logs * 11)
