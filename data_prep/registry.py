@@ -38,11 +38,13 @@ class DatasetEntry:
 
     Attributes:
       config_class: its settings, a frozen dataclass with defaults and help texts.
+      records: name of its records, as their schema has it.
       prepare: `prepare(input_dir, output_dir, config, preparation)`.
       generator: of its logs, where there is one.
     """
 
     config_class: type
+    records: str
     prepare: Callable[[str, str, Any, PreparationConfig], None]
     generator: Generator | None = None
 
@@ -88,9 +90,10 @@ def _generate_industrial(output_dir: str, config: IndustrialGeneratorConfig) -> 
 
 # The engine is imported only when something is prepared: training from prepared records does without it.
 DATASETS: dict[str, DatasetEntry] = {
-    "taobao": DatasetEntry(TaobaoConfig, _prepare_taobao, Generator(TaobaoGeneratorConfig, _generate_taobao)),
-    "movielens": DatasetEntry(MovieLensConfig, _prepare_movielens),
-    "userbehavior": DatasetEntry(UserBehaviorConfig, _prepare_userbehavior),
-    "industrial": DatasetEntry(IndustrialConfig, _prepare_industrial, Generator(
+    "taobao": DatasetEntry(TaobaoConfig, "taobao_ad", _prepare_taobao,
+                           Generator(TaobaoGeneratorConfig, _generate_taobao)),
+    "movielens": DatasetEntry(MovieLensConfig, "movielens_cross_domain", _prepare_movielens),
+    "userbehavior": DatasetEntry(UserBehaviorConfig, "taobao_user_behavior", _prepare_userbehavior),
+    "industrial": DatasetEntry(IndustrialConfig, "industrial", _prepare_industrial, Generator(
         IndustrialGeneratorConfig, _generate_industrial, lambda config: TRUE_PROBABILITY_FILES[config.row_set])),
 }

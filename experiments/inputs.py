@@ -101,16 +101,22 @@ def _check_settings(data_dir: str, facts: dict[str, Any], asked: dict[str, Any])
     prepared = facts.get("settings")
     if prepared is None:
         return
-    pairs = [(prefix, name, value) for prefix, config in asked.items()
-             for name, value in json.loads(json.dumps(dataclasses.asdict(config))).items() if name not in _MAY_DIFFER]
-    unknown = [f"--{prefix}.{name}" for prefix, name, _ in pairs if name not in prepared]
-    if unknown:
-        raise ValueError(f"{data_dir} holds {facts.get('dataset')!r}, not what --dataset={next(iter(asked))} prepares "
-                         f"(its preparation.json lacks {', '.join(unknown)})")
-    other = [f"--{prefix}.{name}={dataclass_flags.text_of(prepared[name])}"
-             for prefix, name, value in pairs if prepared[name] != value]
+    expected = DATASETS[next(iter(asked))].records
+    if facts.get("dataset") != expected:
+        raise ValueError(f"{data_dir} holds {facts.get('dataset')!r}, not the {expected!r} that --dataset="
+                         f"{next(iter(asked))} prepares")
+    other = []
+    for prefix, config in asked.items():
+        made = {**_as_json(type(config)()), **prepared}  # records may be older than a setting
+        other += [f"--{prefix}.{name}={dataclass_flags.text_of(made[name])}"
+                  for name, value in _as_json(config).items() if name not in _MAY_DIFFER and made[name] != value]
     if other:
         raise ValueError(f"{data_dir} was prepared with other settings: give {' '.join(other)}, or another --data_dir")
+
+
+def _as_json(config: Any) -> dict[str, Any]:
+    """The settings of a dataclass as JSON gives them back."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def _generate_missing_logs(dataset: str, folder: str, config: Any, last: str) -> None:

@@ -34,8 +34,17 @@ def test_records_prepared_as_asked_are_used(data_dir):
 def test_records_prepared_otherwise_are_refused(data_dir):
     with pytest.raises(ValueError, match="other settings: give --prep.snapshot=day, or another --data_dir"):
         prepared(data_dir, "")
-    with pytest.raises(ValueError, match="holds 'taobao_ad', not what --dataset=movielens prepares"):
+    with pytest.raises(ValueError, match="holds 'taobao_ad', not the 'movielens_cross_domain' that --dataset=movielens"):
         prepared(data_dir, "--dataset=movielens --prep.snapshot=day")
+
+
+def test_records_older_than_a_setting_are_as_its_default_says(data_dir):
+    facts = json.loads((data_dir / "preparation.json").read_text())
+    del facts["settings"]["max_candidates"]
+    (data_dir / "preparation.json").write_text(json.dumps(facts))
+    assert prepared(data_dir, "--prep.snapshot=day").facts["dataset"] == "taobao_ad"
+    with pytest.raises(ValueError, match="other settings: give --prep.max_candidates=16, or another --data_dir"):
+        prepared(data_dir, "--prep.snapshot=day --prep.max_candidates=7")
 
 
 def test_records_of_unknown_origin_are_used(data_dir):
