@@ -14,7 +14,8 @@ def test_training_ends_although_a_worker_was_killed(tmp_path):
     tasks = cluster.tasks(free_addresses(chief=1, worker=2, ps=2))
     with Processes(tmp_path, "--workdir=run", "--strategy.name=parameter_server", "--strategy.min_shard_bytes=64",
                    "--train.epochs=4", "--train.patience=4", "--train.checkpoint_every=2",
-                   "--train.optimizer=row_sparse_adam", "--train.learning_rate=0.02") as processes:
+                   "--train.optimizer=row_sparse_adam", "--train.learning_rate=0.02", "--train.decay=cosine",
+                   "--train.weight_decay=0.01", "--embeddings.l2=0.0001", "--tower.dropout=0.1") as processes:
         chief, _, killed, *_ = (processes.start(task) for task in tasks)
         processes.kill_after_a_checkpoint(killed, "run")
         back = processes.start(tasks[2])
