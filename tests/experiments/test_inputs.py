@@ -34,7 +34,7 @@ def test_records_prepared_as_asked_are_used(data_dir):
 def test_records_prepared_otherwise_are_refused(data_dir):
     with pytest.raises(ValueError, match="other settings: give --prep.snapshot=day, or another --data_dir"):
         prepared(data_dir, "")
-    with pytest.raises(ValueError, match="holds 'taobao_ad', not the 'movielens_cross_domain' that --dataset=movielens"):
+    with pytest.raises(ValueError, match="holds 'taobao_ad', not the 'movielens_cross_domain' that --dataset"):
         prepared(data_dir, "--dataset=movielens --prep.snapshot=day")
 
 
