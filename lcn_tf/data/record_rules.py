@@ -13,7 +13,7 @@
 
 `user_key` and `impression_id` are any integers, and may repeat. An empty list may be left out.
 
-Shape letters: G records, N values.
+Shape letters: F features, G records, N impressions, H histories.
 """
 
 from __future__ import annotations
@@ -32,24 +32,29 @@ Parsed = Mapping[str, tf.Tensor | tf.RaggedTensor]
 
 
 def fits(schema: FeatureSchema, parsed: Parsed) -> tf.Tensor:
-    """Whether all of some parsed records keep the rules, a scalar; for each feature at most one pass over its values.
+    """Whether all of some parsed records keep the rules, a scalar; each feature's values are read once at most.
 
     Args:
       schema: of the records.
       parsed: as of `records.parse`; what that refuses (types, the number of a user feature's values) is not looked at.
+
+    Raises:
+      tf.errors.InvalidArgumentError: the records do not keep them, and cannot be compared.
     """
-    kept = []
+    kept = []  # few operations: each takes longer to trace than to run
     for names in _lists(schema).values():
-        splits = parsed[names[0]].row_splits
-        kept += [tf.reduce_all(parsed[name].row_splits == splits) for name in names[1:]]
-    for name, (limit, _) in _limits(schema).items():
+        splits = tf.stack([parsed[name].row_splits for name in names])  # [F, G + 1]
+        kept.append(tf.reduce_all(splits == splits[0]))
+    limits, first_axis, largest = _limits(schema), tf.constant([0]), []
+    for name in limits:
         values = parsed[name].flat_values if isinstance(parsed[name], tf.RaggedTensor) else parsed[name]
-        largest = tf.reduce_max(tf.bitcast(values, tf.uint64))  # where a negative number is a large one; 0 if empty
-        kept.append(largest < tf.constant(limit, tf.uint64))
-    for history in HISTORIES:
-        hidden = parsed[f"{history}_offset"]
-        stored = tf.gather(parsed[f"{history}_timestamp"].row_lengths(), hidden.value_rowids())  # [N]
-        kept.append(tf.reduce_all((hidden.flat_values >= 0) & (hidden.flat_values <= stored)))
+        # As unsigned numbers, negative ones are large; of no values, the largest is 0.
+        largest.append(tf.raw_ops.Max(input=tf.bitcast(values, tf.uint64), axis=first_axis))
+    kept.append(tf.reduce_all(tf.stack(largest) < tf.constant([limit for limit, _ in limits.values()], tf.uint64)))
+    hidden = tf.stack([parsed[f"{history}_offset"].flat_values for history in HISTORIES])  # [H, N]
+    stored = tf.stack([parsed[f"{history}_timestamp"].row_lengths() for history in HISTORIES])  # [H, G]
+    stored = tf.gather(stored, parsed["label"].value_rowids(), axis=1)  # [H, N]
+    kept.append(tf.reduce_all((hidden >= 0) & (hidden <= stored)))
     return tf.reduce_all(tf.stack(kept))
 
 

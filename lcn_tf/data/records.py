@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from lcn_tf.data import record_rules
-from lcn_tf.schema import FeatureSchema
+from lcn_tf.schema import HISTORIES, FeatureSchema
 
 
 class RecordError(ValueError):
@@ -49,9 +49,11 @@ def parse(schema: FeatureSchema, serialized: tf.Tensor) -> dict[str, tf.Tensor |
         for name in schema.record_names
     }
     parsed = tf.io.parse_example(serialized, spec)
-    check = tf.debugging.Assert(record_rules.fits(schema, parsed), [f"a record breaks the rules of {schema.name!r}"])
-    with tf.control_dependencies([check]):
-        return {name: tf.identity(values) for name, values in parsed.items()}
+    check = tf.raw_ops.Assert(
+        condition=record_rules.fits(schema, parsed), data=[f"a record breaks the rules of {schema.name!r}"])
+    with tf.control_dependencies([check]):  # before offsets decide how much memory a batch takes
+        offsets = {name: tf.identity(parsed[name]) for name in (f"{history}_offset" for history in HISTORIES)}
+    return parsed | offsets
 
 
 def count_impressions(serialized: tf.Tensor) -> tf.Tensor:

@@ -43,7 +43,10 @@ def test_replicas_and_processes_agree(tmp_path):
     train = synthetic.make_groups(schema, 60, seed=3)
     single = IMPRESSIONS - sum(len(group["label"]) for group in train)
     train += synthetic.make_groups(schema, single, seed=4, max_candidates=1, first_impression=IMPRESSIONS - single)
-    synthetic.write_records(tmp_path / "data", schema, seed=3, groups={"train": train, "validation": 5, "test": 17})
+    test = synthetic.make_groups(schema, 17, seed=5)
+    for group in test:
+        group["impression_id"] = [0] * len(group["label"])  # rows are told apart by their places in the files
+    synthetic.write_records(tmp_path / "data", schema, seed=3, groups={"train": train, "validation": 5, "test": test})
     tasks = cluster.tasks(free_addresses(worker=2))
     workers = {f"worker-{task.index}": ("multi_worker", task) for task in tasks}
     run_processes(tmp_path, {"mirrored": ("mirrored", None), **workers})
