@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 from data_prep.errors import InputError, OutputError
 
 _WORK = "work"
+_LAST = "schema.json"  # without it, a folder is no prepared data set
 
 
 class PartialFolder:
@@ -21,11 +23,13 @@ class PartialFolder:
     Attributes:
       records: what will be the output directory.
       work: everything else; deleted at the end.
+      filling: a file that exists once the records are being moved, one by one, to an output directory that exists.
     """
 
     def __init__(self, folder: str):
         self.records = os.path.join(folder, "records")
         self.work = os.path.join(folder, _WORK)
+        self.filling = os.path.join(self.work, "filling.json")
 
     def new(self, name: str) -> str:
         """An empty folder in `work`; what an earlier attempt left there is deleted."""
@@ -65,12 +69,14 @@ def new_folder(output_dir: str, request: Mapping[str, Any]) -> Iterator[PartialF
     Raises:
       OutputError: `output_dir` holds something already, its parent cannot be written to, or another process is at work.
     """
+    if not output_dir:
+        raise OutputError("output_dir must not be empty")
     target = os.path.realpath(output_dir)
-    if os.path.exists(target) and not (os.path.isdir(target) and not os.listdir(target)):
+    folder = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.partial")
+    if os.path.lexists(target) and not _is_free(target) and not _is_filling(folder, request):
         raise OutputError(f"output_dir {output_dir} exists already: choose another directory or delete it first")
     if os.path.ismount(target):
         raise OutputError(f"output_dir {output_dir} is a whole file system: choose a directory in it")
-    folder = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.partial")
     try:
         os.makedirs(folder, exist_ok=True)
         lock = os.open(folder, os.O_RDONLY)
@@ -85,7 +91,7 @@ def new_folder(output_dir: str, request: Mapping[str, Any]) -> Iterator[PartialF
         try:
             _continue_or_start(partial, request)
             yield partial
-            os.replace(partial.records, target)
+            _publish(partial, target)
         except InputError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -99,13 +105,44 @@ def new_folder(output_dir: str, request: Mapping[str, Any]) -> Iterator[PartialF
 
 
 def _continue_or_start(partial: PartialFolder, request: Mapping[str, Any]) -> None:
-    path = os.path.join(partial.work, "request.json")
-    wanted = json.loads(json.dumps(request))
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            if json.load(file) == wanted and os.path.isdir(partial.records):
-                return
+    if _is_of(partial, request):
+        return
     for folder in (partial.work, partial.records):
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
-    write_json(path, wanted)
+    write_json(os.path.join(partial.work, "request.json"), json.loads(json.dumps(request)))
+
+
+def _is_of(partial: PartialFolder, request: Mapping[str, Any]) -> bool:
+    """Whether an earlier attempt with the same request has left its work."""
+    path = os.path.join(partial.work, "request.json")
+    if not (os.path.exists(path) and os.path.isdir(partial.records)):
+        return False
+    with open(path, encoding="utf-8") as file:
+        return json.load(file) == json.loads(json.dumps(request))
+
+
+def _is_free(target: str) -> bool:
+    return os.path.isdir(target) and not os.listdir(target)
+
+
+def _is_filling(folder: str, request: Mapping[str, Any]) -> bool:
+    """Whether an earlier attempt with the same request was killed while it moved the records to their place."""
+    partial = PartialFolder(folder)
+    return os.path.exists(partial.filling) and _is_of(partial, request)
+
+
+def _publish(partial: PartialFolder, target: str) -> None:
+    """Gives the records their place. A directory that exists stays the same one: somebody may be working in it."""
+    if not os.path.isdir(target):
+        os.replace(partial.records, target)
+        return
+    if not os.path.exists(partial.filling):
+        if not _is_free(target):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), target)
+        write_json(partial.filling, {})
+    for name in sorted(os.listdir(partial.records), key=lambda name: name == _LAST):
+        place = os.path.join(target, name)
+        if os.path.isdir(place):
+            shutil.rmtree(place)
+        os.replace(os.path.join(partial.records, name), place)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import itertools
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 
 import duckdb
@@ -30,15 +32,17 @@ class DuckDBEngine(Engine):
 
     Args:
       connection: the ibis backend.
+      names: of files and folders, for SQL.
     """
 
-    def __init__(self, connection: Backend):
-        self._connection = connection
+    def __init__(self, connection: Backend, names: _PlainNames):
+        self._connection, self._names = connection, names
 
     def load_lines(self, name: str, path: str, header: bool, parse: Callable[[ir.Table], ir.Table]) -> ir.Table:
+        file = _quoted(glob.escape(self._names.of(path)))
         self._connection.raw_sql(f"""
             CREATE OR REPLACE VIEW "{name}_lines" AS SELECT {LINE} FROM read_csv(
-                {_quoted(glob.escape(path))}, columns = {{'{LINE}': 'VARCHAR'}}, header = false, skip = {int(header)},
+                {file}, columns = {{'{LINE}': 'VARCHAR'}}, header = false, skip = {int(header)},
                 auto_detect = false, delim = {_NO_DELIMITER}, quote = '', escape = '', nullstr = chr(2),
                 new_line = '\\n', strict_mode = false)""")
         try:
@@ -52,7 +56,8 @@ class DuckDBEngine(Engine):
         return self._connection.create_table(name, table)
 
     def partition(self, table: ir.Table, folder: str) -> None:
-        self._connection.raw_sql(f"""COPY ({self._connection.compile(table)}) TO {_quoted(folder)}
+        os.makedirs(folder, exist_ok=True)
+        self._connection.raw_sql(f"""COPY ({self._connection.compile(table)}) TO {_quoted(self._names.of(folder))}
             (FORMAT parquet, COMPRESSION snappy, PARTITION_BY ({BUCKET}), OVERWRITE true)""")
 
     def for_each(self, function: Callable[[int], None], items: Sequence[int], workers: int) -> None:
@@ -63,16 +68,43 @@ class DuckDBEngine(Engine):
 def connect_duckdb(preparation: PreparationConfig, scratch_dir: str) -> Iterator[DuckDBEngine]:
     """See `data_prep.engines.connect`."""
     try:
-        backend = ibis.duckdb.connect(
-            os.path.join(scratch_dir, "tables.duckdb"), temp_directory=os.path.join(scratch_dir, "spilled"),
-            memory_limit=f"{preparation.memory_bytes * _MEMORY_SHARE / 1024:.0f}KiB")
-        try:
-            yield DuckDBEngine(backend)
-        finally:
-            backend.disconnect()
+        with _PlainNames() as names:
+            # DuckDB follows links to its database, but not to where it spills, from memory too.
+            is_plain = names.of(scratch_dir) == os.path.abspath(scratch_dir)
+            backend = ibis.duckdb.connect(
+                os.path.join(scratch_dir, "tables.duckdb") if is_plain else ":memory:",
+                temp_directory=os.path.join(names.of(scratch_dir), "spilled"),
+                memory_limit=f"{preparation.memory_bytes * _MEMORY_SHARE / 1024:.0f}KiB")
+            try:
+                yield DuckDBEngine(backend, names)
+            finally:
+                backend.disconnect()
     except _EXHAUSTED as error:
         raise OutputError(f"the query engine stopped (memory_limit {preparation.memory_limit}, spilling to "
                           f"{scratch_dir}): {str(error).splitlines()[0]}") from error
+
+
+class _PlainNames(contextlib.ExitStack):
+    """Names of files and folders in which DuckDB sees nothing but names.
+
+    It takes a backslash for a slash and what follows a question mark in the name of its database for settings; only
+    patterns can be escaped. Such a path gets a link with a plain name, until the block ends.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers = itertools.count()
+        self._folder = ""
+
+    def of(self, path: str) -> str:
+        """The absolute path of a file or folder that exists, or a link to it."""
+        path = os.path.abspath(path)
+        if "\\" not in path and "?" not in path:
+            return path
+        self._folder = self._folder or self.enter_context(tempfile.TemporaryDirectory())
+        link = os.path.join(self._folder, str(next(self._numbers)))
+        os.symlink(path, link)
+        return link
 
 
 def _quoted(text: str) -> str:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from lcn_tf.data.record_files import RecordFiles
 from tests.data_prep.taobao_logs import random_logs, write_logs
 
 
@@ -59,6 +60,22 @@ def test_too_many_rejects(tmp_path, logs):
     assert_one_line(result, "behavior_log.csv, line 3, column time_stamp: expected an integer, got 'soon': 1 of 2 ",
                     f"lines cannot be read, more than max_reject_share=0.0001 allows; see {tmp_path}/out.rejects.csv")
     assert sorted(os.listdir(tmp_path)) == ["logs", "out.rejects.csv"]
+
+
+def test_odd_names_and_the_directory_that_one_is_in(tmp_path, monkeypatch):
+    name = "a\\b?c*[0.1]'d\""
+    write_logs(tmp_path / name, random_logs(1))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for output_dir in (os.path.join("..", f"out {name}"), "."):
+        result = run("data_prep.taobao", f"--input_dir={os.path.join('..', name)}", f"--output_dir={output_dir}",
+                     "--shards=1")
+        assert result.returncode == 0, result.stderr
+        assert "test        2017-05-12 to 2017-05-12" in result.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {name, f"out {name}", "empty"}
+    assert sorted(os.listdir(".")) == sorted(os.listdir(tmp_path / f"out {name}"))
+    RecordFiles.open(".")
+    RecordFiles.open(str(tmp_path / f"out {name}"))
 
 
 @pytest.mark.parametrize("parent", ["a file", "/sys"])

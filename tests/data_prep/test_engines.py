@@ -1,5 +1,7 @@
 """What DuckDB does beyond evaluating expressions: order, partitions, and errors in one line."""
 
+import os
+
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,6 +49,25 @@ def test_partitions_are_folders_of_parquet_files(engine, tmp_path):
     found = {path.name: sorted(value for file in path.iterdir() for value in pq.ParquetFile(file).read()["value"]
                                .to_pylist()) for path in (tmp_path / "it's partitioned").iterdir()}
     assert found == {"bucket=0": [1, 4], "bucket=2": [2, 3]}
+
+
+ODD_NAMES = ["a?b=1", "a[0.1]b", "a*b", "a\\b", "a\\?b[", "it's", 'a"b', "{a,b}", "~", "bucket=7"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names_that_mean_something_elsewhere(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name / "scratch").mkdir(parents=True)
+    (tmp_path / name / name).write_text("1\n2\n")
+    with engines.connect(PreparationConfig(memory_limit="500MB"), str(tmp_path / name / "scratch")) as engine:
+        table = engine.load_lines("lines", os.path.join(name, name), False, lambda lines: lines.select(
+            number=lines[LINE].cast("int64")))
+        for _ in range(2):
+            engine.partition(table.mutate(bucket=table.number), os.path.join(name, "out"))
+    parts = {path.name: [pq.ParquetFile(file).read()["number"].to_pylist() for file in path.iterdir()]
+             for path in (tmp_path / name / "out").iterdir()}
+    assert parts == {"bucket=1": [[1]], "bucket=2": [[2]]}
+    assert os.listdir(tmp_path) == [name]
 
 
 def test_too_little_memory_is_named(tmp_path):

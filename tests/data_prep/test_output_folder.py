@@ -69,6 +69,53 @@ def test_other_errors_say_where_the_work_is_kept(tmp_path):
         raise OSError(28, "No space")
 
 
+def test_a_directory_that_exists_stays_the_same_one(tmp_path, monkeypatch):
+    target = tmp_path / "data"
+    target.mkdir(mode=0o750)
+    before = target.stat()
+    monkeypatch.chdir(target)
+    with new_folder(".", REQUEST) as partial:
+        write(partial.records)
+    assert os.listdir(".") == ["file"] and os.listdir(tmp_path) == ["data"]
+    assert (target.stat().st_ino, target.stat().st_mode) == (before.st_ino, before.st_mode)
+
+
+def test_a_kill_while_the_records_are_moved(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+
+    def make():
+        with new_folder(str(tmp_path / "data"), REQUEST) as partial:
+            def work():
+                for name in ("a", "schema.json", "z"):
+                    (pathlib.Path(partial.records) / name).write_text(name)
+                return {}
+
+            partial.once("facts", work)
+            (pathlib.Path(partial.records) / "vocabularies").mkdir(exist_ok=True)  # made in each attempt
+
+    replace = os.replace
+
+    def stop(source, place):
+        if os.path.basename(source) == "schema.json":
+            raise KeyboardInterrupt
+        replace(source, place)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", stop)
+        make()
+    assert sorted(os.listdir(tmp_path / "data")) == ["a", "vocabularies", "z"]
+    with pytest.raises(OutputError, match="exists already"), new_folder(str(tmp_path / "data"), {}):
+        pass
+    make()
+    assert sorted(os.listdir(tmp_path / "data")) == ["a", "schema.json", "vocabularies", "z"]
+    assert os.listdir(tmp_path) == ["data"]
+
+
+def test_an_empty_name():
+    with pytest.raises(OutputError, match="output_dir must not be empty"), new_folder("", REQUEST):
+        pass
+
+
 def test_a_new_folder_is_empty(tmp_path):
     with new_folder(str(tmp_path / "data"), REQUEST) as partial:
         write(partial.new("scratch"))
