@@ -26,9 +26,9 @@ def latest_checkpoint(folder: str) -> str | None:
 
 
 def restore(checkpoint: tf.train.Checkpoint, path: str) -> Any:
-    """`checkpoint.restore(path)`, of variables that exist already."""
+    """`checkpoint.read(path)`, of variables that exist already."""
     with readable(path) as name:
-        return checkpoint.restore(name)
+        return checkpoint.read(name)
 
 
 @contextlib.contextmanager

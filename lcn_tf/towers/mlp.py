@@ -144,7 +144,13 @@ def normalize(layer: Any, inputs: tf.Tensor, mask: tf.Tensor | None, training: b
         return inputs
     if isinstance(layer, tf.keras.layers.LayerNormalization):
         return layer(inputs)
-    return layer(inputs, mask=mask, training=training)
+    # A replica without requests gets a padded one: without any, Keras would leave its moving averages as they were, and
+    # those of all replicas are averaged.
+    mask = tf.ones(tf.shape(inputs)[:2], tf.bool) if mask is None else mask
+    rows = tf.shape(inputs)[0]
+    missing = tf.maximum(1 - rows, 0)
+    padded = tf.ensure_shape(tf.pad(inputs, [[0, missing], [0, 0], [0, 0]]), [None, *inputs.shape[1:]])
+    return layer(padded, mask=tf.pad(mask, [[0, missing], [0, 0]]), training=training)[:rows]
 
 
 def dropout_layer(rate: float, seed: int, place: int, dtype: Any) -> StatelessDropout | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import fcntl
 import hashlib
@@ -39,7 +40,8 @@ def append_json_line(path: str, values: Mapping[str, Any]) -> None:
     The half of a line that a killed process has left at the end is removed first, see `read_json_lines`.
     """
     with open(path, "a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         before = file.read()
         begin = before.rfind(b"\n") + 1

@@ -34,8 +34,8 @@ def test_one_of_two_workers_killed_and_both_started_again(tmp_path):
         assert "verified" in both.wait(chief)
         both.wait(other)
     (history, metrics), (expected_history, expected_metrics) = outcome(tmp_path, "two"), outcome(tmp_path, "one")
-    # Means over the steps of an epoch begin anew where a run is continued; the second epoch is whole in both.
-    assert history[1] == pytest.approx(expected_history[1], rel=1e-5, abs=1e-5)
+    for row, expected_row in zip(history, expected_history, strict=True):
+        assert row == pytest.approx(expected_row, rel=1e-5, abs=1e-5)
     for split, of_model in expected_metrics.items():
         assert metrics[split]["model"] == pytest.approx(of_model["model"], rel=1e-5, abs=1e-5), split
     assert len((tmp_path / "two" / "results.jsonl").read_text().splitlines()) == 1

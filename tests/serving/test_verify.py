@@ -26,7 +26,8 @@ def copied(exported, tmp_path):
 
 def test_an_export_is_verified(exported, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    report = verify_export(str(exported.path))
+    path = shutil.copytree(exported.path, pathlib.Path("lr[0.1]*", "a\\b", "1"))  # as a pattern, of other folders
+    report = verify_export(str(path))
     assert report.max_difference < 1e-6
     assert report.signatures == ("explain", "serving_default", "serving_examples")
     with np.load(exported.path / VERIFICATION_PATH) as arrays:
