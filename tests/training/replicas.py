@@ -20,6 +20,7 @@ BATCH_SIZE = 41  # not a multiple of any number of replicas
 REPLICAS = {"mirrored": 3, "multi_worker": 2}
 SMALL = {
     ("long_term", "lap"): {"msa_top_k": 7, "fsa_top_k": 3, "attention_dim": 4},
+    ("long_term", "dien"): {"top_k": 5, "hidden_units": (7,)},
     ("long_term", "sim"): {"top_k": 3, "attention_dim": 4, "aux_units": (7,)},
     ("objectives", "crp"): {"num_negatives": 64},
 }
@@ -34,7 +35,8 @@ class Case(NamedTuple):
     microbatches: int
 
 
-CASES = (Case("lap", "grouped", "same", 1), Case("sim", "flat", "row_sparse_adam", 2))
+CASES = (Case("lap", "grouped", "same", 1), Case("dien", "grouped", "same", 2),
+         Case("sim", "flat", "row_sparse_adam", 2))
 
 
 def train(strategy: tf.distribute.Strategy, files: RecordFiles, case: Case, microbatches: int) -> dict[str, np.ndarray]:

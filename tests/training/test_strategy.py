@@ -1,4 +1,4 @@
-"""Replicas, processes and microbatches change neither losses, CRP's and SIM's included, nor gradients nor weights."""
+"""Replicas, processes and microbatches change no loss (CRP's, SIM's, DIEN's included), no gradient and no weight."""
 
 import os
 import pathlib
@@ -42,8 +42,8 @@ def test_replicas_and_processes_agree(tmp_path):
     tasks = cluster.tasks(free_addresses(worker=2))
     workers = {f"worker-{task.index}": ("multi_worker", task) for task in tasks}
     run_processes(tmp_path, {"mirrored": ("mirrored", None), **workers})
-    terms = {"lap": set(), "sim": {"log_sim_gsu"}}
-    for name, outputs in (("lap", ["mirrored"]), ("sim", ["mirrored", *workers])):
+    terms = {"lap": set(), "dien": {"log_dien_next_event"}, "sim": {"log_sim_gsu"}}
+    for name, outputs in (("lap", ["mirrored"]), ("dien", ["mirrored"]), ("sim", ["mirrored", *workers])):
         expected = dict(np.load(tmp_path / f"one-{name}.npz"))
         assert {"log_loss", "log_ctr_loss", "log_crp_pt", "log_crp_ps", "log_crp_pc", "log_auc"} | terms[name] <= set(
             expected)
