@@ -196,6 +196,18 @@ def dien(candidate, history, mask, weights, gate="paper"):
     return state
 
 
+def next_event_loss(states, items, negatives, mask, valid):
+    """DIEN's auxiliary loss of one history, most recent first: the mean over pairs of an event and the one after it."""
+    losses = []
+    for k in range(1, len(items)):
+        if mask[k] and mask[k - 1]:
+            loss = -math.log(references.sigmoid(states[k] @ items[k - 1]))
+            if valid[k - 1]:
+                loss -= math.log(1 - references.sigmoid(states[k] @ negatives[k - 1]))
+            losses.append(loss)
+    return sum(losses) / max(len(losses), 1)
+
+
 def golden_numbers(content):
     """Vector -> key -> number of those that the oracles give for `golden/baselines.json`."""
     vectors, fixture, shared = content["vectors"], content["fixture"], content["fixture"]["shared"]

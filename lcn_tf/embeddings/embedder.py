@@ -19,14 +19,12 @@ from lcn_tf.embeddings.batch_rows import (
     rows_name,
     search_rows_name,
 )
-from lcn_tf.embeddings.history import EmbeddedHistory
+from lcn_tf.embeddings.history import LIFELONG, NEGATIVE, EmbeddedHistory
 from lcn_tf.embeddings.pretrained import restore_tables
 from lcn_tf.embeddings.row_penalty import row_penalty
 from lcn_tf.embeddings.tables import EmbeddingConfig, EmbeddingTables
 from lcn_tf.layers.event_vectors import Bucketed, Gathered, Vectors
 from lcn_tf.schema import FIRST_ID, HISTORIES, TIME_GAP, Feature, FeatureSchema
-
-LIFELONG = "lifelong_source"
 
 
 class FeatureEmbedder(tf.keras.layers.Layer):
@@ -73,6 +71,8 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         """
         found = dict(batch)
         for table, names in self.readers().items():
+            drawn = [f"{NEGATIVE}{feature.name}" for feature in self.schema.item if feature.table == table]
+            names += [name for name in drawn if name in batch]
             lookups = {rows_name(table): functools.partial(self.tables.rows, table)}
             if self.search_tables is not None and table in self.search_tables.tables:
                 lookups[search_rows_name(table)] = functools.partial(self.search_tables.rows, table)

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from lcn_tf.layers.event_vectors import Bucketed, Vectors, as_tensor, beside
-from lcn_tf.schema import FIRST_ID, Feature
+from lcn_tf.schema import FIRST_ID, PADDING_ID, Feature
 
 if TYPE_CHECKING:
     from lcn_tf.embeddings.embedder import FeatureEmbedder
+
+LIFELONG = "lifelong_source"
+NEGATIVE = "negative "  # prefix of a batch's item features that lifelong events are contrasted with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +86,17 @@ class EmbeddedHistory:
     def trained_search(self) -> tuple[tf.Tensor, tf.Tensor]:
         """`search` with the gradient that it stops, for a loss of the search itself."""
         return self._embedder.search_pair(self._batch, self._name)
+
+    def negatives(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Items `[B, n, D]` to contrast the first n events with (`lcn_tf.models.negative_events`), and their mask.
+
+        The mask, bool `[B, n]`, is False where there is none or where it is the event's own item.
+        """
+        batch, fields = self._batch, self._embedder.schema.item
+        items = self._embedder.items(batch, self._embedder.item_keys(batch, NEGATIVE))
+        drawn = tf.stack([batch[f"{NEGATIVE}{field.name}"] for field in fields], -1)  # [B, n, fields]
+        own = tf.stack([batch[f"{self._name}_{field.name}"] for field in fields], -1)[:, :tf.shape(drawn)[1]]
+        return items, tf.reduce_any(drawn != own, -1) & (drawn[..., 0] != PADDING_ID)
 
     @property
     def vectors(self) -> Vectors:

@@ -38,10 +38,10 @@ class InterestEvolution(HistoryLayer):
     """GRU over the history in time, attention of the candidate to its states, and a GRU whose update gate it scales.
 
     Zhou et al., AAAI 2019 (DIEN), eqs 2 to 5 (GRU), 10 (attention), 14 to 16 (AUGRU). The attention is DIN's network on
-    `[q', h, q' - h, q' * h]` with `q' = PReLU(W q + b)`, without scale, as in the authors' code. Not here: the loss on
-    the next event (eq. 6). Both recurrences run in float32, since long histories move the state by little at a time.
-    The first one runs once for each view of a history: once per request where history, mask and context have no
-    candidate's axis, or one of size 1. Events that are masked leave the state alone.
+    `[q', h, q' - h, q' * h]` with `q' = PReLU(W q + b)`, without scale, as in the authors' code. The loss on the next
+    event (eq. 6) is `next_event_loss`. Both recurrences run in float32, since long histories move the state by little
+    at a time. The first one runs once for each view of a history: once per request where history, mask and context have
+    no candidate's axis, or one of size 1. Events that are masked leave the state alone.
 
     Where events have a context, which the candidate has not, the first recurrence reads `[e, c]`, items and context,
     and the rest is as published: its states have width D. (Not in the paper.)
@@ -58,9 +58,11 @@ class InterestEvolution(HistoryLayer):
       history: `[B, L, D]` or `[B, V, L, D]`, most recent first.
       mask: bool `[B, L]` or `[B, V, L]`, True = real.
       context: of the events, `[..., D_c]` in any form of `lcn_tf.layers.event_vectors`; None without.
+      return_states: whether to return the states of the first recurrence, too.
 
     Returns:
-      interest `[B, C, D]` in the compute dtype: the last state of the second recurrence; zeros for an empty history.
+      interest: `[B, C, D]` in the compute dtype: the last state of the second recurrence; zeros for an empty history.
+      states: only if asked for, float32 `[B, V, L, D]`, the first recurrence after each event.
 
     Raises:
       ValueError: an unknown `augru`, what `DINAttention` refuses, a context without its width or a width without a
@@ -90,8 +92,8 @@ class InterestEvolution(HistoryLayer):
         self.attention.build(input_shape)
         self.built = True
 
-    def call(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor, context: Vectors | None = None
-             ) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor, context: Vectors | None = None,
+             return_states: bool = False) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
         """The candidate's interest; see the class."""
         mask = expand_mask(mask)
         states = self._extract(history, mask, context)  # [B, V, L, D]
@@ -99,7 +101,8 @@ class InterestEvolution(HistoryLayer):
         inputs = project(states, tf.cast(self.evolution.kernel, tf.float32))  # [B, V, L, 3 D]
         rows = leading_sizes(scores, 3)
         final = run_gru(_flat(inputs, rows), _flat(mask, rows), self.evolution, _flat(scores, rows), self.augru)[1]
-        return tf.cast(tf.reshape(final, tf.shape(candidate)), self.compute_dtype)
+        interest = tf.cast(tf.reshape(final, tf.shape(candidate)), self.compute_dtype)
+        return (interest, states) if return_states else interest
 
     def attention_scores(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor,
                          context: Vectors | None = None) -> tf.Tensor:
@@ -181,6 +184,34 @@ def run_gru(inputs: tf.Tensor, mask: tf.Tensor, weights: GRUWeights, attention: 
     _, final, states = tf.while_loop(
         lambda place, *_: place >= 0, advance, (length - 1, tf.zeros([rows, width]), states))
     return tf.transpose(states.stack(), [1, 0, 2]), final
+
+
+def next_event_loss(states: tf.Tensor, items: tf.Tensor, negatives: tf.Tensor, mask: tf.Tensor, valid: tf.Tensor
+                    ) -> tf.Tensor:
+    """DIEN's auxiliary loss: the state after an event tells the event that followed from another one.
+
+    Zhou et al., AAAI 2019, eq. 6: `-log sigma(<h_t, e_{t+1}>) - log(1 - sigma(<h_t, n_{t+1}>))`, the mean over the
+    pairs of a history. As printed, sigma reads an inner product; the authors' code has a small network in its place.
+
+    Args:
+      states: float32 `[B, V, L, D]`, after each event, most recent first.
+      items: `[B, L, D]` or `[B, V, L, D]`, of the same events.
+      negatives: shaped like `items`, for each event another item.
+      mask: bool `[B, V, L]`, the visible events.
+      valid: bool `[B, L]` or `[B, V, L]`, whether the event has a negative.
+
+    Returns:
+      Float32 `[B, V]`; 0 for histories of fewer than two events.
+    """
+    def logits(events: tf.Tensor) -> tf.Tensor:
+        """Of each event by the state before it, `[B, V, L - 1]`."""
+        events = tf.cast(events if events.shape.rank == 4 else events[:, tf.newaxis], tf.float32)
+        return tf.reduce_sum(states[:, :, 1:] * events[:, :, :-1], -1)
+
+    real = mask[:, :, 1:] & mask[:, :, :-1]
+    of_negatives = tf.where(expand_mask(valid)[:, :, :-1], tf.nn.softplus(logits(negatives)), 0.0)
+    total = tf.reduce_sum(tf.where(real, tf.nn.softplus(-logits(items)) + of_negatives, 0.0), -1)
+    return tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(real, tf.float32), -1))
 
 
 def _flat(values: tf.Tensor, rows: Sequence[Any]) -> tf.Tensor:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from lcn_tf.embeddings import EmbeddedHistory
 from lcn_tf.layers import InterestEvolution
+from lcn_tf.layers.interest_evolution import next_event_loss
 from lcn_tf.layers.masking import mask_scores
 from lcn_tf.layers.recent_events import recency, recent_events
 
@@ -31,26 +32,52 @@ class Config:
     context: bool = dataclasses.field(
         default=True, metadata={"help": "the first recurrence reads items with their context, as SIM does (false, the "
                                         "paper: items alone)", "before": False})
+    aux_weight: float = dataclasses.field(
+        default=1.0, metadata={"help": "weight of the loss by which each state of the first recurrence tells the next "
+                                       "event from another user's (alpha; the authors: 1); 0: none", "before": 0.0})
 
     def __post_init__(self):
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"lifelong_dien.top_k must be at least 1 or none, got {self.top_k}")
+        if self.aux_weight < 0:
+            raise ValueError(f"lifelong_dien.aux_weight must not be negative, got {self.aux_weight}")
         if any(units < 1 for units in self.hidden_units):
             raise ValueError(f"lifelong_dien.hidden_units must all be at least 1, got {self.hidden_units}")
 
 
 class DIENInterest(tf.keras.layers.Layer):
-    """Interest evolution over the `top_k` most recent events that a candidate may see."""
+    """Interest evolution over the `top_k` most recent events that a candidate may see.
+
+    Attributes:
+      next_event_weight: weight of the loss of `interest_and_loss`; 0 where there is none.
+      contrasted_events: how many of the newest events that loss reads; None for all.
+    """
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
         self.config = config
+        self.next_event_weight = config.aux_weight
+        self.contrasted_events = config.top_k
         self.evolution: InterestEvolution | None = None
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
-        items, mask, context = recent_events(history, self.config.top_k, self.config.context)
-        return self._evolution(history)(candidate, items, mask=mask, context=context)
+        events = recent_events(history, self.config.top_k, self.config.context)
+        return self._evolution(history)(candidate, events.items, mask=events.mask, context=events.context)
+
+    def interest_and_loss(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tuple[tf.Tensor, tf.Tensor]:
+        """As a call, and each candidate's loss on the next event, `[B, C]` or `[B, 1]`; see `next_event_loss`.
+
+        The negatives are `history.negatives()`.
+        """
+        events = recent_events(history, self.config.top_k, self.config.context)
+        interest, states = self._evolution(history)(candidate, events.items, mask=events.mask, context=events.context,
+                                                    return_states=True)
+        negatives, valid = history.negatives()
+        if events.indices is not None:
+            indices = tf.minimum(events.indices, tf.shape(valid)[1] - 1)  # those of masked events may be larger
+            negatives, valid = (tf.gather(values, indices, batch_dims=1) for values in (negatives, valid))
+        return interest, next_event_loss(states, events.items, negatives, events.mask, valid)
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `final`, the attention; `gsu`, minus the position or `final`."""

@@ -52,8 +52,8 @@ class DINInterest(tf.keras.layers.Layer):
 
     def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D + D_c]`, or `[B, C, D]` without context."""
-        items, mask, context = recent_events(history, self.config.top_k, self.config.context)
-        return self._attention(history)(candidate, items, mask=mask, context=context)
+        events = recent_events(history, self.config.top_k, self.config.context)
+        return self._attention(history)(candidate, events.items, mask=events.mask, context=events.context)
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `final`, the attention; `gsu`, minus the position or `final`."""

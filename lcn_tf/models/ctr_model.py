@@ -16,9 +16,11 @@ import tensorflow_recommenders as tfrs
 from lcn_tf.embeddings import FeatureEmbedder
 from lcn_tf.embeddings.batch_rows import Gradient, dense_gradient, merged_gradient
 from lcn_tf.embeddings.embedder import visible_events
+from lcn_tf.embeddings.history import NEGATIVE
 from lcn_tf.metrics import StreamingAUC
 from lcn_tf.models.inputs import example_batch
 from lcn_tf.models.microbatches import check_independent, sum_over_parts
+from lcn_tf.models.negative_events import add_negative_events, negative_pool_names
 
 Batch = Mapping[str, tf.Tensor]
 
@@ -33,6 +35,9 @@ class CTRModel(tfrs.Model):
       short_term: "short_target" and "short_source" -> encoder of that history.
       long_term: model of the lifelong history. Where it has an `auxiliary_weight` other than 0, the cross-entropy of
         its `auxiliary_logit(features, candidate, history, candidate_mask, training)` joins the loss as "<name>_gsu".
+        Where it has a `next_event_weight` other than 0, its `interest_and_loss(candidate, history)` takes the place of
+        its call in training, and the loss of each candidate joins as "<name>_next_event"; it may read
+        `history.negatives()` of its `contrasted_events` newest visible events.
       tower: network over the concatenated features and interests.
       head: hidden state -> logit.
       objectives: name -> auxiliary loss with a `weight`; absent from `call`.
@@ -40,10 +45,11 @@ class CTRModel(tfrs.Model):
 
     Call arguments:
       batch: tensors as in the table of `lcn_tf.schema` (label, impression_id and user_key are not needed).
-      auxiliary: whether to return the long-term model's auxiliary logit too; it must have an `auxiliary_weight`.
+      auxiliary: whether to return what the long-term model's own loss is made of, too; it must have one.
 
     Returns:
-      logit `[B, C]` float32; the click probability is its sigmoid. With `auxiliary`, a pair of both logits.
+      logit `[B, C]` float32; the click probability is its sigmoid. With `auxiliary`, a pair of it and the long-term
+      model's auxiliary logit `[B, C]` or next-event loss `[B, C]` or `[B, 1]`.
     """
 
     def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, Any], long_term: Any, tower: Any, head: Any,
@@ -68,11 +74,16 @@ class CTRModel(tfrs.Model):
     def _auxiliary_weight(self) -> float:
         return getattr(self.long_term, "auxiliary_weight", 0.0)
 
+    @property
+    def _next_event_weight(self) -> float:
+        return getattr(self.long_term, "next_event_weight", 0.0)
+
     def _click_terms(self) -> list[str]:
         return ["ctr_loss", *self._auxiliary_terms()]
 
     def _auxiliary_terms(self) -> list[str]:
-        return [f"{self.long_term.name}_gsu"] if self._auxiliary_weight else []
+        weights = {"gsu": self._auxiliary_weight, "next_event": self._next_event_weight}
+        return [f"{self.long_term.name}_{term}" for term, weight in weights.items() if weight]
 
     def _objective_terms(self) -> list[str]:
         return [f"{name}_{term}" for name, objective in self.objectives.items() for term in objective.terms]
@@ -112,13 +123,19 @@ class CTRModel(tfrs.Model):
         super().compile(*args, **kwargs)
 
     def call(self, batch: Batch, training: bool = False, auxiliary: bool = False) -> Any:
-        """Logits `[B, C]` of a batch; with `auxiliary`, a pair with the auxiliary logits of the long-term model."""
+        """Logits `[B, C]` of a batch; with `auxiliary`, a pair, see the class."""
         candidate, mask = self.embedder.candidate(batch), batch["candidate_mask"]
         features, history = self.features(batch, candidate, training), self.embedder.history(batch, "lifelong_source")
-        inputs = tf.concat([*features, self.long_term(candidate, history, training=training)], -1)
-        logit = self.head(self.tower(inputs, mask=mask, training=training))
+        next_event_loss = None
+        if auxiliary and self._next_event_weight:
+            interest, next_event_loss = self.long_term.interest_and_loss(candidate, history)
+        else:
+            interest = self.long_term(candidate, history, training=training)
+        logit = self.head(self.tower(tf.concat([*features, interest], -1), mask=mask, training=training))
         if not auxiliary:
             return logit
+        if next_event_loss is not None:
+            return logit, next_event_loss
         return logit, self.long_term.auxiliary_logit(tf.concat(features, -1), candidate, history, mask, training)
 
     def features(self, batch: Batch, candidate: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
@@ -137,6 +154,7 @@ class CTRModel(tfrs.Model):
 
         "ctr_loss" is the mean binary cross-entropy over the N candidate rows of the global batch (paper, eq. 2).
         """
+        batch = self._with_negatives(batch)
         losses, logit = self._click_losses(batch, self._candidate_rows(batch), training)
         self._update_auc(batch, logit)
         return {**losses, **self._whole_batch_losses(batch)}
@@ -159,22 +177,39 @@ class CTRModel(tfrs.Model):
                 sample_weight=tf.reshape(mask, [-1]), training=training, compute_metrics=False)
             return tf.math.divide_no_nan(total, rows)
 
-        auxiliary = bool(self._auxiliary_weight)
-        logits = self(batch, training=training, auxiliary=auxiliary)
-        logit = logits[0] if auxiliary else logits
+        terms = self._auxiliary_terms()
+        found = self(batch, training=training, auxiliary=bool(terms))
+        logit = found[0] if terms else found
         losses = {"ctr_loss": cross_entropy(logit)}
-        losses.update({name: self._auxiliary_weight * cross_entropy(logits[1]) for name in self._auxiliary_terms()})
+        if self._next_event_weight:
+            total = self._next_event_weight * tf.reduce_sum(tf.where(batch["candidate_mask"], found[1], 0.0))
+            losses[terms[0]] = tf.math.divide_no_nan(total, rows)
+        elif terms:
+            losses[terms[0]] = self._auxiliary_weight * cross_entropy(found[1])
         return losses, logit
+
+    def _with_negatives(self, batch: Batch) -> Batch:
+        """The batch with negatives of its lifelong events, where the long-term model contrasts them."""
+        schema = self.embedder.schema
+        if not self._next_event_weight or f"{NEGATIVE}{schema.item[0].name}" in batch:
+            return batch
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        everyone = batch if replicas == 1 else _global_batch(batch, negative_pool_names(schema))
+        return add_negative_events(batch, everyone, schema, self.embedder.lengths["short_source"],
+                                   self.long_term.contrasted_events, self._seed(0))
+
+    def _seed(self, index: int) -> tf.Tensor:
+        """Of the draws of this step, int64 `[2]`."""
+        return tf.stack([tf.constant(self.seed + index, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])
 
     def _whole_batch_losses(self, batch: Batch) -> dict[str, tf.Tensor]:
         """The losses that are no sums over requests: of objectives that compare them, and of the rows they share."""
         losses = {name: self.embedder.row_penalty(batch) for name in self._penalty_terms()}
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         for index, (name, objective) in enumerate(self.objectives.items()):
-            seed = tf.stack([tf.constant(self.seed + index, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])
             names = objective.batch_names(self.embedder.schema)
             seen = batch if objective.per_replica or replicas == 1 else _global_batch(batch, names)
-            for term, value in objective(seen, self.embedder, seed).items():
+            for term, value in objective(seen, self.embedder, self._seed(index)).items():
                 losses[f"{name}_{term}"] = objective.weight * value / replicas
         return losses
 
@@ -189,6 +224,7 @@ class CTRModel(tfrs.Model):
         With microbatches, objectives and penalties come first: they alone need the whole batch at once.
         """
         variables, whole = self.trainable_variables, self.microbatches == 1
+        batch = self._with_negatives(batch)
         with tf.GradientTape() as lookup:
             looked_up = self.embedder.look_up(batch)
         rows = {name: looked_up[name] for name in self.embedder.row_names()}

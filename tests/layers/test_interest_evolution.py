@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcn_tf.layers import MASKED_SCORE, InterestEvolution
-from lcn_tf.layers.interest_evolution import GRUWeights, run_gru
+from lcn_tf.layers.interest_evolution import GRUWeights, next_event_loss, run_gru
 from tests import references, references_baselines
 from tests.layers.batches import (
     TOLERANCE,
@@ -110,6 +110,22 @@ def test_attention_scores_match_the_loops():
     found = layer.attention_scores(batch.candidate, batch.history, mask=tf.constant(batch.mask)).numpy()
     np.testing.assert_allclose(found[batch.mask], expected[batch.mask], rtol=1e-4, atol=1e-5)
     assert (found[~batch.mask] == MASKED_SCORE).all()
+
+
+@pytest.mark.parametrize("per_candidate", [False, True])
+def test_the_loss_on_the_next_event_matches_the_loops(per_candidate):
+    batch, rng = random_batch(7, per_candidate=per_candidate), np.random.default_rng(8)
+    states, negatives = rng.normal(size=(2, 3, 7, 5)), rng.normal(size=(2, 3, 7, 5))
+    valid = rng.random((2, 3, 7)) < 0.6
+
+    def reference(states, items, negatives):
+        return np.array([[references_baselines.next_event_loss(
+            states[b, c], items[b], negatives[b, c], batch.wide_mask[b, c], valid[b, c]) for c in range(3)]
+            for b in range(2)])
+
+    assert_matches_reference(
+        lambda *inputs: next_event_loss(*inputs, tf.constant(batch.wide_mask), tf.constant(valid)), reference,
+        [states.astype(np.float32), batch.history, negatives.astype(np.float32)])
 
 
 def test_without_attention_the_papers_state_stays_and_the_authors_moves():

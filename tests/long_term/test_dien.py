@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lcn_tf.data.pipeline import flat_rows, grouped_rows
 from lcn_tf.layers import MASKED_SCORE
 from lcn_tf.layers.event_vectors import as_tensor
 from lcn_tf.layers.recent_events import recent_events
@@ -11,7 +12,7 @@ from lcn_tf.long_term import dien
 from lcn_tf.short_term import dien as short_term_dien
 from tests import references_baselines
 from tests.layers.test_interest_evolution import weights_of
-from tests.long_term.histories import LAYOUTS, WIDTH, Requests, built
+from tests.long_term.histories import LAYOUTS, WIDTH, Requests, built, config, small_model
 
 
 def oracle(layer, top_k=None, gate="paper", width=None):
@@ -39,9 +40,9 @@ def test_evolution_over_the_most_recent_visible_events(rows, offsets, moments, t
 def test_events_that_all_candidates_of_a_request_see_are_read_once(offsets, moments, views):
     requests = Requests(offsets=offsets, moments=moments)
     assert not requests.real.all()  # padded candidates do not count
-    items, mask, context = recent_events(requests.history, 3, context=True)
-    assert (items.shape[1], mask.shape[1]) == (views[0], views[0])
-    assert as_tensor(context).shape[1] == max(views)
+    events = recent_events(requests.history, 3, context=True)
+    assert (events.items.shape[1], events.mask.shape[1]) == (views[0], views[0])
+    assert as_tensor(events.context).shape[1] == max(views)
     narrowed = dataclasses.replace(requests.history, mask=tf.constant(requests.mask & (np.arange(3) > 0)[:, None]))
     assert narrowed.views.shape[1] == 3
 
@@ -68,7 +69,57 @@ def test_stage_scores(top_k):
     np.testing.assert_array_equal(stages["gsu"], expected)
 
 
+def model_and_batch(rows=grouped_rows, **options):
+    model = small_model("dien", config("dien", hidden_units=(7, 3), **options))
+    for variable in model.embedder.variables:
+        variable.assign(tf.random.stateless_normal(variable.shape, [3, variable.shape[0]]))
+    return model, Requests(rows, offsets=True, embedder=model.embedder).batch
+
+
+@pytest.mark.parametrize("rows", [grouped_rows, flat_rows])
+@pytest.mark.parametrize("top_k", [None, 3])
+def test_the_loss_on_the_next_event_is_a_weighted_mean_over_candidates(rows, top_k):
+    model, batch = model_and_batch(rows, top_k=top_k, aux_weight=0.25)
+    loss = float(model.compute_losses(batch)["dien_next_event"])
+    drawn = model._with_negatives(batch)
+    negatives, valid = (np.asarray(values) for values in model.embedder.history(drawn, "lifelong_source").negatives())
+    assert valid.any()
+    requests, weights = Requests(rows, offsets=True, embedder=model.embedder), weights_of(model.long_term.evolution)
+    expected = []
+    for b, c in np.argwhere(requests.real):
+        kept = requests.mask[b, c].nonzero()[0][:top_k]
+        events, mask = requests.events[b, c, kept], [True] * len(kept)
+        states = references_baselines.dien_attention(np.zeros(WIDTH), events, mask, weights)[0]
+        expected.append(references_baselines.next_event_loss(
+            states, events[:, :WIDTH], negatives[b, kept], mask, valid[b, kept]))
+    assert loss == pytest.approx(0.25 * np.mean(expected), rel=1e-4)
+
+
+def test_the_loss_on_the_next_event_trains_the_first_recurrence_and_not_what_follows():
+    model, batch = model_and_batch()
+    evolution = model.long_term.evolution
+    with tf.GradientTape() as tape:
+        loss = model.compute_losses(batch)["dien_next_event"]
+    trained, other, tables = tape.gradient(loss, [
+        list(evolution.extraction), list(evolution.evolution), model.embedder.tables.tables["item"]])
+    assert all(np.any(gradient) for gradient in trained) and other == [None] * 3
+    assert np.any(tf.convert_to_tensor(tables))
+    np.testing.assert_allclose(model(model._with_negatives(batch), auxiliary=True)[0], model(batch), rtol=1e-6)
+    without, _ = model_and_batch(aux_weight=0.0)
+    assert set(without.compute_losses(batch)) == {"ctr_loss"}
+
+
+def test_every_step_draws_other_negatives_and_the_same_step_the_same():
+    model, batch = model_and_batch()
+    first = model._with_negatives(batch)["negative item_id"].numpy()
+    np.testing.assert_array_equal(model._with_negatives(batch)["negative item_id"], first)
+    model.train_step(batch)
+    assert (model._with_negatives(batch)["negative item_id"].numpy() != first).mean() > 0.5
+
+
 def test_impossible_options():
+    with pytest.raises(ValueError, match="lifelong_dien.aux_weight must not be negative, got -1.0"):
+        dien.Config(aux_weight=-1.0)
     with pytest.raises(ValueError, match="lifelong_dien.top_k must be at least 1 or none, got 0"):
         dien.Config(top_k=0)
     with pytest.raises(ValueError, match=r"lifelong_dien.hidden_units must all be at least 1, got \(7, 0\)"):

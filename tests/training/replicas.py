@@ -21,6 +21,7 @@ IMPRESSIONS = (STEPS - 1) * BATCH_SIZE + 1  # the last batch leaves all replicas
 REPLICAS = {"mirrored": 3, "multi_worker": 2}
 SMALL = {
     ("long_term", "lap"): {"msa_top_k": 7, "fsa_top_k": 3, "attention_dim": 4},
+    ("long_term", "dien"): {"top_k": 5, "hidden_units": (7,)},
     ("long_term", "sim"): {"top_k": 3, "attention_dim": 4, "aux_units": (7,)},
     ("objectives", "crp"): {"num_negatives": 64},
     ("towers", "cross"): {"units": (31, 7), "dropout": 0.2, "input_dropout": 0.3},  # microbatches refuse it
@@ -38,7 +39,7 @@ class Case(NamedTuple):
     input_norm: str
 
 
-CASES = (Case("lap", "cross", "grouped", "same", 1, "batch"),
+CASES = (Case("lap", "cross", "grouped", "same", 1, "batch"), Case("dien", "mlp", "grouped", "same", 2, "none"),
          Case("sim", "mlp", "flat", "row_sparse_adam", 2, "none"))
 
 

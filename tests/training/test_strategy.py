@@ -1,4 +1,4 @@
-"""Replicas, processes and microbatches change neither losses (CRP's, SIM's, the rows' penalty), masks nor weights."""
+"""Replicas, processes and microbatches change no loss (CRP's, SIM's, DIEN's, the rows' penalty), mask or weight."""
 
 import os
 import pathlib
@@ -50,8 +50,8 @@ def test_replicas_and_processes_agree(tmp_path):
     tasks = cluster.tasks(free_addresses(worker=2))
     workers = {f"worker-{task.index}": ("multi_worker", task) for task in tasks}
     run_processes(tmp_path, {"mirrored": ("mirrored", None), **workers})
-    terms = {"lap": set(), "sim": {"log_sim_gsu"}}
-    for name, outputs in (("lap", ["mirrored"]), ("sim", ["mirrored", *workers])):
+    terms = {"lap": set(), "dien": {"log_dien_next_event"}, "sim": {"log_sim_gsu"}}
+    for name, outputs in (("lap", ["mirrored"]), ("dien", ["mirrored"]), ("sim", ["mirrored", *workers])):
         expected = dict(np.load(tmp_path / f"one-{name}.npz"))
         assert {"log_loss", "log_ctr_loss", "log_embeddings_l2", "log_crp_pt", "log_crp_ps", "log_crp_pc", "log_auc"
                 } | terms[name] <= set(expected)

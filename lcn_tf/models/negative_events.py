@@ -1,0 +1,53 @@
+"""Adds to a batch what a lifelong model contrasts its events with: for each an event of some user of the whole batch.
+
+Shapes: B requests, C candidates, L events, n events that get a negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from lcn_tf.embeddings.history import LIFELONG, NEGATIVE
+from lcn_tf.layers.negative_events import draw_negative_events
+from lcn_tf.layers.pair_sampling import event_windows
+from lcn_tf.schema import PADDING_ID, FeatureSchema
+
+_POOL = "short_source"  # the newest events of the same domain
+
+
+def negative_pool_names(schema: FeatureSchema) -> tuple[str, ...]:
+    """Names of the batch tensors that negatives are drawn from."""
+    return ("candidate_mask", f"{_POOL}_mask", f"{_POOL}_offset", *(f"{_POOL}_{field.name}" for field in schema.item))
+
+
+def add_negative_events(batch: Mapping[str, tf.Tensor], everyone: Mapping[str, tf.Tensor], schema: FeatureSchema,
+                        pool_length: int, newest: int | None, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The batch with an item for each lifelong event: of the short source history of a candidate of the whole batch.
+
+    Args:
+      batch: of this replica.
+      everyone: the tensors of `negative_pool_names` of all replicas.
+      schema: features.
+      pool_length: events of a candidate's short source history.
+      newest: visible events of each candidate that need a negative; None for all.
+      seed: int64 `[2]`; the same seed gives the same negatives.
+
+    Returns:
+      `batch` and per item feature its ids, int64 `[B, n]`, under `NEGATIVE` and its name; padding where there are none.
+    """
+    count = tf.shape(batch[f"{LIFELONG}_timestamp"])[1]
+    if newest is not None:
+        hidden = tf.reduce_max(tf.concat([[0], tf.reshape(batch[f"{LIFELONG}_offset"], [-1])], 0))
+        count = tf.minimum(count, newest + tf.cast(hidden, tf.int32))
+    names = (*(field.name for field in schema.item), "timestamp")
+    ids = tf.stack([batch[f"{LIFELONG}_{name}"][:, :count] for name in names], -1)  # [B, n, fields + 1]
+    ids = tf.concat([ids, tf.broadcast_to(seed, tf.concat([tf.shape(ids)[:2], [2]], 0))], -1)
+    windows = event_windows(everyone[f"{_POOL}_mask"], everyone[f"{_POOL}_offset"], pool_length)
+    places, valid = draw_negative_events(ids, windows, tf.reshape(everyone["candidate_mask"], [-1]))
+    added = {}
+    for field in schema.item:
+        pool = tf.concat([tf.reshape(everyone[f"{_POOL}_{field.name}"], [-1]), [PADDING_ID]], 0)
+        added[f"{NEGATIVE}{field.name}"] = tf.where(valid, tf.gather(pool, places), PADDING_ID)
+    return {**batch, **added}
