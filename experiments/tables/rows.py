@@ -160,16 +160,27 @@ def _sweep(flag: str, values: Sequence[float]) -> Table:
 SWEEPS = {flag: _sweep(flag, values) for flag, values in _SWEPT.items()}
 
 
-def _choice(key: str, title: str, options: Sequence[tuple[str, ...]]) -> Table:
-    rows = (Row(" ".join(flags).replace("--", ""), _LCN.cfg, flags=flags) for flags in options)
+def _choice(key: str, title: str, options: Sequence[tuple[str, ...]], cfgs: Sequence[str] = (_LCN.cfg,)) -> Table:
+    rows = (Row(" ".join([cfg, *(flag.removeprefix("--") for flag in flags)]), cfg, flags=flags)
+            for cfg in cfgs for flags in options)
     return Table(f"choice_{key}", title, tuple(rows))
 
 
-# What defaults are chosen by: LCN-200-50 on validation days, whose test days are not read.
+# What defaults are chosen by, on validation days.
 CHOICES = {
     "level_norm": _choice("level_norm", "LCN-200-50 by the size of its levels' interests", (
         ("--lap.level_norm=none", "--lap.csa_pool=sum"),  # as printed
         ("--lap.level_norm=none", "--lap.csa_pool=mean"),
         ("--lap.level_norm=rms",),
         ("--lap.level_norm=candidate",))),
+    "recent_events": _choice("recent_events", "LCN-200-50 with all of its history and with the newest 24 events", (
+        (), ("--data.lifelong_length=24",))),
+    "regularisation": _choice("regularisation", "LCN-200-50 against overfitting", (
+        (), ("--train.monitor=logloss",), ("--tower.input_dropout=0.3",), ("--tower.dropout=0.3",),
+        ("--embeddings.l2=1e-5",), ("--train.weight_decay=0.01",),
+        ("--train.warmup_steps=100", "--train.decay=cosine"))),
+    "crp_temperature": _choice(
+        "crp_temperature", "CRP's temperature by the model beside it",
+        [(f"--crp.temperature={value}",) for value in (0.1, 0.2, 0.5)],
+        [_LCN.cfg, *(f"{name}_crp.cfg" for name in ("sim", "sim_inner", "eta", "sdim", "twin"))]),
 }

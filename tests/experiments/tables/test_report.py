@@ -3,9 +3,9 @@
 import csv
 import math
 
-from experiments.tables import figure_5, report, resamples, slices
+from experiments.tables import choice, figure_5, report, resamples, slices
 from experiments.tables.comparison import compare
-from experiments.tables.rows import FIGURE_5, Row
+from experiments.tables.rows import CHOICES, FIGURE_5, Row
 from experiments.tables.store import Store
 
 from .finished_runs import add, configuration, finished, planned
@@ -81,6 +81,18 @@ def test_rows_with_runs_worse_than_the_base_rate_are_marked(tmp_path):
     assert "\n\n† Runs whose log loss is worse than the base rate's: better (test 1 of 2).\n\nTest split:" in text
     lines[1].runs[1]["metrics"]["validation"]["model"] |= {"logloss": 0.5}
     assert "better (validation 1 of 2, test 1 of 2)" in report.markdown("Table 7", lines, "the command")
+
+
+def test_a_choice_shows_the_validation_day_alone(tmp_path):
+    lines = table(tmp_path)
+    for line in lines:
+        for run in line.runs.values():
+            run["metrics"]["test"] = {"model": {"auc": 0.123, "gauc": 0.123, "logloss": 0.123}}
+    text = choice.write(str(tmp_path), CHOICES["level_norm"], lines, "the command")
+    assert "| plain | 0.6150 ± 0.0071 | 0.5150 ± 0.0071 | 0.3000 ± 0.0000 | 0.4000 ± 0.0000 | 2 |" in text
+    assert "| later |  |  |  |  | 0 |" in text and "0.123" not in text
+    with open(tmp_path / "choice_level_norm.csv", newline="") as file:
+        assert [row["validation_auc"] for row in csv.DictReader(file)][2] == ""
 
 
 def test_slices_have_a_cell_per_row_and_slice(tmp_path):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from experiments import flags
-from experiments.tables.rows import FIGURE_5, SWEEPS, TABLES, Row, Table
+from experiments.tables.rows import CHOICES, FIGURE_5, SWEEPS, TABLES, Row, Table
 from lcn_tf.models import registry
 
 EVERY = [*TABLES.values(), FIGURE_5, *SWEEPS.values()]
@@ -22,7 +22,7 @@ def test_every_lifelong_model_is_in_table_2():
 
 
 def test_every_row_can_be_read_and_rows_of_a_table_differ():
-    for table in EVERY:
+    for table in [*EVERY, *CHOICES.values()]:
         settings = [experiment(row).settings() for row in table.rows]
         assert all(one != other for index, one in enumerate(settings) for other in settings[:index]), table.key
 
