@@ -92,7 +92,7 @@ class RecordFiles:
             raise RecordError(f"{self.data_dir}: no impression in the {split} split: its records have no candidates")
         if self.impressions.get(split, found) != found:
             path = os.path.join(self.data_dir, _PREPARATION)
-            raise RecordError(f"{path}: {self.impressions[split]} impressions in the {split} split, but its records have "
+            raise RecordError(f"{path}: {self.impressions[split]} impressions in the {split} split, its records have "
                               f"{found}: the file is of other records")
 
     @contextlib.contextmanager

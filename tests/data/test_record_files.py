@@ -156,9 +156,9 @@ def test_preparation_facts_of_other_records_are_named(tmp_path, change):
         facts["splits"][split]["impressions"] += change
     path.write_text(json.dumps(facts))
     files = RecordFiles.open(str(tmp_path))
-    with pytest.raises(records.RecordError, match=r"preparation.json: -?\d+ impressions in the test split, but its"):
+    with pytest.raises(records.RecordError, match=r"preparation.json: -?\d+ impressions in the test split, its rec"):
         files.check("test")
-    with pytest.raises(records.RecordError, match=r"preparation.json: \d+ impressions in the train split, but its rec"
+    with pytest.raises(records.RecordError, match=r"preparation.json: \d+ impressions in the train split, its rec"
                        ), files.naming_bad_records():
         list(read(files, "train", DataConfig("flat", 3, 11), 29))
 
