@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import glob
@@ -21,6 +20,8 @@ from lcn_tf.schema import FeatureSchema
 
 SPLITS = ("train", "validation", "test")
 _GZIPPED = ".gz"
+_PREPARATION = "preparation.json"
+_WRONG_NUMBER = "dataset was expected to contain"  # of what `tf.data.experimental.assert_cardinality` says
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,26 +83,34 @@ class RecordFiles:
         """Reads every record of a split.
 
         Raises:
-          RecordError: one that cannot be read or is no request group of the schema, or not one impression in the split;
-            the message names file, record and feature.
+          RecordError: a record that cannot be read or is no request group of the schema, by file, number and feature;
+            no impression in the split, or not as many as `preparation.json` says.
         """
         chunks = (chunk for path in self.splits[split] for chunk in read_chunks(self.schema, path))
-        if not sum(len(chunk["label"].values) for chunk in chunks):
+        found = sum(len(chunk["label"].values) for chunk in chunks)
+        if not found:
             raise RecordError(f"{self.data_dir}: no impression in the {split} split: its records have no candidates")
+        if self.impressions.get(split, found) != found:
+            path = os.path.join(self.data_dir, _PREPARATION)
+            raise RecordError(f"{path}: {self.impressions[split]} impressions in the {split} split, its records have "
+                              f"{found}: the file is of other records")
 
     @contextlib.contextmanager
     def naming_bad_records(self) -> Iterator[None]:
-        """Names the record that made TensorFlow fail in the block.
+        """Names what made TensorFlow fail in the block, if it is in the files.
 
         Raises:
-          RecordError: instead of TensorFlow's error about damaged data or invalid values, if a record is the cause.
+          RecordError: as `check` of the first split that is wrong, instead of TensorFlow's error about damaged data,
+            invalid values or another number of batches than was expected.
         """
         try:
             yield
-        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-            for path in self.paths:
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError) as error:
+            if isinstance(error, tf.errors.FailedPreconditionError) and _WRONG_NUMBER not in error.message:
+                raise  # a process of the cluster is gone
+            for split in self.splits:
                 try:
-                    collections.deque(read_chunks(self.schema, path), maxlen=0)
+                    self.check(split)
                 except RecordError as named:
                     raise named from error
             raise
@@ -121,7 +130,7 @@ def preparation_facts(data_dir: str) -> dict[str, Any]:
     Raises:
       ValueError: it is not a JSON object; the message names the file.
     """
-    path = os.path.join(data_dir, "preparation.json")
+    path = os.path.join(data_dir, _PREPARATION)
     if not os.path.exists(path):
         return {}
     with open(path, encoding="utf-8") as file:

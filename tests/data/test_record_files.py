@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import json
 import zlib
 
 import numpy as np
@@ -144,6 +145,22 @@ def test_a_split_without_candidates_is_refused_before_training(tmp_path):
     files.check("validation")
     with pytest.raises(records.RecordError, match="no impression in the test split"):
         files.check("test")
+
+
+@pytest.mark.parametrize("change", [-100, 100])
+def test_preparation_facts_of_other_records_are_named(tmp_path, change):
+    synthetic.write_records(tmp_path)
+    path = tmp_path / "preparation.json"
+    facts = json.loads(path.read_text())
+    for split in ("train", "test"):
+        facts["splits"][split]["impressions"] += change
+    path.write_text(json.dumps(facts))
+    files = RecordFiles.open(str(tmp_path))
+    with pytest.raises(records.RecordError, match=r"preparation.json: -?\d+ impressions in the test split, its rec"):
+        files.check("test")
+    with pytest.raises(records.RecordError, match=r"preparation.json: \d+ impressions in the train split, its rec"
+                       ), files.naming_bad_records():
+        list(read(files, "train", DataConfig("flat", 3, 11), 29))
 
 
 def test_other_errors_of_tensorflow_stay_what_they_are(tmp_path):
