@@ -117,25 +117,29 @@ def test_resumes_with_the_same_result(files, tmp_path, killed_at, change, monkey
 
 
 def test_a_kill_that_undid_the_best_epoch_leaves_the_best_one_before_it(files, tmp_path, monkeypatch):
-    config = dataclasses.replace(TRAIN, monitor="logloss", epochs=2)
-    write_history = results.write_history
+    def kill(path, rows):  # the weights are written as the best; no checkpoint says that the epoch is done
+        raise KilledError
 
-    def kill(path, rows):
-        if len(rows) == 2:  # its weights are written as the best; no checkpoint says that it is done
-            raise KilledError
-        write_history(path, rows)
+    class NoBetter(tf.keras.callbacks.TensorBoard):
+        """Trained again, the epoch is no better: where workers do not wait for each other, it may be another one."""
 
+        def on_train_begin(self, logs=None):
+            self.model.optimizer.learning_rate.assign(0.0)
+
+    config = dataclasses.replace(TRAIN, epochs=2, checkpoint_every=100)
+    run(files, tmp_path, dataclasses.replace(config, epochs=1))
     with monkeypatch.context() as patch:
         patch.setattr(results, "write_history", kill)
         with pytest.raises(KilledError):
             run(files, tmp_path, config)
     undone = tmp_path / "checkpoints" / "best" / "epoch-2.index"
     assert undone.exists()
-    # Trained again, the epoch is far worse: where workers do not wait for each other, it need not be what it was.
-    model = new_model(files, dataclasses.replace(config, learning_rate=0.5))
+    model = new_model(files, config)
+    monkeypatch.setattr(tf.keras.callbacks, "TensorBoard", NoBetter)
     result, _ = run(files, tmp_path, config, model)
     assert result.best_epoch == 1 and result.best_checkpoint.endswith("epoch-1") and not undone.exists()
     metrics = predict(model, read(files, "validation", DATA, 29)).metrics()
+    assert metrics["auc"] == pytest.approx(result.history[0]["validation_auc"], rel=1e-6)
     assert metrics["logloss"] == pytest.approx(result.history[0]["validation_logloss"], rel=1e-6)
 
 
