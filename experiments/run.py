@@ -97,7 +97,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     data = inputs.prepared_data(experiment)
     if chief:
         wait_for_all(strategy)
-    files = pipeline.RecordFiles.open(data.data_dir)
+    files = pipeline.RecordFiles.open(data.data_dir).reading(groups["data"].item_fields, groups["data"].context_fields)
     with strategy.scope():
         model = _new_model(experiment, files)
         compile_model(model, groups["train"])

@@ -6,7 +6,7 @@ import dataclasses
 import glob
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lcn_tf.data import records, tfds_metadata
@@ -57,6 +57,10 @@ class RecordFiles:
         impressions, largest = ({split: counts[name] for split, counts in facts.items() if name in counts}
                                 for name in ("impressions", "largest_group"))
         return cls(data_dir, schema, {split: tuple(files) for split, files in splits.items()}, impressions, largest)
+
+    def reading(self, item_fields: Sequence[str] = (), context_fields: Sequence[str] = ()) -> RecordFiles:
+        """The same files for a model that reads only some features of events, see `FeatureSchema.reading`."""
+        return dataclasses.replace(self, schema=self.schema.reading(item_fields, context_fields))
 
     @property
     def paths(self) -> tuple[str, ...]:
