@@ -119,7 +119,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     data = inputs.prepared_data(experiment)
     if chief:
         wait_for_all(strategy)
-    files = pipeline.RecordFiles.open(data.data_dir)
+    files = pipeline.RecordFiles.open(data.data_dir).reading(groups["data"].item_fields, groups["data"].context_fields)
     if chief:
         if artifacts.has_progress(workdir):
             run_data.check(workdir, files)

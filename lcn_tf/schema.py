@@ -37,7 +37,7 @@ import json
 import keyword
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 PADDING_ID = 0
 OOV_ID = 1
@@ -198,6 +198,35 @@ class FeatureSchema:
         """Every feature of a record; each is a list of int64."""
         histories = (name for history in HISTORIES for name in self.history_names(history))
         return (*self.user_names, *self.impression_names, *histories)
+
+    def reading(self, item_fields: Sequence[str] = (), context_fields: Sequence[str] = ()) -> FeatureSchema:
+        """The schema of a model that reads only some features of events, from the same records.
+
+        Args:
+          item_fields: names of item features; () for all.
+          context_fields: names of context features, the derived `time_gap` among them; () for all.
+
+        Returns:
+          The schema without the other features, and without the tables that nothing else reads. Order is kept.
+
+        Raises:
+          ValueError: a name that is not known.
+        """
+        context = self.context_features
+        for option, names, known in (("item_fields", item_fields, self.item),
+                                     ("context_fields", context_fields, context)):
+            if unknown := sorted(set(names) - {feature.name for feature in known}):
+                raise ValueError(f"data.{option} names {', '.join(unknown)}; known: "
+                                 f"{', '.join(feature.name for feature in known) or 'none'}")
+        item = tuple(feature for feature in self.item if not item_fields or feature.name in item_fields)
+        kept = tuple(feature for feature in context if not context_fields or feature.name in context_fields)
+        dropped = {*self.item, *context} - {*item, *kept}
+        used = {feature.table for feature in (*self.user, *item, *self.candidate, *self.request, *kept)}
+        unused = {feature.table for feature in dropped} - used
+        return dataclasses.replace(
+            self, item=item, context=tuple(feature for feature in kept if feature in self.context),
+            tables={table: rows for table, rows in self.tables.items() if table not in unused},
+            time_gap_boundaries=self.time_gap_boundaries if TIME_GAP in {feature.name for feature in kept} else ())
 
     @property
     def table_of_feature(self) -> dict[str, str]:

@@ -27,7 +27,7 @@ _CHUNK = 256  # records whose impressions are counted at once
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """How records become batches."""
+    """How records become batches; `RecordFiles.reading` chooses the features."""
 
     layout: Literal["flat", "grouped"] = dataclasses.field(
         default="grouped", metadata={"help": "flat: one candidate a row; grouped: whole requests, histories once"})
@@ -35,6 +35,12 @@ class DataConfig:
         default=24, metadata={"help": "events of each short history (24 public, 50 industrial; SPEC A-19)"})
     lifelong_length: int = dataclasses.field(
         default=500, metadata={"help": "events of the lifelong history (500 public, 2000 industrial)"})
+    item_fields: tuple[str, ...] = dataclasses.field(
+        default=(), metadata={"help": "item features that the model reads, of candidates and events, comma separated; "
+                                      "none given: all of the data set"})
+    context_fields: tuple[str, ...] = dataclasses.field(
+        default=(), metadata={"help": "context features of events that the model reads, time_gap among them; none "
+                                      "given: all of the data set"})
     shuffle_buffer: int = dataclasses.field(
         default=20_000, metadata={"help": "records held in memory for shuffling the training split"})
 

@@ -8,7 +8,7 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -73,6 +73,10 @@ class RecordFiles:
                                 for name in ("impressions", "largest_group"))
         return cls(data_dir, schema, {split: tuple(files) for split, files in splits.items()}, impressions, largest,
                    digest.hexdigest())
+
+    def reading(self, item_fields: Sequence[str] = (), context_fields: Sequence[str] = ()) -> RecordFiles:
+        """The same files for a model that reads only some features of events, see `FeatureSchema.reading`."""
+        return dataclasses.replace(self, schema=self.schema.reading(item_fields, context_fields))
 
     @property
     def paths(self) -> tuple[str, ...]:

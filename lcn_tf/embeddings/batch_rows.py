@@ -6,7 +6,7 @@ away; the gradient of a table names each id once. Shape letters: U distinct ids,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import tensorflow as tf
@@ -40,27 +40,25 @@ def places_name(name: str) -> str:
     return f"places of {name}"
 
 
-def add_rows(batch: Batch, names: Sequence[str], size: int, lookups: Mapping[str, Callable[[tf.Tensor], tf.Tensor]]
-             ) -> dict[str, tf.Tensor]:
+def add_rows(ids: Batch, size: int, lookups: Mapping[str, Callable[[tf.Tensor], tf.Tensor]]) -> dict[str, tf.Tensor]:
     """What a batch gains by looking a table, or several of the same ids, up once.
 
     Of a batch without ids, as a replica may get it, that is the row of padding: there is always one to read.
 
     Args:
-      batch: id tensors by name.
-      names: the tensors whose ids are of this table, any shapes.
+      ids: name -> ids of this table, any shape.
       size: its number of rows.
       lookups: name of the rows -> what finds rows `[U, D]`, in the type of the weights, by their ids `[U]`.
 
     Returns:
       The rows and, for every tensor, the places.
     """
-    tensors = [batch[name] for name in names]
+    tensors = list(ids.values())
     sizes = tf.stack([tf.size(tensor) for tensor in tensors])
     unique, places = unique_ids(tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0), size)
     unique = tf.pad(unique, [[0, tf.maximum(1 - tf.size(unique), 0)]])
     added = {name: lookup(unique) for name, lookup in lookups.items()}
-    for name, tensor, part in zip(names, tensors, tf.split(places, sizes), strict=True):
+    for name, tensor, part in zip(ids, tensors, tf.split(places, sizes), strict=True):
         added[places_name(name)] = tf.ensure_shape(tf.reshape(part, tf.shape(tensor)), tensor.shape)
     return added
 

@@ -26,6 +26,8 @@ from lcn_tf.embeddings.tables import EmbeddingConfig, EmbeddingTables
 from lcn_tf.layers.event_vectors import Bucketed, Gathered, Vectors
 from lcn_tf.schema import FIRST_ID, HISTORIES, TIME_GAP, Feature, FeatureSchema
 
+_OF_SOURCE_DOMAIN = ("short_source_", f"{LIFELONG}_", NEGATIVE)  # prefixes of names
+
 
 class FeatureEmbedder(tf.keras.layers.Layer):
     """All lookups of a model.
@@ -37,7 +39,12 @@ class FeatureEmbedder(tf.keras.layers.Layer):
       search_tables: whether to keep a second set of item tables for searching the lifelong history.
 
     Raises:
-      ValueError: `config.exclude` names something else than a user, candidate or request feature.
+      ValueError: `config.exclude` names something else than a user, candidate or request feature, or other options
+        tables that the schema lacks.
+
+    A table whose rows are separate for each domain has R rows for the target domain, then R for the source domain:
+    candidates and the short target history read the former, the other histories the latter. What this class calls ids
+    and keys counts through both.
     """
 
     def __init__(self, schema: FeatureSchema, lengths: Mapping[str, int], config: EmbeddingConfig,
@@ -48,21 +55,24 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         if unknown:
             raise ValueError(f"embeddings.exclude names {sorted(unknown)}; it may name "
                              f"{', '.join(feature.name for feature in excludable)}")
+        item_tables = {feature.table for feature in schema.item}
+        config.check(schema.tables, item_tables)
         self.schema = schema
         self.lengths = dict(lengths)
-        self.tables = EmbeddingTables(schema.tables, config, name="tables")
-        item_rows = {feature.table: schema.tables[feature.table] for feature in schema.item}
+        self.rows = {table: size * (2 if table in config.per_domain else 1) for table, size in schema.tables.items()}
+        self.tables = EmbeddingTables(self.rows, config, name="tables")
+        item_rows = {table: size for table, size in self.rows.items() if table in item_tables}
         self.search_tables = EmbeddingTables(item_rows, config, name="search_tables") if search_tables else None
 
     @property
     def item_width(self) -> int:
         """D."""
-        return len(self.schema.item) * self.tables.config.embedding_dim
+        return sum(self.tables.config.width(feature.table) for feature in self.schema.item)
 
     @property
-    def context_width(self) -> int:
-        """D_c."""
-        return len(self.schema.context_features) * self.tables.config.embedding_dim
+    def context_widths(self) -> dict[str, int]:
+        """Width of each context feature; D_c is their sum."""
+        return {feature.name: self.tables.config.width(feature.table) for feature in self.schema.context_features}
 
     def look_up(self, batch: Batch) -> dict[str, tf.Tensor]:
         """The batch with the rows of its distinct ids, each table looked up once (`lcn_tf.embeddings.batch_rows`).
@@ -76,7 +86,8 @@ class FeatureEmbedder(tf.keras.layers.Layer):
             lookups = {rows_name(table): functools.partial(self.tables.rows, table)}
             if self.search_tables is not None and table in self.search_tables.tables:
                 lookups[search_rows_name(table)] = functools.partial(self.search_tables.rows, table)
-            found.update(add_rows(batch, names, self.schema.tables[table], lookups))
+            ids = {name: self.row_ids(batch, table, name) for name in names}
+            found.update(add_rows(ids, self.rows[table], lookups))
         if self.schema.time_gap_boundaries:
             found[rows_name(TIME_GAP)] = self.tables.rows(TIME_GAP, self._time_gap_ids())
         for table in self._row_tables():
@@ -118,7 +129,7 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         return row_penalty(self, batch if self.row_names()[0] in batch else self.look_up(batch))
 
     def vectors(self, batch: Batch, table: str, name: str) -> tf.Tensor:
-        """Vectors `[..., embedding_dim]` of a tensor of ids."""
+        """Vectors `[..., width]` of a tensor of ids."""
         return self._of_keys(batch, table, self._keys(batch, table, name))
 
     def event_vectors(self, batch: Batch, table: str, name: str, indices: tf.Tensor | None = None) -> Vectors:
@@ -127,9 +138,9 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         if indices is not None:
             keys = tf.gather(keys, indices, batch_dims=1)
         rows = batch.get(attended_rows_name(table))
-        if self.schema.tables[table] <= FEW_ROWS:
+        if self.rows[table] <= FEW_ROWS:
             if rows is None:
-                rows = self.tables.rows(table, tf.range(self.schema.tables[table]))
+                rows = self.tables.rows(table, tf.range(self.rows[table]))
             return Bucketed(self._cast(rows), keys[:, tf.newaxis] if indices is None else keys)
         if rows is None:
             return self.tables(table, keys)
@@ -144,17 +155,21 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         return tf.concat([self._of_keys(batch, field.table, keys[field.name]) for field in self.schema.item], -1)
 
     def time_gap_rows(self, batch: Batch) -> tf.Tensor:
-        """Vectors of the time gap's buckets, `[G, embedding_dim]`."""
+        """Vectors of the time gap's buckets, `[G, width]`."""
         rows = batch.get(attended_rows_name(TIME_GAP))
         return self.tables(TIME_GAP, self._time_gap_ids()) if rows is None else self._cast(rows)
 
     def _time_gap_ids(self) -> tf.Tensor:
         return tf.range(FIRST_ID, self.schema.time_gap_rows)
 
-    @staticmethod
-    def _keys(batch: Batch, table: str, name: str) -> tf.Tensor:
+    def _keys(self, batch: Batch, table: str, name: str) -> tf.Tensor:
         """Places among the rows of a batch that was looked up, ids of any other."""
-        return batch[places_name(name) if rows_name(table) in batch else name]
+        return batch[places_name(name)] if rows_name(table) in batch else self.row_ids(batch, table, name)
+
+    def row_ids(self, batch: Batch, table: str, name: str) -> tf.Tensor:
+        """A tensor of ids, counted through the domains where the table's rows are separate."""
+        separate = table in self.tables.config.per_domain and name.startswith(_OF_SOURCE_DOMAIN)
+        return batch[name] + self.schema.tables[table] if separate else batch[name]
 
     def _of_keys(self, batch: Batch, table: str, keys: tf.Tensor) -> tf.Tensor:
         rows = batch.get(rows_name(table))
@@ -194,7 +209,7 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         self.search_tables.trainable = False
 
     def user(self, batch: Batch) -> list[tf.Tensor]:
-        """User features, each `[B, embedding_dim]`."""
+        """User features, each `[B, width]`."""
         return self._side(batch, self.schema.user)
 
     def candidate(self, batch: Batch) -> tf.Tensor:
@@ -202,7 +217,7 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         return self.items(batch, self.item_keys(batch, ""))
 
     def candidate_side(self, batch: Batch) -> list[tf.Tensor]:
-        """Candidate-only and request features, each `[B, C, embedding_dim]`."""
+        """Candidate-only and request features, each `[B, C, width]`."""
         return self._side(batch, (*self.schema.candidate, *self.schema.request))
 
     def _side(self, batch: Batch, features: Sequence[Feature]) -> list[tf.Tensor]:

@@ -40,11 +40,6 @@ class EmbeddedHistory:
     _name: str
 
     @property
-    def num_context_fields(self) -> int:
-        """Number of fields that a context embedding concatenates, all of one width; the time gap is the last."""
-        return len(self._embedder.schema.context_features)
-
-    @property
     def views(self) -> tf.Tensor:
         """`mask` `[B, C, L]`, or `[B, 1, L]` where all candidates of each request see the same events."""
         if self.mask.shape[1] == 1:
@@ -56,7 +51,12 @@ class EmbeddedHistory:
     @property
     def context_width(self) -> int:
         """D_c; 0 if the schema has no context."""
-        return self._embedder.context_width
+        return sum(self.context_widths.values())
+
+    @property
+    def context_widths(self) -> dict[str, int]:
+        """Width of each field that a context embedding concatenates, by name; the time gap is the last."""
+        return self._embedder.context_widths
 
     def event_ids(self) -> tf.Tensor:
         """What identifies each event: the ids of its item fields and its timestamp, int64 `[B, L, fields + 1]`."""

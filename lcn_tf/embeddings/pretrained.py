@@ -28,6 +28,5 @@ def restore_tables(tables: EmbeddingTables, checkpoint: str) -> None:
     try:
         restore(tf.train.Checkpoint(model=model), prefix).assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
-        rows = {name: table.shape[0] for name, table in tables.tables.items()}
-        raise ValueError(f"{checkpoint}: expected the tables {rows}, {tables.config.embedding_dim} wide, got others: "
-                         f"{error}") from error
+        shapes = {name: tuple(table.shape) for name, table in tables.tables.items()}
+        raise ValueError(f"{checkpoint}: expected the tables {shapes}, got others: {error}") from error

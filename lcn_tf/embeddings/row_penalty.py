@@ -38,9 +38,12 @@ def row_penalty(embedder: FeatureEmbedder, batch: Batch) -> tf.Tensor:
     seen, total = embedder.seen(batch), tf.constant(0.0)
     search = embedder.search_tables
     for table, names in embedder.readers().items():
-        ids, places = [batch[name] for name in names], [batch[places_name(name)] for name in names]
-        shares = _shares(_joined(ids), _joined(places), _joined([seen[name] for name in names]), replicas)
-        total += _squares(shares, batch[attended_rows_name(table)])
+        rows = batch[attended_rows_name(table)]
+        ids = _joined([embedder.row_ids(batch, table, name) for name in names])
+        places = _joined([batch[places_name(name)] for name in names])
+        counted = _joined([seen[name] & (batch[name] != PADDING_ID) for name in names])
+        shares = _shares(ids, places, counted, tf.shape(rows)[0], replicas)
+        total += _squares(shares, rows)
         if search is not None and search.trainable and table in search.tables:
             total += _squares(shares, batch[search_rows_name(table)])
     if embedder.schema.time_gap_boundaries:
@@ -52,17 +55,17 @@ def _joined(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0)
 
 
-def _shares(ids: tf.Tensor, places: tf.Tensor, seen: tf.Tensor, replicas: int) -> tf.Tensor:
-    """Of each distinct id `[U]`: 1 / (the replicas that have it), 0 where this one does not see it.
+def _shares(ids: tf.Tensor, places: tf.Tensor, counted: tf.Tensor, size: tf.Tensor, replicas: int) -> tf.Tensor:
+    """Of each distinct id `[U]`: 1 / (the replicas that have it), 0 where this one does not count it.
 
     Args:
       ids: int64 `[N]`.
       places: int32 `[N]`, of each id among the distinct ones.
-      seen: bool `[N]`.
+      counted: bool `[N]`.
+      size: U; rows of other ids (negatives that were drawn) may be among them.
       replicas: their number.
     """
-    size = tf.reduce_max(places) + 1
-    named = tf.boolean_mask(places, seen & (ids != PADDING_ID))
+    named = tf.boolean_mask(places, counted)
     own = tf.raw_ops.DenseBincount(input=named, size=size, weights=tf.zeros([0]), binary_output=True)  # [U]
     if replicas == 1:
         return own

@@ -85,8 +85,10 @@ class TwinInterest(tf.keras.layers.Layer):
     def _attention(self, history: EmbeddedHistory) -> TwinAttention:
         """The attention, made when the number of context fields is known."""
         if self.attention is None:
-            config = self.config
-            self.attention = TwinAttention(config.attention_dim, config.num_heads, history.num_context_fields,
+            config, widths = self.config, history.context_widths
+            if len(set(widths.values())) > 1:
+                raise ValueError(f"twin needs context fields of one width, got {widths}: see embeddings.dims")
+            self.attention = TwinAttention(config.attention_dim, config.num_heads, len(widths),
                                            config.beta_per_head, name="attention")
         return self.attention
 

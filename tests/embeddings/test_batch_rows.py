@@ -17,7 +17,7 @@ TABLE = tf.random.stateless_normal([29, 3], [0, 1])
 @tf.function(input_signature=[{"one": tf.TensorSpec([None], tf.int64), "many": tf.TensorSpec([None, None], tf.int64),
                                "none": tf.TensorSpec([0, 5], tf.int64)}])
 def added(batch):
-    found = add_rows(batch, ["one", "many", "none"], 29, {
+    found = add_rows(batch, 29, {
         rows_name("item"): lambda ids: tf.gather(TABLE, ids),
         search_rows_name("item"): lambda ids: tf.gather(-TABLE, ids)})
     for name, tensor in batch.items():

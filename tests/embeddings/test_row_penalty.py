@@ -64,13 +64,29 @@ def test_every_row_that_is_seen_counts_once(rows):
     assert float(embedder.row_penalty(batch_of(schema, rows, groups))) < float(penalty)
 
 
+def test_rows_of_each_domain_count_apart():
+    schema = synthetic.make_schema()
+    embedder = FeatureEmbedder(schema, LENGTHS, dataclasses.replace(CONFIG, per_domain=("item",)))
+    groups, size = groups_of(schema), schema.tables["item"]
+    read = {}
+    for domain, of_source in (("target", False), ("source", True)):  # rows that are left without the other domain's ids
+        alone = [{name: [0] * len(values) if name.endswith("item_id") and ("source" in name) != of_source else values
+                  for name, values in group.items()} for group in groups]
+        read[domain] = rows_read(schema, alone)["item"]
+    with tf.GradientTape() as tape:
+        penalty = embedder.row_penalty(batch_of(schema, grouped_rows, groups))
+    gradient = tf.convert_to_tensor(tape.gradient(penalty, embedder.tables.tables["item"])).numpy()
+    assert np.flatnonzero(gradient.any(axis=1)).tolist() == [*read["target"], *(size + row for row in read["source"])]
+
+
+@pytest.mark.parametrize("long_term", ["mean_pool", "dien"])  # DIEN reads negatives, too, which do not count
 @pytest.mark.parametrize("microbatches", [1, 3])
-def test_a_models_loss_and_gradients_gain_it(microbatches):
+def test_a_models_loss_and_gradients_gain_it(microbatches, long_term):
     schema = synthetic.make_schema()
     batch, found = batch_of(schema, grouped_rows, groups_of(schema)), []
     for l2 in (0.0, L2):
         tf.keras.utils.set_random_seed(2)
-        names = ModelConfig(long_term="mean_pool", short_term="mean", objectives=())
+        names = ModelConfig(long_term=long_term, short_term="mean", objectives=())
         model = build_model(schema, LENGTHS, names, embeddings=dataclasses.replace(CONFIG, l2=l2))
         model.build_weights()
         model.compile(optimizer=tf.keras.optimizers.SGD(0.1), microbatches=microbatches)

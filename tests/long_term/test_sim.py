@@ -149,7 +149,7 @@ def test_pretrained_tables_search_and_stay_as_they_are(tmp_path):
     scores = model.long_term.stage_scores(requests.candidate, requests.history)["gsu"].numpy()
     expected = first.long_term.stage_scores(old.candidate, old.history)["gsu"].numpy()
     np.testing.assert_allclose(scores[requests.mask], expected[requests.mask], rtol=1e-5, atol=1e-7)
-    with pytest.raises(ValueError, match=r"expected the tables {'item': 61, 'category': 11}, 4 wide, got others"):
+    with pytest.raises(ValueError, match=r"expected the tables {'item': \(61, 4\), 'category': \(11, 4\)}, got others"):
         build_model(synthetic.make_schema(), LENGTHS, ModelConfig(long_term="sim", objectives=()), {
             ("long_term", "sim"): config("sim", gsu="pretrained", pretrained=str(tmp_path))},
             EmbeddingConfig(embedding_dim=4))
