@@ -28,6 +28,7 @@ from absl import flags as absl_flags
 from data_prep.industrial.generator import author_topics
 from data_prep.text_table import align
 from experiments import artifacts, flags, inputs
+from lcn_tf.checkpoint_folder import latest_checkpoint, restore
 from lcn_tf.data import pipeline
 from lcn_tf.embeddings.embedder import LIFELONG
 from lcn_tf.models import CTRModel, build_model
@@ -172,17 +173,18 @@ def run(workdir: str, split: str, rows: int) -> TopicShares:
     if experiment.run.dataset != "industrial" or not experiment.run.generated:
         raise ValueError(f"--workdir={workdir} must hold a run on generated logs of --dataset=industrial (without "
                          f"--input_dir and --data_dir), whose topics are known; got a run on {experiment.run.dataset}")
-    checkpoint = tf.train.latest_checkpoint(os.path.join(workdir, "checkpoints", "best"))
+    checkpoint = latest_checkpoint(os.path.join(workdir, "checkpoints", "best"))
     if artifacts.finished(workdir) is None or checkpoint is None:
         raise ValueError(f"--workdir={workdir} holds no finished run (metrics.json and checkpoints/best)")
-    files = pipeline.RecordFiles.open(inputs.prepared_data(experiment).data_dir)
+    groups = experiment.groups
+    files = pipeline.RecordFiles.open(inputs.prepared_data(experiment).data_dir).reading(
+        groups["data"].item_fields, groups["data"].context_fields)
     generator = experiment.groups["industrial_generator"]
     topics = topics_of_ids(files, author_topics(generator))
-    groups = experiment.groups
     model = build_model(files.schema, groups["data"].lengths, groups["model"], experiment.components,
                         groups["embeddings"], groups["train"].seed)
     model.build_weights()
-    tf.train.Checkpoint(model=model).restore(checkpoint).expect_partial().assert_existing_objects_matched()
+    restore(tf.train.Checkpoint(model=model), checkpoint).assert_existing_objects_matched().expect_partial()
     flat = dataclasses.replace(groups["data"], layout="flat")
     return measure(model, pipeline.read(files, split, flat, _BATCH_SIZE), topics, generator.process.num_topics, rows)
 

@@ -19,8 +19,9 @@ from experiments.tables import resamples
 from experiments.tables.comparison import Spread
 from experiments.tables.plan import Planned
 from experiments.tables.report import spread_text
-from experiments.tables.store import Store, read_runs
+from experiments.tables.store import Store
 from lcn_tf.metrics import bootstrap_replicates
+from lcn_tf.training import results
 
 _BOOTSTRAP_SEED = 0  # one for all runs, so that their resamples of the users are the same
 # What a table keeps of a run; the rest stays in the run's folder.
@@ -95,7 +96,7 @@ def _run(run: Missing, folder: str) -> tuple[dict[str, Any], np.ndarray]:
     with open(path, "a", encoding="utf-8") as log:
         if subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode:
             raise RunFailedError(f"see {path}")
-    result = read_runs(os.path.join(folder, "results.jsonl"))[-1]
+    result = results.read_json_lines(os.path.join(folder, "results.jsonl"))[-1]
     if not run.planned.key.matches(result):
         raise RunFailedError(f"parts, flags or data changed after the command was started; {folder} is of others")
     rows = np.load(os.path.join(folder, artifacts.PREDICTIONS))

@@ -57,7 +57,7 @@ class Store:
         self._runs: list[dict[str, Any]] = []
         self._configurations: dict[str, Any] = self._json("configurations.json")
         shared, codes = self._json("shared.json"), resamples.read(self._file("resamples.npz"))
-        for number, line in enumerate(read_runs(self._path) if os.path.exists(self._path) else [], 1):
+        for number, line in enumerate(results.read_json_lines(self._path), 1):
             lacking = _FIELDS - line.keys()
             if not lacking:
                 lacking = {name for name, known in (("resamples", _name(line) in codes), (
@@ -136,20 +136,3 @@ class Store:
 def _name(run: Mapping[str, Any]) -> str:
     """Of a run's resamples."""
     return f"{run['configuration']} {run['data_fingerprint'][:16]} {run['seed']}"
-
-
-def read_runs(path: str) -> list[dict[str, Any]]:
-    """The lines of a `results.jsonl`.
-
-    Raises:
-      ValueError: a line that is not JSON; the message names file and line.
-    """
-    runs = []
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                runs.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not JSON ({error}); remove the line to run it again, "
-                                 f"got {line[:60]!r}") from error
-    return runs

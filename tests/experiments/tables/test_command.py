@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from experiments.tables.__main__ import _parser, _results_dir
-from experiments.tables.store import read_runs
+from lcn_tf.training.results import read_json_lines
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.getcwd()}
 TINY = ["--preset=tiny", "--seeds=1", "--results_dir=results", "--", "--train.epochs=1", "--data.lifelong_length=30",
@@ -29,13 +29,13 @@ def test_killed_and_started_again_it_runs_what_is_missing(tmp_path):
     process.kill()
     process.communicate()
     path = tmp_path / "results" / "results.jsonl"
-    first = read_runs(path)
+    first = read_json_lines(path)
     assert len(first) == 1 and not (tmp_path / "results" / "table_4.md").exists(), "not killed between two runs"
     again = subprocess.run(command("--table=4", *TINY), cwd=tmp_path, env=ENVIRONMENT, text=True, capture_output=True,
                            check=False)
     assert again.returncode == 0, again.stderr[-3000:]
     assert "3 rows, 1 seeds, 2 runs to do" in again.stdout and "[2/2]" in again.stdout
-    runs = read_runs(path)
+    runs = read_json_lines(path)
     assert len({(run["configuration"], run["data_fingerprint"]) for run in runs}) == len(runs) == 3
     assert runs[0] == first[0]
     table = (tmp_path / "results" / "table_4.md").read_text()

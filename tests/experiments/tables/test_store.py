@@ -55,6 +55,15 @@ def test_runs_of_an_older_version_are_found_by_their_row(tmp_path):
         assert found.find_older("sim.cfg", (), "other", (1, 2)) is None
 
 
+def test_half_a_line_of_a_writer_that_was_killed_does_not_count(tmp_path):
+    add(Store(str(tmp_path)), "sim.cfg", 1, 0.6)
+    with open(tmp_path / "results.jsonl", "a") as file:
+        file.write('{"configuration": "half a li')
+    add(Store(str(tmp_path)), "eta.cfg", 1, 0.7)
+    found = Store(str(tmp_path))
+    assert found.find(key("sim.cfg"), 1) and found.find(key("eta.cfg"), 1)
+
+
 def test_two_commands_fill_one_folder(tmp_path):
     one, other = Store(str(tmp_path)), Store(str(tmp_path))
     add(one, "sim.cfg", 1, 0.6)
@@ -71,7 +80,7 @@ def test_a_line_that_is_no_run_of_a_table_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("name, text, message", [
-    ("results.jsonl", '{"config_hash": "half a li', r"results.jsonl, line 2: not JSON .* remove the line to run it"),
+    ("results.jsonl", '{"configuration": "half a li\n', r"results.jsonl, line 2: not JSON .*; remove it, got"),
     ("configurations.json", "{", "configurations.json: not JSON"), ("shared.json", "{", "shared.json: not JSON"),
     ("resamples.npz", "PK", "resamples.npz: not resamples of runs")])
 def test_a_damaged_file_is_named(tmp_path, name, text, message):
