@@ -9,6 +9,8 @@ import tensorflow as tf
 from lcn_tf.embeddings import EmbeddedHistory
 from lcn_tf.layers import TargetMHA
 
+VERSION = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
