@@ -57,6 +57,7 @@ def _make(options: argparse.Namespace, command: str) -> int:
     print(f"{len(planned)} rows, {options.seeds} seeds, {len(runs)} runs to do", flush=True)
     failed = [] if options.only_finished else run_missing(runs, store, options.workdir, options.jobs)
     lines = compare(planned, store, seeds)
+    os.makedirs(folder, exist_ok=True)
     versions = {run["versions"]["tensorflow"] for line in lines for run in line.runs.values()}
     if versions - {environment.TENSORFLOW}:
         print(f"Finished runs are of TensorFlow {', '.join(sorted(versions))}; this is {environment.TENSORFLOW}")
