@@ -27,7 +27,6 @@ from data_prep.output_folder import PartialFolder, new_folder, write_json
 from data_prep.rejects import Rejects
 from data_prep.writer import BucketWriter, read_summary, write_metadata
 from lcn_tf import __version__
-from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.schema import FIRST_ID, HISTORIES, FeatureSchema
 
 _ROWS_PER_SHARD = 1_000_000  # some 200 MB of memory while a shard is written
@@ -68,7 +67,7 @@ def prepare_dataset(
             facts = partial.once("encoded", encode)
             _log(facts["warnings"])
             schema = FeatureSchema.from_json(json.dumps(facts["schema"]))
-            summaries = _write_buckets(engine, schema, partial, preparation, facts["buckets"])
+            summaries, fingerprint = _write_buckets(engine, schema, partial, preparation, facts["buckets"])
             empty = _check_histories(summaries, facts["domains"], list(facts["rows"]))
             _log(empty)
         write_metadata(partial.records, schema, summaries, facts["about"])
@@ -78,7 +77,7 @@ def prepare_dataset(
             "dataset": schema.name, "schema_fingerprint": schema.fingerprint, "rows": facts["rows"],
             "warnings": facts["warnings"] + empty, "splits": splits, **facts["facts"],
             "settings": {**dataclasses.asdict(dataset_config), **dataclasses.asdict(preparation)},
-            "inputs": facts["inputs"], "fingerprint": RecordFiles.open(partial.records).fingerprint})
+            "inputs": facts["inputs"], "fingerprint": fingerprint})
 
 
 def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFolder,
@@ -106,8 +105,8 @@ def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFol
 
 
 def _write_buckets(engine: Engine, schema: FeatureSchema, partial: PartialFolder, preparation: PreparationConfig,
-                   buckets: int) -> list[dict[str, dict[str, int]]]:
-    """Writes the buckets that are not written yet; returns the summaries of all."""
+                   buckets: int) -> tuple[list[dict[str, dict[str, int]]], str]:
+    """Writes the buckets that are not written yet; returns the summaries of all, and the records' fingerprint."""
     os.makedirs(os.path.join(partial.work, "summaries"), exist_ok=True)
     writer = BucketWriter(partial.records, partial.work, schema, buckets, preparation.exclude_recent,
                           preparation.max_candidates if preparation.snapshot == "user" else None)
@@ -115,7 +114,7 @@ def _write_buckets(engine: Engine, schema: FeatureSchema, partial: PartialFolder
     # A process takes seconds to start.
     workers = preparation.workers or (os.cpu_count() or 1 if buckets > _LEAST_SHARDS else 1)
     engine.for_each(writer, missing, workers)
-    return [read_summary(writer.summary_path(bucket)) for bucket in range(buckets)]
+    return [read_summary(writer.summary_path(bucket)) for bucket in range(buckets)], writer.fingerprint()
 
 
 def _check_splits(source: Source) -> None:

@@ -19,6 +19,7 @@ from data_prep.errors import OutputError
 from data_prep.examples import Column, ExampleEncoder, Slices
 from data_prep.histories import UserSequences
 from data_prep.output_folder import write_json
+from lcn_tf.data.record_bytes import Fingerprint
 from lcn_tf.schema import FeatureSchema
 
 _IMPRESSION_KEYS = ("user", "split", "moment", "cutoff", "timestamp", "impression_id", "label")
@@ -50,6 +51,19 @@ class BucketWriter:
         """The file that says a bucket is written."""
         return os.path.join(self.work, "summaries", f"{bucket}.json")
 
+    def shard_name(self, split: str, bucket: int) -> str:
+        """Name of a bucket's file of a split."""
+        return f"{self.schema.name}-{split}.tfrecord-{bucket:05d}-of-{self.buckets:05d}"
+
+    def fingerprint(self) -> str:
+        """Of all records, once they are written (`lcn_tf.data.record_bytes.Fingerprint`)."""
+        found = Fingerprint(self.schema.fingerprint)
+        for split in SPLITS:
+            found.begin(split)
+            for bucket in range(self.buckets):
+                found.add(os.path.join(self.records, self.shard_name(split, bucket)))
+        return found.digits
+
     def __call__(self, bucket: int) -> None:
         """Writes a bucket; its files appear when they are whole.
 
@@ -75,7 +89,7 @@ class BucketWriter:
         summary = {}
         for number, split in enumerate(SPLITS):
             chosen = groups.order[groups.first("split")[groups.order] == number]
-            path = f"{self.schema.name}-{split}.tfrecord-{bucket:05d}-of-{self.buckets:05d}"
+            path = self.shard_name(split, bucket)
             partial = os.path.join(self.work, f"{path}.{os.getpid()}")
             written = tfrecord.write(partial, map(encoder.serialize, chosen.tolist()))
             os.replace(partial, os.path.join(self.records, path))

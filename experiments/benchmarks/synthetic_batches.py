@@ -75,6 +75,7 @@ def make_batch(schema: FeatureSchema, requests: int, candidates: int, seed: int 
     batch["label"] = (rng.random(impressions) < _CLICK_RATE).astype(np.float32)
     batch["timestamp"] = np.full(impressions, _MOMENT)
     batch["impression_id"] = np.arange(requests * candidates).reshape(impressions)
+    batch["row_number"] = batch["impression_id"]
     batch["candidate_mask"] = np.ones(impressions, bool)
     for history in HISTORIES:
         shape = (requests, schema.lengths[history])

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from lcn_tf.data import record_rules, records, tfrecords
-from lcn_tf.data.records import RecordError
+from lcn_tf.data.record_bytes import RecordError
 from lcn_tf.schema import FeatureSchema
 
 CHUNK = 256

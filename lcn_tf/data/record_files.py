@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import glob
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +13,8 @@ from typing import Any
 import tensorflow as tf
 
 from lcn_tf.data import record_rules, tfds_metadata, tfrecords
+from lcn_tf.data.record_bytes import Fingerprint, RecordError
 from lcn_tf.data.record_chunks import read_chunks
-from lcn_tf.data.records import RecordError
 from lcn_tf.schema import FeatureSchema
 
 SPLITS = ("train", "validation", "test")
@@ -64,15 +63,15 @@ class RecordFiles:
         else:
             splits = {split: _named_files(data_dir, f"{schema.name}-{split}.tfrecord-") for split in SPLITS}
         splits = {split: {_as_stored(path): count for path, count in files.items()} for split, files in splits.items()}
-        digest = hashlib.sha256(schema.fingerprint.encode())
+        fingerprint = Fingerprint(schema.fingerprint)
         for split in SPLITS:
-            digest.update(split.encode())
-            _check_files(data_dir, schema, split, splits[split], digest)
+            fingerprint.begin(split)
+            _check_files(data_dir, schema, split, splits[split], fingerprint)
         facts = preparation_facts(data_dir).get("splits", {})
         impressions, largest = ({split: counts[name] for split, counts in facts.items() if name in counts}
                                 for name in ("impressions", "largest_group"))
         return cls(data_dir, schema, {split: tuple(files) for split, files in splits.items()}, impressions, largest,
-                   digest.hexdigest())
+                   fingerprint.digits)
 
     def reading(self, item_fields: Sequence[str] = (), context_fields: Sequence[str] = ()) -> RecordFiles:
         """The same files for a model that reads only some features of events, see `FeatureSchema.reading`."""
@@ -165,18 +164,14 @@ def _as_stored(path: str) -> str:
 
 
 def _check_files(data_dir: str, schema: FeatureSchema, split: str, files: Mapping[str, int | None],
-                 digest: tfrecords.Digest) -> None:
-    """Checks that a split's files exist, are whole, hold records of the schema, and as many as is known.
-
-    `digest` takes what stands for the bytes of every record.
-    """
+                 fingerprint: Fingerprint) -> None:
+    """Checks that a split's files exist, are whole, hold records of the schema, and as many as is known; adds them."""
     missing = [path for path in files if not os.path.exists(path)]
     if missing:
         raise FileNotFoundError(f"{missing[0]} is missing ({len(missing)} of {len(files)} files of the split)")
     total = 0
     for path, listed in files.items():
-        digest.update(b"file")
-        found = tfrecords.count_records(path, digest)
+        found = fingerprint.add(path)
         if listed is not None and found != listed:
             raise RecordError(f"{path}: {found} records, but the TFDS metadata lists {listed}")
         _check_first_record(schema, path)

@@ -13,10 +13,6 @@ from lcn_tf.data import record_rules
 from lcn_tf.schema import HISTORIES, FeatureSchema
 
 
-class RecordError(ValueError):
-    """A record file that cannot be read as request groups of the schema; the message names file, record and field."""
-
-
 def encode(schema: FeatureSchema, group: Mapping[str, Sequence[int]]) -> bytes:
     """Serializes one request group.
 

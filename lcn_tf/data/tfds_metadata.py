@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from lcn_tf.data.records import RecordError
+from lcn_tf.data.record_bytes import RecordError
 from lcn_tf.schema import FeatureSchema
 
 _INFO, _FEATURES = "dataset_info.json", "features.json"

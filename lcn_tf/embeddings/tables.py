@@ -22,6 +22,14 @@ class EmbeddingConfig:
 
     embedding_dim: int = dataclasses.field(
         default=64, metadata={"help": "width of every feature's embedding, unless embeddings.dims says otherwise"})
+    initializer: Literal["glorot_uniform", "uniform_0.05", "unit_normal"] = dataclasses.field(
+        default="glorot_uniform", metadata={"help": "initial tables: the paper's Xavier, uniform in +-0.05, or normal "
+                                                    "with rows of norm 1 on average"})
+    exclude: tuple[str, ...] = dataclasses.field(
+        default=(), metadata={"help": "user, candidate and request features that the model does not read"})
+    l2: float = dataclasses.field(
+        default=0.0, metadata={"help": "L2 penalty on the rows that a batch reads: this times half the sum of their "
+                                       "squares, each distinct row of the global batch once"})
     dims: tuple[str, ...] = dataclasses.field(
         default=(), metadata={"help": "widths of single tables, like author:32,category:8; an item is as wide as its "
                                       "features together"})
@@ -29,14 +37,6 @@ class EmbeddingConfig:
         default=(), metadata={"help": "tables of item features that keep rows of their own for each domain, comma "
                                       "separated: the same brand bought and watched then has two embeddings; others "
                                       "are shared"})
-    initializer: Literal["glorot_uniform", "uniform_0.05", "unit_normal"] = dataclasses.field(
-        default="glorot_uniform", metadata={"help": "initial tables: the paper's Xavier, uniform in +-0.05, or normal "
-                                                    "with rows of norm 1 on average"})
-    l2: float = dataclasses.field(
-        default=0.0, metadata={"help": "L2 penalty on the rows that a batch reads: this times half the sum of their "
-                                       "squares, each distinct row of the global batch once"})
-    exclude: tuple[str, ...] = dataclasses.field(
-        default=(), metadata={"help": "user, candidate and request features that the model does not read"})
 
     def __post_init__(self):
         if self.embedding_dim < 1:

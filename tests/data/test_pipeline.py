@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.data import pipeline, records
+from lcn_tf.data import pipeline, record_bytes
 from lcn_tf.data.pipeline import DataConfig, RecordFiles, read
 from lcn_tf.embeddings.embedder import visible_events
 from lcn_tf.schema import HISTORIES
@@ -202,7 +202,7 @@ def test_damage_within_a_file_is_named_with_the_record(tmp_path):
     content[-9] ^= 255
     path.write_bytes(content)
     files = RecordFiles.open(str(tmp_path))
-    expected = pytest.raises(records.RecordError, match=f"{path.name}: damaged after record 29")
+    expected = pytest.raises(record_bytes.RecordError, match=f"{path.name}: damaged after record 29")
     with expected, files.naming_bad_records():
         list(read(files, "train", FLAT, 29))
 
@@ -225,7 +225,7 @@ def test_no_wrong_record_becomes_a_batch(tmp_path, config, feature, change, mess
     files = RecordFiles.open(str(tmp_path))
     named = f"synthetic-train.tfrecord-00001-of-00002, record 15: {message}"
     seen = 0
-    with pytest.raises(records.RecordError, match=named), files.naming_bad_records():
+    with pytest.raises(record_bytes.RecordError, match=named), files.naming_bad_records():
         for _ in read(files, "train", config, 29, seed=(1, 1)):
             seen += 1
     assert seen < 5  # of six batches

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.data import records
+from lcn_tf.data import record_bytes, records
 from lcn_tf.data.record_chunks import CHUNK, read_chunks
 from tests import synthetic
 
@@ -51,7 +51,7 @@ def test_a_wrong_record_is_named(tmp_path, feature, value, message):
     lengths = {"short_target": 5, "short_source": 7, "lifelong_source": 23}
     groups[300] = synthetic.make_group(SCHEMA, np.random.default_rng(1), 9, 3, lengths) | {feature: value}
     path = write(tmp_path / "records", groups)
-    with pytest.raises(records.RecordError, match=f"{path}, record 300: .*{message}"):
+    with pytest.raises(record_bytes.RecordError, match=f"{path}, record 300: .*{message}"):
         list(read_chunks(SCHEMA, path))
 
 
@@ -86,7 +86,7 @@ def test_another_record_in_the_middle_of_a_file_is_named(tmp_path, change, messa
         for group in synthetic.make_groups(SCHEMA, 5):
             file.write(records.encode(SCHEMA, group))
         file.write(example.SerializeToString() if change else b"no example")
-    with pytest.raises(records.RecordError, match=f"{path}, record 5: {message}"):
+    with pytest.raises(record_bytes.RecordError, match=f"{path}, record 5: {message}"):
         list(read_chunks(SCHEMA, path))
 
 
@@ -107,5 +107,5 @@ def test_a_damaged_file_is_named(tmp_path):
     content = bytearray((tmp_path / "records").read_bytes())
     content[-20] ^= 1
     (tmp_path / "records").write_bytes(bytes(content))
-    with pytest.raises(records.RecordError, match=f"{path}: damaged after record 2"):
+    with pytest.raises(record_bytes.RecordError, match=f"{path}: damaged after record 2"):
         list(read_chunks(SCHEMA, path))

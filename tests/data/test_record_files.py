@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.data import records, tfrecords
+from lcn_tf.data import record_bytes, records
 from lcn_tf.data.pipeline import DataConfig, read
 from lcn_tf.data.record_files import RecordFiles
 from tests import synthetic
@@ -31,7 +31,7 @@ def test_records_of_another_schema_are_refused(tmp_path):
     other = synthetic.make_schema(time_gap=False)
     renamed = dataclasses.replace(other, request=(dataclasses.replace(other.request[0], name="tab"),))
     (tmp_path / "schema.json").write_text(renamed.to_json())
-    with pytest.raises(records.RecordError, match=r"synthetic-train.*another schema.*\['tab'\]"):
+    with pytest.raises(record_bytes.RecordError, match=r"synthetic-train.*another schema.*\['tab'\]"):
         RecordFiles.open(str(tmp_path))
 
 
@@ -43,7 +43,7 @@ def test_feature_of_another_type_is_refused(tmp_path):
     path = tmp_path / "synthetic-train.tfrecord-00000-of-00002"
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(example.SerializeToString())
-    with pytest.raises(records.RecordError, match=f"{path.name}, record 0: feature 'price' is a float_list"):
+    with pytest.raises(record_bytes.RecordError, match=f"{path.name}, record 0: feature 'price' is a float_list"):
         RecordFiles.open(str(tmp_path))
 
 
@@ -53,7 +53,7 @@ def test_wrong_number_of_values_is_refused(tmp_path):
     broken = {**groups["test"][0], "slot": [1] * 9}
     with tf.io.TFRecordWriter(str(tmp_path / "synthetic-test.tfrecord-00001-of-00002")) as writer:
         writer.write(records.encode(schema, broken))
-    with pytest.raises(records.RecordError, match="'slot' has 9 values"):
+    with pytest.raises(record_bytes.RecordError, match="'slot' has 9 values"):
         RecordFiles.open(str(tmp_path))
 
 
@@ -61,7 +61,7 @@ def test_truncated_file_is_named_with_the_record(tmp_path):
     synthetic.write_records(tmp_path)
     path = tmp_path / "synthetic-test.tfrecord-00001-of-00002"
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(records.RecordError, match=f"{path.name}: truncated: .* after record 7"):
+    with pytest.raises(record_bytes.RecordError, match=f"{path.name}: truncated: .* after record 7"):
         RecordFiles.open(str(tmp_path))
 
 
@@ -76,7 +76,7 @@ def test_split_without_records_is_named(tmp_path):
     synthetic.write_records(tmp_path)
     for path in tmp_path.glob("*-test.tfrecord-*"):
         path.write_bytes(b"")
-    with pytest.raises(records.RecordError, match="no record in any of the 2 files of the test split"):
+    with pytest.raises(record_bytes.RecordError, match="no record in any of the 2 files of the test split"):
         RecordFiles.open(str(tmp_path))
 
 
@@ -85,7 +85,7 @@ def test_ids_beyond_their_table_are_refused(tmp_path):
     synthetic.write_records(tmp_path, schema)
     smaller = dataclasses.replace(schema, tables={**schema.tables, "item": 3})
     (tmp_path / "schema.json").write_text(smaller.to_json())
-    with pytest.raises(records.RecordError, match=r"record 0: feature '\w*item_id' has the value \d+, .* 3 rows"):
+    with pytest.raises(record_bytes.RecordError, match=r"record 0: feature '\w*item_id' has the value \d+, .* 3 rows"):
         RecordFiles.open(str(tmp_path))
 
 
@@ -125,7 +125,7 @@ def test_files_that_are_no_whole_record_files_are_named(tmp_path, damage, messag
     synthetic.write_records(tmp_path)
     path = tmp_path / "synthetic-test.tfrecord-00001-of-00002"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(records.RecordError, match=f"{path.name}: {message}"):
+    with pytest.raises(record_bytes.RecordError, match=f"{path.name}: {message}"):
         RecordFiles.open(str(tmp_path))
 
 
@@ -134,7 +134,7 @@ def test_a_record_as_long_as_a_gzip_header_reads_is_no_gzip(tmp_path):
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(b"x" * 0x8b1f)
     assert path.read_bytes().startswith(b"\x1f\x8b")
-    assert tfrecords.compression_of(str(path)) == "" and tfrecords.count_records(str(path)) == 1
+    assert record_bytes.compression_of(str(path)) == "" and record_bytes.count_records(str(path)) == 1
 
 
 def test_a_split_without_candidates_is_refused_before_training(tmp_path):
@@ -143,7 +143,7 @@ def test_a_split_without_candidates_is_refused_before_training(tmp_path):
     synthetic.write_records(tmp_path, schema, {"train": 3, "validation": 3, "test": [empty] * 4})
     files = RecordFiles.open(str(tmp_path))
     files.check("validation")
-    with pytest.raises(records.RecordError, match="no impression in the test split"):
+    with pytest.raises(record_bytes.RecordError, match="no impression in the test split"):
         files.check("test")
 
 
@@ -156,9 +156,9 @@ def test_preparation_facts_of_other_records_are_named(tmp_path, change):
         facts["splits"][split]["impressions"] += change
     path.write_text(json.dumps(facts))
     files = RecordFiles.open(str(tmp_path))
-    with pytest.raises(records.RecordError, match=r"preparation.json: -?\d+ impressions in the test split, its rec"):
+    with pytest.raises(record_bytes.RecordError, match=r"preparation.json: -?\d+ impressions in the test split, its"):
         files.check("test")
-    with pytest.raises(records.RecordError, match=r"preparation.json: \d+ impressions in the train split, its rec"
+    with pytest.raises(record_bytes.RecordError, match=r"preparation.json: \d+ impressions in the train split, its rec"
                        ), files.naming_bad_records():
         list(read(files, "train", DataConfig("flat", 3, 11), 29))
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from lcn_tf.data.pipeline import DataConfig, read
+from lcn_tf.data.record_bytes import RecordError
 from lcn_tf.data.record_files import SPLITS, RecordFiles
-from lcn_tf.data.records import RecordError
 from tests import synthetic
 
 TEMPLATE = "{SPLIT}-part-{SHARD_INDEX}.{FILEFORMAT}"

@@ -1,7 +1,9 @@
 """Row accounting and fingerprints."""
 
+import hashlib
 
 import ibis
+import pytest
 
 from data_prep import accounting
 from data_prep.accounting import RowCounts
@@ -29,5 +31,12 @@ def test_table_shows_every_number():
         "b.csv            7      7        0"]
 
 
+def test_a_fingerprint_is_of_the_bytes(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"some\r\nbytes")
+    assert accounting.file_fingerprint(path) == hashlib.sha256(b"some\r\nbytes").hexdigest()
+
+
+@pytest.mark.parametrize("used", [0, 5])
 def test_a_file_without_drops(used):
     assert RowCounts("file", used, {}).read == used

@@ -45,7 +45,8 @@ def batches(files, layout, split):
 
 def flat_rows(files, split):
     """`{impression_id: {feature: row of its batch}}`."""
-    return {int(batch["impression_id"][row, 0]): {name: values[row] for name, values in batch.items()}
+    return {int(batch["impression_id"][row, 0]): {name: values[row] for name, values in batch.items()
+                                                  if name != "row_number"}
             for batch in batches(files, "flat", split) for row in range(len(batch["label"]))}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.data import records
+from lcn_tf.data import record_bytes
 from lcn_tf.data.pipeline import DataConfig, RecordFiles, read
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model
@@ -228,7 +228,7 @@ def test_a_damaged_file_is_named(tmp_path):
     content = bytearray(path.read_bytes())
     content[-9] ^= 255
     path.write_bytes(content)
-    with pytest.raises(records.RecordError, match=f"{path.name}: damaged after record"):
+    with pytest.raises(record_bytes.RecordError, match=f"{path.name}: damaged after record"):
         run(files, tmp_path / "work")
 
 
@@ -238,7 +238,7 @@ def test_a_wrong_record_that_training_meets_is_named(tmp_path):
     groups[47] = groups[45] | {"item_id": [99] * len(groups[45]["item_id"])}
     synthetic.write_records(tmp_path / "data", schema, {"train": groups, "validation": 5, "test": 5})
     files = RecordFiles.open(str(tmp_path / "data"))
-    with pytest.raises(records.RecordError, match="train.tfrecord-00001-of-00002, record 23: feature 'item_id' has "):
+    with pytest.raises(record_bytes.RecordError, match="train.tfrecord-00001-of-00002, record 23: feature 'item_id'"):
         run(files, tmp_path / "run")
 
 
