@@ -109,7 +109,7 @@ class Request:
 
     def _copies(self, chosen: slice) -> dict[str, tf.Tensor]:
         """A flat batch of the chosen candidates."""
-        of_candidates = {*self.schema.impression_names, "candidate_mask"}
+        of_candidates = {*self.schema.impression_names, "row_number", "candidate_mask"}
         batch = {name: values[0, chosen, tf.newaxis] for name, values in self.batch.items() if name in of_candidates}
         rows = tf.shape(batch["label"])[0]
         batch.update({name: tf.repeat(values, rows, axis=0) for name, values in self.batch.items()
