@@ -37,7 +37,8 @@ class Progress(tf.Module):
         return float(self._seconds)
 
     def end_epoch(self) -> None:
-        """Another epoch is done."""
+        """Another epoch is done; the next one's clock runs from here."""
         self.epoch.assign_add(1)
         self.step.assign(0)
         self._seconds.assign(0.0)
+        self.start()
