@@ -10,8 +10,6 @@ from experiments.tables.comparison import Line, Spread
 from experiments.tables.rows import Table
 from lcn_tf.training import results
 
-_METRICS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"))
-
 
 def write(folder: str, table: Table, lines: Sequence[Line], command: str) -> str:
     """Writes `<key>.md` and `<key>.csv`; returns the Markdown."""
@@ -22,7 +20,7 @@ def write(folder: str, table: Table, lines: Sequence[Line], command: str) -> str
 
 
 def _markdown(title: str, lines: Sequence[Line], command: str) -> str:
-    header = ["validation day", *(name for name, _ in _METRICS), "logloss of the base rate", "seeds"]
+    header = ["validation day", *(name for name, _ in report.METRICS), "logloss of the base rate", "seeds"]
     rows = [[line.name, *(report.spread_text(spread) if line.runs else "" for spread in _spreads(line)),
              report.spread_text(_spread(line, "logloss", "base rate")) if line.runs else "", str(len(line.runs))]
             for line in lines]
@@ -34,13 +32,13 @@ def _markdown(title: str, lines: Sequence[Line], command: str) -> str:
 def _record(line: Line) -> dict[str, object]:
     values: dict[str, object] = {"row": line.name, "cfg": line.planned.row.cfg,
                                  "flags": " ".join(line.planned.row.flags), "seeds": len(line.runs)}
-    for (_, name), spread in zip(_METRICS, _spreads(line), strict=True):
+    for (_, name), spread in zip(report.METRICS, _spreads(line), strict=True):
         values.update({f"validation_{name}": spread.mean, f"validation_{name}_std": spread.std})
     return values
 
 
 def _spreads(line: Line) -> list[Spread]:
-    return [_spread(line, name) for _, name in _METRICS]
+    return [_spread(line, name) for _, name in report.METRICS]
 
 
 def _spread(line: Line, name: str, row: str = "model") -> Spread:

@@ -15,7 +15,7 @@ from experiments.tables.comparison import Line, Spread
 from lcn_tf.metrics import Interval
 from lcn_tf.training import results
 
-_METRICS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"))
+METRICS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"))
 _WORSE = "†"  # beside a log loss that is worse than the base rate's in some run
 
 
@@ -29,7 +29,7 @@ def write_table(folder: str, key: str, title: str, lines: Sequence[Line], comman
 
 def markdown(title: str, lines: Sequence[Line], command: str) -> str:
     """The table, with what it is made of below it."""
-    header = ["", *(name for name, _ in _METRICS), "ΔAUC [95 %]", "ΔGAUC [95 %]", "compared with", "p",
+    header = ["", *(name for name, _ in METRICS), "ΔAUC [95 %]", "ΔGAUC [95 %]", "compared with", "p",
               "attainable share", "paper AUC / GAUC", "minutes", "parameters", "seeds"]
     if not any(_known(line.attainable_share) for line in lines):
         header.remove("attainable share")
@@ -40,7 +40,7 @@ def markdown(title: str, lines: Sequence[Line], command: str) -> str:
         cells = {"": line.name, "seeds": str(len(line.runs)),
                  "paper AUC / GAUC": f"{row.paper_auc:.4f} / {row.paper_gauc:.4f}" if row.paper_auc else ""}
         if line.runs:
-            cells.update({name: spread_text(line.metric(key)) for name, key in _METRICS})
+            cells.update({name: spread_text(line.metric(key)) for name, key in METRICS})
             if _worse_runs(line):
                 cells["logloss"] += f" {_WORSE}"
             cells.update({"attainable share": spread_text(line.attainable_share, 3),
@@ -71,7 +71,7 @@ def record(line: Line) -> dict[str, Any]:
     """A line's numbers, one column each."""
     row, comparison = line.planned.row, line.comparison
     values: dict[str, Any] = {"row": line.name, "cfg": row.cfg, "flags": " ".join(row.flags), "seeds": len(line.runs)}
-    for name, spread in [*((key, line.metric(key)) for _, key in _METRICS), ("minutes", line.minutes),
+    for name, spread in [*((key, line.metric(key)) for _, key in METRICS), ("minutes", line.minutes),
                          ("attainable_share", line.attainable_share)]:
         values.update({name: spread.mean, f"{name}_std": spread.std})
     values["parameters"] = _parameters(line) if line.runs else None

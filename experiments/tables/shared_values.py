@@ -10,20 +10,22 @@ from typing import Any
 _ABSENT = "(absent)"  # of a key that the template has and the values have not
 _OF_THE_MODEL = {"auc", "gauc", "logloss", "calibration_ratio", "normalized_entropy", "value", "chance_corrected",
                  "per_head"}
-_SHARED = ("metrics", "slices", "consistency", "versions", "hardware")
+_SHARED = ("slices", "consistency", "versions", "hardware")
 
 
 def template(run: dict[str, Any]) -> dict[str, Any]:
     """The part of a run that other runs on its data repeat: everything but what the model made."""
-    found = {name: _facts(run[name], name == "metrics") for name in _SHARED if run.get(name)}
-    return {name: facts for name, facts in found.items() if facts}
+    found = {name: _facts(run[name]) for name in _SHARED if run.get(name)}
+    found["metrics"] = {split: {row: _facts(values) if row == "model" else values for row, values in rows.items()}
+                        for split, rows in run["metrics"].items()}
+    return found
 
 
-def _facts(values: Any, references: bool) -> Any:
+def _facts(values: Any) -> Any:
+    """Values without what the model made of them."""
     if isinstance(values, dict):
-        return {name: value if references and name not in ("model", "validation", "test") else _facts(value, references)
-                for name, value in values.items() if name not in _OF_THE_MODEL}
-    return [_facts(value, references) for value in values] if isinstance(values, list) else values
+        return {name: _facts(value) for name, value in values.items() if name not in _OF_THE_MODEL}
+    return [_facts(value) for value in values] if isinstance(values, list) else values
 
 
 def without(values: Any, shared: Any) -> Any:

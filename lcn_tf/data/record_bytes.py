@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import google_crc32c
@@ -44,7 +45,11 @@ class Fingerprint:
     def add(self, path: str) -> int:
         """Adds a file; returns its number of records. Raises what `count_records` does."""
         self._digest.update(b"file")
-        return count_records(path, self._digest)
+        records = 0
+        for frame in _frames(path):
+            self._digest.update(frame)
+            records += 1
+        return records
 
     @property
     def digits(self) -> str:
@@ -59,16 +64,17 @@ def compression_of(path: str) -> str:
     return "GZIP" if start.startswith(_GZIP) and not _is_header(start) else ""
 
 
-def count_records(path: str, digest: hashlib._Hash | None = None) -> int:
+def count_records(path: str) -> int:
     """Number of records of a file; follows their lengths, and reads the records themselves only to decompress them.
-
-    Args:
-      path: of the file.
-      digest: gets the length and the stored checksum of every record, which stand for the record's bytes.
 
     Raises:
       RecordError: no TFRecord file, or one that ends within a record.
     """
+    return sum(1 for _ in _frames(path))
+
+
+def _frames(path: str) -> Iterator[bytes]:
+    """Of every record, what stands around it: length and checksums. Raises what `count_records` does."""
     count = 0
     try:
         with _open(path) as file:
@@ -80,12 +86,10 @@ def count_records(path: str, digest: hashlib._Hash | None = None) -> int:
                 footer = file.read(_FOOTER_BYTES)
                 if len(footer) < _FOOTER_BYTES:
                     raise RecordError(f"{path}: truncated: it ends within the record after record {count}")
-                if digest is not None:
-                    digest.update(header + footer)
+                yield header + footer
                 count += 1
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RecordError(f"{path}: damaged gzip file, after record {count}: {error}") from error
-    return count
 
 
 def _open(path: str) -> gzip.GzipFile | BinaryIO:

@@ -64,8 +64,7 @@ class TrainConfig:
     precision: Literal["float32", "mixed_bfloat16"] = dataclasses.field(
         default="float32", metadata={"help": "mixed_bfloat16: layers compute in bfloat16; weights, scores, softmax and "
                                              "losses stay float32"})
-    seed: int = dataclasses.field(
-        default=1, metadata={"help": "of initialisation, data order and sampling"})
+    seed: int = dataclasses.field(default=1, metadata={"help": "of initialisation, data order and sampling"})
     deterministic: bool = dataclasses.field(
         default=False, metadata={"help": "the same seed gives the same metrics to the last digit; costs some speed"})
     microbatches: int = dataclasses.field(
