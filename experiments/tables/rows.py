@@ -51,6 +51,7 @@ class Table:
 _NO_PYRAMID = "no pyramid: SIM Soft by inner product with CRP"  # CSA's search and one attention
 _WITHOUT_CRP = Row("LCN-200-50 without CRP", "lcn_without_crp.cfg", None, 0.7237, 0.6379)
 _LCN = Row("LCN-200-50", "lcn_200_50.cfg", _WITHOUT_CRP.name, 0.7294, 0.6423)
+_PRINTED = Row("LCN-200-50, levels as printed", "lcn_200_50.cfg", _LCN.name, flags=("--lap.level_norm=none",))
 
 
 def _compared(row: Row, against: str | None) -> Row:
@@ -91,7 +92,7 @@ def _baselines() -> tuple[Row, ...]:
                       Row(f"{softmax}, with CRP", "sim_crp.cfg", softmax, flags=flags)]
         if cfg in ("eta", "sdim"):
             pairs.append(_items_alone(name, cfg, recent))
-    return (*bounds, *pairs, _compared(_WITHOUT_CRP, recent), _LCN)
+    return (*bounds, *pairs, _compared(_WITHOUT_CRP, recent), _LCN, _PRINTED)
 
 
 TABLES = {
@@ -169,10 +170,10 @@ def _choice(key: str, title: str, options: Sequence[tuple[str, ...]], cfgs: Sequ
 # What defaults are chosen by, on validation days.
 CHOICES = {
     "level_norm": _choice("level_norm", "LCN-200-50 by the size of its levels' interests", (
+        ("--lap.level_norm=candidate",),
         ("--lap.level_norm=none", "--lap.csa_pool=sum"),  # as printed
         ("--lap.level_norm=none", "--lap.csa_pool=mean"),
-        ("--lap.level_norm=rms",),
-        ("--lap.level_norm=candidate",))),
+        ("--lap.level_norm=rms",))),
     "recent_events": _choice("recent_events", "LCN-200-50 with all of its history and with the newest 24 events", (
         (), ("--data.lifelong_length=24",))),
     "regularisation": _choice("regularisation", "LCN-200-50 against overfitting", (

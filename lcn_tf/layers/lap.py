@@ -43,10 +43,10 @@ class LAP(HistoryLayer):
       attention_dim: D_a of MSA and FSA.
       num_heads, ffn_dim, fsa_pool, fsa_residual, fsa_layer_norm, fsa_dropout: see `FSA`.
       integration: `concat` (printed), `last`, or `sum` (needs D = D_a; not in the paper).
-      level_norm: root mean square that each level's interest is brought to, candidate by candidate: "rms", 0.1;
-        "candidate", that of the candidate's embedding (no gradient through it); "none" as printed. Printed, CSA's sum
-        is cubic in the embeddings' scale and grows with the length, beside levels and features that do not (not in the
-        paper). Zeros stay zeros.
+      level_norm: root mean square that each level's interest is brought to, candidate by candidate: "candidate", that
+        of the candidate's embedding (no gradient through it); "rms", 0.1; "none" as printed. Printed, CSA's sum is
+        cubic in the embeddings' scale and grows with the length, beside levels and features that do not. Zeros stay
+        zeros. With either size, "sum" and "mean" of `csa_pool` are the same.
       share_msa_fsa: MSA has no weights of its own: it ranks and pools by the mean over heads of FSA's logits and
         projects by FSA's values (not in the paper; as TWIN shares its two stages).
       seed: seed of FSA's dropout.
@@ -74,7 +74,7 @@ class LAP(HistoryLayer):
                  csa_scale: bool = False, msa_norm: str = "softmax", attention_dim: int = 64, num_heads: int = 4,
                  ffn_dim: int | None = None, fsa_pool: str = "query", fsa_residual: bool = False,
                  fsa_layer_norm: bool = False, fsa_dropout: float = 0.0, integration: str = "concat",
-                 level_norm: str = "none", share_msa_fsa: bool = False, seed: int = 0, **kwargs: Any):
+                 level_norm: str = "candidate", share_msa_fsa: bool = False, seed: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         check_levels(msa_top_k, fsa_top_k, integration, share_msa_fsa)
         if level_norm not in LAP_LEVEL_NORMS:

@@ -42,8 +42,9 @@ class Config:
     integration: Literal["concat", "last", "sum"] = dataclasses.field(
         default="concat", metadata={"help": "how the levels' interests are combined; last uses FSA's alone"})
     level_norm: Literal["none", "rms", "candidate"] = dataclasses.field(
-        default="none", metadata={"help": "root mean square that each level's interest is brought to: 0.1 (rms), that "
-                                          "of the candidate's embedding (candidate), or as printed (none)"})
+        default="candidate", metadata={"help": "root mean square that each level's interest is brought to: that of the "
+                                               "candidate's embedding (candidate), 0.1 (rms), or as printed (none)",
+                                       "before": "none"})
     share_msa_fsa: bool = dataclasses.field(
         default=False, metadata={"help": "MSA ranks with FSA's projections (A-18)"})
 
