@@ -124,7 +124,7 @@ def fsa(candidate, events, mask, weights, num_heads, pool="query", residual=Fals
 
 
 def lap(candidate, history, mask, context, weights, msa_top_k, fsa_top_k, num_heads, integration="concat",
-        shared=False, level_norm="none"):
+        shared=False, level_norm="candidate"):
     """The pyramid of LCN's section 4.3 for one candidate; `weights` holds `msa` and `fsa`, top-k None omits a level.
 
     Returns the interest, and the positions MSA and FSA saw.

@@ -1,7 +1,7 @@
 """LCN-200-50 as one writes it straight from the paper: the measure of the model's speed, and a second implementation.
 
 Every feature is looked up id by id at every position, each history with all of its context; each level is the printed
-equation, and TensorFlow finds the gradients. One candidate a row. The tables are trained by Keras' Adam, whose step
+equation brought to the size of the candidate's embedding, and TensorFlow finds the gradients. One candidate a row. The tables are trained by Keras' Adam, whose step
 touches every row. The same model as `build_model` composes by default: with its weights (`weight_pairs`), the same
 logits, losses and gradients.
 
@@ -125,7 +125,9 @@ class PlainLCN(tf.keras.Model):
         events, mask = best_events(relevance, events, mask, self.msa_top_k)  # [B, K, E]
         msa, logits = self.msa_level(candidate, events, mask)
         events, mask = best_events(logits, events, mask, self.fsa_top_k)
-        return tf.concat([csa, msa, self.fsa_level(candidate, events, mask)], -1)
+        levels = [csa, msa, self.fsa_level(candidate, events, mask)]
+        size = tf.stop_gradient(tf.norm(candidate, axis=-1, keepdims=True)) * candidate.shape[-1] ** -0.5
+        return tf.concat([tf.math.l2_normalize(level, -1) * size * level.shape[-1] ** 0.5 for level in levels], -1)
 
     def msa_level(self, candidate: tf.Tensor, events: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Eqs 9 and 10 with a softmax: the interest `[B, D_a]` and the logits `[B, K]`."""

@@ -18,7 +18,7 @@ from tests.layers.batches import (
     randomise,
 )
 
-SMALL = {"msa_top_k": 5, "fsa_top_k": 3, "attention_dim": 6, "num_heads": 2, "ffn_dim": 11}
+SMALL = {"msa_top_k": 5, "fsa_top_k": 3, "attention_dim": 6, "num_heads": 2, "ffn_dim": 11, "level_norm": "none"}
 
 
 def built(batch, seed=1, **options):

@@ -47,7 +47,7 @@ def test_tables_learn_the_same_from_groups_of_several_moments_as_from_single_imp
         def gradients(requests=requests):
             with tf.GradientTape() as tape:
                 candidate = requests.embedder.candidate(requests.batch)
-                total = tf.reduce_sum(tf.boolean_mask(layer(candidate, requests.history), requests.real) ** 2)
+                total = tf.reduce_sum(tf.boolean_mask(layer(candidate, requests.history), requests.real) ** 3)
             tables = requests.embedder.tables.tables
             found = tape.gradient(total, {name: tables[name] for name in ("item", "category", "behaviour", "time_gap")})
             return {name: tf.math.unsorted_segment_sum(gradient.values, gradient.indices, tables[name].shape[0])

@@ -56,7 +56,7 @@ def leaving(values, auc):
         np.savez(os.path.join(folder, "test_predictions.npz"), **values)
         with open(os.path.join(folder, "results.jsonl"), "w") as file:
             json.dump({**finished("a.cfg", 1, 0.6), "config": {"eval.gauc_weights": "clicks"},
-                       "metrics": {"test": {"model": {"auc": auc}}}}, file)
+                       "metrics": {split: {"model": {"auc": auc}} for split in ("validation", "test")}}, file)
         return subprocess.CompletedProcess(command, 0)
     return run
 
@@ -71,12 +71,12 @@ def test_gauc_is_resampled_with_the_weights_of_the_run(tmp_path, monkeypatch):
     assert store.find(row.key, 1)["resamples"][1] == pytest.approx(expected["gauc"], abs=1e-5)
 
 
-def test_a_test_day_without_clicks_does_not_end_the_others(tmp_path, monkeypatch, capsys):
+def test_a_day_without_clicks_does_not_end_the_others(tmp_path, monkeypatch, capsys):
     values = {"label": np.zeros(7, int), "logit": np.zeros(7), "user_key": np.arange(7)}
     monkeypatch.setattr(subprocess, "run", leaving(values, None))
     store = Store(str(tmp_path))
     assert not run_missing(missing([planned(Row("a", "a.cfg"))], [1], store), store, str(tmp_path / "runs"))
-    assert "a, seed 1: test AUC undefined" in capsys.readouterr().out
+    assert "a, seed 1: validation AUC undefined" in capsys.readouterr().out
 
 
 def test_a_result_of_code_that_changed_meanwhile_does_not_count(tmp_path, monkeypatch, capsys):
@@ -100,7 +100,7 @@ def test_a_row_is_run_once_and_the_failed_one_is_told(tmp_path, monkeypatch, cap
     printed = capsys.readouterr().out
     assert [run.planned.row.name for run in failed] == ["broken"] and "broken, seed 1: failed, see runs" in printed
     run = Store("results").find(rows[0].key, 1)
-    assert f"short, seed 1: test AUC {run['metrics']['test']['model']['auc']:.4f}" in printed
+    assert f"short, seed 1: validation AUC {run['metrics']['validation']['model']['auc']:.4f}" in printed
     replicates = run["resamples"][0]
     assert len(replicates) == 1000
     assert np.mean(replicates) == pytest.approx(run["metrics"]["test"]["model"]["auc"], abs=0.03)
