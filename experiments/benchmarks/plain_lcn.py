@@ -1,9 +1,9 @@
 """LCN-200-50 as one writes it straight from the paper: the measure of the model's speed, and a second implementation.
 
 Every feature is looked up id by id at every position, each history with all of its context; each level is the printed
-equation brought to the size of the candidate's embedding, and TensorFlow finds the gradients. One candidate a row. The tables are trained by Keras' Adam, whose step
-touches every row. The same model as `build_model` composes by default: with its weights (`weight_pairs`), the same
-logits, losses and gradients.
+equation, brought to the size of the candidate's embedding; TensorFlow finds the gradients. One candidate a row. The
+tables are trained by Keras' Adam, whose step touches every row. The same model as `build_model` composes by default:
+with its weights (`weight_pairs`), the same logits, losses and gradients.
 
 Shapes: B rows, S short events, L lifelong events, K kept events, D item width, E = D + D_c event width, D_a attention
 width, H heads, D_h = D_a / H, M negative pairs.
