@@ -217,7 +217,8 @@ def with_rms(vectors: tf.Tensor, target: tf.Tensor | float) -> tf.Tensor:
     vectors = tf.cast(vectors, tf.float32)
     mean_square = tf.reduce_mean(tf.square(vectors), axis=-1, keepdims=True)
     known = mean_square > 0
-    return tf.where(known, target * vectors * tf.math.rsqrt(tf.where(known, mean_square, 1.0)), 0.0)
+    scale = tf.where(known, target * tf.math.rsqrt(tf.where(known, mean_square, 1.0)), 0.0)  # [..., 1]
+    return vectors * scale
 
 
 def check_levels(msa_top_k: int | None, fsa_top_k: int | None, integration: str, share_msa_fsa: bool) -> None:
