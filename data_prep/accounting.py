@@ -59,7 +59,7 @@ def number_of_rows(table: ir.Table) -> int:
 
 
 def file_fingerprint(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
+    """SHA256 of a file's bytes, as hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

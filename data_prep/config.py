@@ -24,7 +24,7 @@ def lasting_settings(*configs: Any) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class PreparationConfig:
-    """How request groups are cut from a log; the defaults are those of the paper's public data set (SPEC A.5).
+    """How request groups are cut from a log; the defaults are the LCN paper's for public data (docs/readings.md).
 
     Raises:
       ValueError: a value outside its range; the message names the setting.
@@ -35,13 +35,13 @@ class PreparationConfig:
         "before it), of one day (day; they end strictly before the day) or all of a user's impressions in a split "
         "(user; each sees the events strictly before its own second)")
     history_gap_seconds: int = option(
-        0, "events count only when they are earlier than the snapshot by more than this many seconds (SPEC A-34, gap)")
+        0, "events count only when they are earlier than the snapshot by more than this many seconds")
     max_candidates: int = option(
         16, "impressions of a record with snapshot=user; a user's further ones go to further records")
-    short_length: int = option(24, "longest short_target and short_source history (SPEC A-19)")
+    short_length: int = option(24, "longest short_target and short_source history")
     lifelong_length: int = option(500, "longest lifelong_source history")
     exclude_recent: bool = option(
-        False, "start lifelong_source after the events of short_source instead of overlapping with them (SPEC A-20)")
+        False, "start lifelong_source after the events of short_source instead of overlapping with them")
     vocabulary: Literal["counted", "hashed"] = option(
         "counted", "ids by count in the training days, unseen values out of vocabulary (counted), or by a hash of the "
         "value, without a vocabulary (hashed)")

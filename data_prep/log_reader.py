@@ -35,7 +35,7 @@ class LogReader:
       scratch_dir: for unpacked files; the caller deletes it.
 
     Attributes:
-      fingerprints: name of each file that was read -> SHA-256 of its (unpacked) content.
+      fingerprints: name of each file that was read -> SHA256 of its (unpacked) content.
       warnings: what is odd about the files, in words.
     """
 
@@ -153,7 +153,7 @@ def _only(table: ir.Table) -> dict[str, Any]:
 
 
 def _examine(path: str) -> tuple[str, bool]:
-    """SHA-256 of a file's bytes, and whether they are UTF-8 without the characters that engines use as marks."""
+    """SHA256 of a file's bytes, and whether they are UTF-8 without the characters that engines use as marks."""
     digest, decoder, is_text = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")(), True
     with open(path, "rb", buffering=0) as file:
         while chunk := file.read(_CHUNK_BYTES):

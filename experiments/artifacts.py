@@ -1,4 +1,4 @@
-"""The files a run leaves in its work folder, and the row it adds to `results.jsonl` (DESIGN section 6)."""
+"""The files a run leaves in its work folder, and the row it adds to `results.jsonl`."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ FILES = sorted(set(FOLDER.glob("*.json")) - {trajectories.PATH, golden_settings.
 
 
 def csa_vector(shared):
-    """TV-A1."""
+    """`csa` of lap.json."""
     candidate, events, mask = shared["e_v"], shared["E"], shared["mask1110"]
     scores = references.csa_scores(candidate, events)
     pools = {pool: references.csa(candidate, events, mask, pool) for pool in ("sum", "mean", "softmax", "abs_norm")}
@@ -36,7 +36,7 @@ def attention_weights(fixture):
 
 
 def msa_vector(shared, fixture):
-    """TV-A2."""
+    """`msa` of lap.json."""
     candidate, weights = shared["e_v"], attention_weights(fixture)
     events = np.concatenate([shared["E"], shared["context"]], axis=1)
     first = events[fixture["items"]]
@@ -51,7 +51,7 @@ def msa_vector(shared, fixture):
 
 
 def fsa_vector(shared, fixture):
-    """TV-A3."""
+    """`fsa` of lap.json."""
     weights = attention_weights(fixture) | {name: np.array(fixture[name]) for name in ("w1", "b1", "w2", "b2")}
     events = np.concatenate([shared["E"], shared["context"]], axis=1)[fixture["items"]]
     arguments = (shared["e_v"], events, [True] * 2, weights, fixture["num_heads"])
@@ -61,7 +61,7 @@ def fsa_vector(shared, fixture):
 
 
 def din_vector(shared, vector):
-    """TV-B5."""
+    """`din` of lap.json."""
     layers = [(np.array(vector["weights"])[:, np.newaxis], np.zeros(1))]
     arguments = (shared["e_v"], shared["E"], shared["mask1110"], layers)
     return {"logits": [references.din_logit(shared["e_v"], event, layers, False) for event in shared["E"]],
@@ -71,7 +71,7 @@ def din_vector(shared, vector):
 
 
 def crp_vector(vector):
-    """TV-A4."""
+    """`crp_loss` of crp.json."""
     def cosine(first, second):
         return references.cosine(np.array(first), np.array(second), epsilon=0.0)
 
@@ -96,10 +96,10 @@ def recomputed(name, content):
         vectors, fixture = content["vectors"], content["fixture"]
         shared = {key: value if key in ("mask1110", "notes") else np.array(value)
                   for key, value in fixture["shared"].items()}
-        return {"TV-A1": csa_vector(shared), "TV-A2": msa_vector(shared, fixture["TV-A2"]),
-                "TV-A3": fsa_vector(shared, fixture["TV-A3"]), "TV-B5": din_vector(shared, vectors["TV-B5"])}
+        return {"csa": csa_vector(shared), "msa": msa_vector(shared, fixture["msa"]),
+                "fsa": fsa_vector(shared, fixture["fsa"]), "din": din_vector(shared, vectors["din"])}
     if name == "crp":
-        return {"TV-A4": crp_vector(content["vectors"]["TV-A4"])}
+        return {"crp_loss": crp_vector(content["vectors"]["crp_loss"])}
     if name == "baselines":
         return references_baselines.golden_numbers(content)
     return {}

@@ -1,4 +1,4 @@
-"""Oracles of the lifelong baselines: SPEC section B for one candidate, in float64 numpy with plain loops.
+"""Oracles of the lifelong baselines: their papers' equations for one candidate, in float64 numpy with plain loops.
 
 As in `references`, nothing is folded, batched or cached; `references.per_candidate` loops over requests and candidates.
 """
@@ -217,33 +217,33 @@ def golden_numbers(content):
     best = references.top_k(scores, mask, 2)
     attended = {"esu_attn": references.fsa_scores(candidate, items[best], [True] * 2, identity, 1)[0],
                 "esu_out": sim(candidate, items, mask, identity, 2)}
-    projection = np.array(vectors["TV-B2"]["H"])
+    projection = np.array(vectors["eta"]["H"])
     distances = hamming(candidate, items, projection)
-    hashes, tau = np.array(vectors["TV-B3"]["H"]), vectors["TV-B3"]["tau"]
+    hashes, tau = np.array(vectors["sdim"]["H"]), vectors["sdim"]["tau"]
     cosines = [references.cosine(candidate, item, epsilon=0.0) for item in items]
-    twin_fixture = fixture["TV-B4"]
+    twin_fixture = fixture["twin"]
     weights = {"query": np.array(twin_fixture["W_q"]), "key": np.array(twin_fixture["W_h"]), "output": np.eye(2),
                "value": np.array(twin_fixture["W_V"]).T, "cross": np.array([[[twin_fixture["cross_w"]]]]),
                "beta": np.array([twin_fixture["beta"]])}
     events = np.concatenate([items, shared["context"]], axis=1)
     alpha = twin_logits(candidate, events, weights, 1)[0]
     kept = references.top_k(alpha, mask, 2)
-    head_scores = np.array([vectors["TV-B4b"]["scores_head0"], vectors["TV-B4b"]["scores_head1"]])
-    keys = merged_keys(head_scores, [True] * 5)
+    heads = vectors["twin_merged_heads"]
+    keys = merged_keys(np.array([heads["scores_head0"], heads["scores_head1"]]), [True] * 5)
+    augru = [vectors["dien_augru"][name] for name in ("h_prev", "u", "candidate", "attn")]
     return {
-        "TV-B1": {"gsu_scores": scores, "U_r_mask1110": pooled, "top2": best, **attended,
-                  "esu_logits": references.fsa_logits(candidate, items[best], identity, 1)[0]},
-        "TV-B2": {"sign_target": signs(candidate, projection), "sign_seq": [signs(item, projection) for item in items],
-                  "hamming": distances, "top2_mask1110": references.top_k(-distances, mask, 2),
-                  "esu_out": eta(candidate, items, mask, identity, projection, 2)},
-        "TV-B3": {"sdim_out": sdim(candidate, items, mask, hashes, tau), "cos_to_target": cosines,
-                  "l2_group0": sdim(candidate, items, mask, hashes[:, :tau], tau),
-                  "l2_group1_empty_is_zero": sdim(candidate, items, mask, hashes[:, tau:], tau),
-                  **{f"collision_prob_tau{bits}": [collision_probability(cosine, bits) for cosine in cosines]
-                     for bits in (1, 2, 3)}},
-        "TV-B4": {"alpha": alpha, "top2_mask1110": kept, "attn": references.softmax(alpha[kept], [True] * 2),
-                  "head_out": twin(candidate, events, mask, weights, 1, 2)},
-        "TV-B4b": {"key": keys, "union_top3": sorted(sorted(range(5), key=keys.__getitem__)[:3])},
-        "TV-B6": {key: augru_state(*(vectors["TV-B6"][name] for name in ("h_prev", "u", "candidate", "attn")), gate)
-                  for key, gate in (("h_paper", "paper"), ("h_dien_official_code", "code"))},
+        "sim_soft": {"gsu_scores": scores, "U_r_mask1110": pooled, "top2": best, **attended,
+                     "esu_logits": references.fsa_logits(candidate, items[best], identity, 1)[0]},
+        "eta": {"sign_target": signs(candidate, projection), "sign_seq": [signs(item, projection) for item in items],
+                "hamming": distances, "top2_mask1110": references.top_k(-distances, mask, 2),
+                "esu_out": eta(candidate, items, mask, identity, projection, 2)},
+        "sdim": {"sdim_out": sdim(candidate, items, mask, hashes, tau), "cos_to_target": cosines,
+                 "l2_group0": sdim(candidate, items, mask, hashes[:, :tau], tau),
+                 "l2_group1_empty_is_zero": sdim(candidate, items, mask, hashes[:, tau:], tau),
+                 **{f"collision_prob_tau{bits}": [collision_probability(cosine, bits) for cosine in cosines]
+                    for bits in (1, 2, 3)}},
+        "twin": {"alpha": alpha, "top2_mask1110": kept, "attn": references.softmax(alpha[kept], [True] * 2),
+                 "head_out": twin(candidate, events, mask, weights, 1, 2)},
+        "twin_merged_heads": {"key": keys, "union_top3": sorted(sorted(range(5), key=keys.__getitem__)[:3])},
+        "dien_augru": {"h_paper": augru_state(*augru, "paper"), "h_dien_official_code": augru_state(*augru, "code")},
     }

@@ -43,7 +43,7 @@ class IndustrialConfig:
     utc_offset_hours: float = option(8, "hours that the days' clock is ahead of UTC, such as 5.5 or -3")
     row_set: Literal["target", "source"] = option(
         "target", "impressions of live rooms (target), or a single domain: videos shown, of video_impressions.csv, and "
-        "videos watched alone (source, SPEC A-53)")
+        "videos watched alone (source)")
 
     def __post_init__(self):
         if self.row_set not in ("target", "source"):

@@ -14,7 +14,7 @@ from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.schema import FIRST_ID, HISTORIES, OOV_ID, PADDING_ID
 
 _ROWS = 8  # candidates, and events of each history, that are shown
-_SPECIAL = {PADDING_ID: "PADDING", OOV_ID: "OOV"}
+_RESERVED = {PADDING_ID: "PADDING", OOV_ID: "OOV"}
 
 
 def describe_group(files: RecordFiles, split: str, utc_offset: int) -> str:
@@ -83,7 +83,7 @@ def raw_values(data_dir: str, table: str, ids: set[int]) -> Mapping[int, str]:
     """
     path = os.path.join(data_dir, "vocabularies", f"{table}.txt")
     wanted = {value for value in ids if value >= FIRST_ID}
-    values = {value: _SPECIAL[value] for value in ids - wanted}
+    values = {value: _RESERVED[value] for value in ids - wanted}
     if not os.path.exists(path):
         return values | {value: f"#{value}" for value in wanted}
     with open(path, encoding="utf-8", newline="\n") as file:

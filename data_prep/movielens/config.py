@@ -41,7 +41,7 @@ class MovieLensConfig:
     target_genre: str = option("Sci-Fi", "movies with this genre are the target domain, all others the source domain")
     row_set: Literal["target", "source"] = option(
         "target", "impressions of target-domain movies, or a single domain: impressions and events of the source "
-        "domain alone (SPEC A-53)")
+        "domain alone")
     label_threshold: float = option(
         4.0, "a rating of at least this many stars is a click; of no effect with negatives_per_positive")
     negatives_per_positive: int = option(

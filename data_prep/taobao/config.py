@@ -12,7 +12,7 @@ from data_prep.description import DAY_SECONDS, DatasetDescription
 from data_prep.taobao.behaviors import BEHAVIORS, check_behaviors
 from lcn_tf.schema import Feature
 
-# The files' days are cut in China's time: the first second is 2017-05-06 00:00:00 there (DATA.md, raw_sample).
+# The files' days are cut in China's time: the first second of raw_sample is 2017-05-06 00:00:00 there.
 UTC_OFFSET = 8 * 3600
 
 PROFILE_FIELDS = ("cms_segid", "cms_group_id", "final_gender_code", "age_level", "pvalue_level", "shopping_level",
@@ -35,21 +35,21 @@ ABOUT = {
 
 @dataclasses.dataclass(frozen=True)
 class TaobaoConfig:
-    """The public protocol of the LCN paper on Tianchi data set 56; every reading of it is a setting.
+    """The public protocol of the LCN paper on Tianchi data set 56; its other readings are settings (docs/readings.md).
 
     Raises:
       ValueError: a value outside its range; the message names the setting.
     """
 
     target_category_below: int = option(
-        2000, "categories with a smaller id are the target domain, all others the source domain (SPEC A-33)")
-    first_day: str = option("2017-05-06", "first day (UTC+8) whose impressions are used (SPEC A-31)")
+        2000, "categories with a smaller id are the target domain, all others the source domain")
+    first_day: str = option("2017-05-06", "first day (UTC+8) whose impressions are used")
     num_days: int = option(
         7, "days used from first_day on: the last is test, the one before it validation, the others train")
     row_set: Literal["target", "all", "source"] = option(
-        "target", "impressions of target-domain ads only or of all ads (SPEC A-30), or a single domain: impressions "
-        "and behaviours of the source domain alone (SPEC A-53)")
-    behaviors: tuple[str, ...] = option(BEHAVIORS, "types of events that count, of pv, cart, fav and buy (SPEC A-35)")
+        "target", "impressions of target-domain ads only or of all ads, or a single domain: impressions and behaviours "
+        "of the source domain alone")
+    behaviors: tuple[str, ...] = option(BEHAVIORS, "types of events that count, of pv, cart, fav and buy")
 
     def __post_init__(self):
         object.__setattr__(self, "first_day", calendar_day("first_day", self.first_day))

@@ -1,4 +1,4 @@
-"""Reads the four files of Tianchi data set 56 as canonical tables, with all their quirks (DATA.md).
+"""Reads the four files of Tianchi data set 56 as canonical tables, with all their quirks.
 
 Line ends LF or CRLF; header cells padded with spaces; `NULL` and empty cells; integers written `95471.0`; `pv` or
 `ipv`; `user` or `nick`; `nonclk` or `noclk`; `behavior_log.csv` or `raw_behavior_log.csv`.

@@ -39,7 +39,7 @@ class Comparison:
 
     Attributes:
       auc, gauc: mean difference over the seeds, with an interval by resampling the users of the test split, the same
-        for both rows (SPEC E.4).
+        for both rows.
       p_value: two-sided paired t-test of AUC over the seeds, Holm-corrected over the table; NaN with fewer than two,
         and where an AUC is undefined.
     """

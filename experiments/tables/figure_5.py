@@ -1,6 +1,6 @@
 """Figure 5: the share of the final stage's favourite events that the earlier stages deliver, and what it is worth.
 
-Panels: by model; over the epochs of training (validation split); by K1. SPEC E.5 has the definition.
+Panels: by model; over the epochs of training (validation split); by K1. Definition: docs/readings.md, consistency.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What each table of the paper compares: its rows, the row that each is held against, and the paper's numbers.
 
-A row is a cfg, or a cfg with flags in a sweep. The numbers of the LCN paper (SPEC A.7 and its notes) are AUC and GAUC
-on its authors' industrial logs, None where we do not know them.
+A row is a cfg, or a cfg with flags in a sweep. The numbers of the LCN paper are the AUC and GAUC that it gives for
+industrial logs, None where we do not know them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _baselines() -> tuple[Row, ...]:
         _items_alone("DIEN", "dien", recent),
         Row("SIM Hard", "sim_hard.cfg", recent),
     )
-    sim = (0.7196, 0.6342, 0.7255, 0.6375)  # the paper does not say which search, SPEC B.1
+    sim = (0.7196, 0.6342, 0.7255, 0.6375)  # LCN's Table 2 does not say which search
     paper = (("SIM Soft", "sim", *sim), ("SIM Soft by inner product", "sim_inner", *sim),
              ("ETA", "eta", 0.7166, 0.6328, 0.7204, 0.6365), ("SDIM", "sdim", 0.7153, 0.6330, 0.7192, 0.6358),
              ("TWIN", "twin", 0.7212, 0.6355, 0.7265, 0.6391))

@@ -1,4 +1,4 @@
-"""Files of request groups -> batches, in one of two layouts with the same meaning (DESIGN section 4).
+"""Files of request groups -> batches, in one of two layouts with the same meaning.
 
 `flat`: one candidate a row, exactly `batch_size` impressions. `grouped`: whole requests, padded to the batch's largest
 number of candidates; a request joins the batch in which its last impression falls when impressions are counted through
@@ -32,7 +32,7 @@ class DataConfig:
     layout: Literal["flat", "grouped"] = dataclasses.field(
         default="grouped", metadata={"help": "flat: one candidate a row; grouped: whole requests, histories once"})
     short_length: int = dataclasses.field(
-        default=24, metadata={"help": "events of each short history (24 public, 50 industrial; SPEC A-19)"})
+        default=24, metadata={"help": "events of each short history (24 public, 50 industrial)"})
     lifelong_length: int = dataclasses.field(
         default=500, metadata={"help": "events of the lifelong history (500 public, 2000 industrial)"})
     item_fields: tuple[str, ...] = dataclasses.field(

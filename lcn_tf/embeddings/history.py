@@ -29,7 +29,7 @@ class EmbeddedHistory:
       items: item embeddings `[B, L, D]`; positions outside the mask hold arbitrary values.
       mask: `[B, C, L]` bool, True where the candidate may see the event.
       search: None, or the pair of candidates `[B, C, D]` and events `[B, L, D]` from the separate tables that only an
-        auxiliary objective or the search's own loss trains (SPEC A-3, B.1).
+        auxiliary objective or the search's own loss trains.
     """
 
     items: tf.Tensor

@@ -18,7 +18,7 @@ _INITIALIZERS = {
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddingConfig:
-    """How ids become vectors (SPEC A.8)."""
+    """How ids become vectors."""
 
     embedding_dim: int = dataclasses.field(
         default=64, metadata={"help": "width of every feature's embedding, unless embeddings.dims says otherwise"})

@@ -23,7 +23,8 @@ class CSA(HistoryLayer):
 
     Hou et al., KDD 2024 (LCN), section 4.3, eqs 7 and 8: `r_k = <e_k, e_v>` and `IR_CSA = sum_k r_k e_k`. Equal to the
     history's Gram matrix times the candidate (linear attention). The sum is the printed form; it is cubic in the scale
-    of the embeddings and grows with the length, hence the other pools. All arithmetic is in float32.
+    of the embeddings and grows with the length, hence the other pools (docs/readings.md, CSA's pool). All arithmetic is
+    in float32.
 
     Args:
       pool: `sum` (printed), `mean` (over the unmasked events), `softmax` (of `r / sqrt(D)`), `abs_norm` (sum divided by
@@ -35,7 +36,7 @@ class CSA(HistoryLayer):
       history: `[B, L, D]`, most recent first, in any form of `lcn_tf.layers.event_vectors`.
       mask: bool `[B, L]` or `[B, C, L]`, True = real.
       search: optional pair `[B, C, D']`, `[B, L, D']` of other embeddings of the same candidates and events: scores
-        come from these, what is summed from `history` (SPEC A-3, `crp.tables=separate`).
+        come from these, what is summed from `history` (`crp.tables=separate`).
 
     Returns:
       interest: `[B, C, D]` in the compute dtype; zeros for an empty history.

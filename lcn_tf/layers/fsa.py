@@ -23,8 +23,9 @@ class FSA(HistoryLayer):
     """Multi-head target attention followed by a feed-forward network.
 
     Hou et al., KDD 2024 (LCN), section 4.3, eqs 11 to 13. With a single query per candidate the mean of eq 13 is the
-    identity (`query`, default). `per_item` is the one reading in which it is not: the feed-forward network sees each
-    weighted value and the mean runs over the unmasked events; it builds `[B, C, K, D_a]`, K being FSA's few events.
+    identity (`query`, default; docs/readings.md, FSA's mean). `per_item` is the one reading in which it is not: the
+    feed-forward network sees each weighted value and the mean runs over the unmasked events; it builds
+    `[B, C, K, D_a]`, K being FSA's few events.
     Residuals, layer normalisation and dropout are not printed; when switched on they sit where the original
     Transformer's decoder has them (query added to the attention's output, input added to the network's output,
     normalisation after each sum, dropout before it).

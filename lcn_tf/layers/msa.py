@@ -30,8 +30,8 @@ class MSA(HistoryLayer):
     """Single-head target attention with bias-free projections.
 
     Hou et al., KDD 2024 (LCN), section 4.3, eqs 9 and 10: `r'_k = <W_Q e_v, W_K (e_k || e_k^c)> / sqrt(D_a)`,
-    `IR_MSA = sum_k a_k W_V (e_k || e_k^c)`. Printed is `a_k = r'_k`; the default is a softmax, as in FSA (the text says
-    "weighted average" and that FSA differs only in its heads). The ranking is the same.
+    `IR_MSA = sum_k a_k W_V (e_k || e_k^c)`. Printed is `a_k = r'_k`; the default is a softmax, as in FSA
+    (docs/readings.md, MSA's weights). The ranking is the same.
 
     Args:
       attention_dim: D_a.

@@ -19,8 +19,8 @@ from lcn_tf.layers.masking import expand_mask, masked_softmax
 class TargetMHA(HistoryLayer):
     """`W_o concat_h(softmax(<W_q e_v, W_k x_k> / sqrt(D_a / H)) W_v x_k)` with bias-free projections.
 
-    SPEC section B, `MHTA`; the attention that SIM (Pi et al., CIKM 2020) and ETA (Chen et al., arXiv 2108.04468) apply
-    to the events their search kept. No bias, residual or normalisation, so that an empty history gives zeros.
+    The attention that SIM (Pi et al., CIKM 2020) and ETA (Chen et al., arXiv 2108.04468) apply to the events their
+    search kept. No bias, residual or normalisation, so that an empty history gives zeros.
 
     Args:
       attention_dim: D_a, all heads together.

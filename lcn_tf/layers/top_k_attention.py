@@ -86,7 +86,7 @@ class TopKAttention(tf.keras.layers.Layer):
         return interest, tf.where(kept, indices, -1), attention_scores
 
     def final_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
-        """Mean over heads of the softmax over the *whole* history, float32 `[B, C, L]` (SPEC E.5)."""
+        """Mean over heads of the softmax over the *whole* history, float32 `[B, C, L]`."""
         logits = self.attention.attention_logits(candidate, self._events(history))  # [B, C, H, L]
         probabilities = masked_softmax(logits, history.mask[:, :, tf.newaxis, :])
         return mask_scores(tf.reduce_mean(probabilities, axis=2), history.mask)

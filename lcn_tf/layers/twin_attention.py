@@ -151,7 +151,7 @@ class TwinAttention(HistoryLayer):
 def merged_ranks(logits: tf.Tensor, mask: tf.Tensor, depth: int) -> tf.Tensor:
     """Order in which TWIN collects events: the heads in turn, each giving its best event not collected yet.
 
-    `min_a(rank_a(k) H + a)` over heads a (TWIN's "recursively traverse"; SPEC B.4). Only the `depth` best of every head
+    `min_a(rank_a(k) H + a)` over heads a (docs/readings.md, TWIN's merged list). Only the `depth` best of every head
     are looked at, which decides the first `depth` events exactly.
 
     Args:

@@ -1,4 +1,4 @@
-"""DIEN over the lifelong history, without a search (Zhou et al., AAAI 2019; SPEC B.6).
+"""DIEN over the lifelong history, without a search (Zhou et al., AAAI 2019).
 
 Shape letters: B requests, C candidates, L events, D item width.
 """

@@ -1,4 +1,4 @@
-"""DIN's target attention over the lifelong history, without a search (Zhou et al., KDD 2018; SPEC B.5).
+"""DIN's target attention over the lifelong history, without a search (Zhou et al., KDD 2018, section 4.3).
 
 Shape letters: B requests, C candidates, L events, D item width, D_c context width.
 """

@@ -1,4 +1,4 @@
-"""ETA: search by the Hamming distance of SimHash bits, then attention (Chen et al., arXiv 2108.04468; SPEC B.2).
+"""ETA: search by the Hamming distance of SimHash bits, then attention (Chen et al., arXiv 2108.04468).
 
 Shape letters: B requests, C candidates, L events, D item width.
 """

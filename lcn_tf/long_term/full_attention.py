@@ -1,4 +1,4 @@
-"""Attention over the whole lifelong history: the upper bound of every model that retrieves first (SPEC B, MHTA).
+"""Attention over the whole lifelong history: the upper bound of every model that retrieves first.
 
 Shape letters: B requests, C candidates, L events, D item width.
 """

@@ -1,4 +1,4 @@
-"""The Lifelong Attention Pyramid as a long-term model (LCN paper, section 4.3; SPEC A.3)."""
+"""The Lifelong Attention Pyramid as a long-term model (LCN paper, section 4.3)."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _EVERY = tf.int32.max
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Options of LAP; the defaults are the paper's LCN-200-50."""
+    """Options of LAP: the paper's LCN-200-50 as docs/readings.md reads it, with levels of one size (`level_norm`)."""
 
     msa_top_k: int | Literal["all"] | None = dataclasses.field(
-        default=200, metadata={"help": "events CSA passes to MSA (K1); all: every one (A-22); none leaves MSA out"})
+        default=200, metadata={"help": "events CSA passes to MSA (K1); all: every one; none leaves MSA out"})
     fsa_top_k: int | Literal["all"] | None = dataclasses.field(
         default=50, metadata={"help": "events MSA passes to FSA (K2); all: every one; none leaves FSA out"})
     csa_pool: Literal["sum", "mean", "softmax", "abs_norm"] = dataclasses.field(
-        default="sum", metadata={"help": "how CSA pools all events; sum is eq. 8 as printed (A-11)"})
+        default="sum", metadata={"help": "how CSA pools all events; sum is eq. 8 as printed"})
     csa_scale: bool = dataclasses.field(
-        default=False, metadata={"help": "divide CSA's scores by sqrt(item width) (A-10)"})
+        default=False, metadata={"help": "divide CSA's scores by sqrt(item width)"})
     msa_norm: Literal["softmax", "none"] = dataclasses.field(
-        default="softmax", metadata={"help": "normalisation of MSA's scores; none is eq. 10 as printed (A-12)"})
+        default="softmax", metadata={"help": "normalisation of MSA's scores; none is eq. 10 as printed"})
     attention_dim: int = dataclasses.field(default=64, metadata={"help": "width of MSA's and FSA's projections"})
     num_heads: int = dataclasses.field(default=4, metadata={"help": "heads of FSA"})
     ffn_dim: int | None = dataclasses.field(
         default=None, metadata={"help": "hidden width of FSA's feed-forward net; none: 4 * attention_dim"})
     fsa_pool: Literal["query", "per_item"] = dataclasses.field(
-        default="query", metadata={"help": "reading of eq. 13 (A-13)"})
-    fsa_residual: bool = dataclasses.field(default=False, metadata={"help": "residual connection in FSA (A-15)"})
-    fsa_layer_norm: bool = dataclasses.field(default=False, metadata={"help": "layer normalisation in FSA (A-15)"})
-    fsa_dropout: float = dataclasses.field(default=0.0, metadata={"help": "dropout rate in FSA (A-15)"})
+        default="query", metadata={"help": "mean of eq. 13: of the query's one output, or of an output per event"})
+    fsa_residual: bool = dataclasses.field(default=False, metadata={"help": "residual connection in FSA"})
+    fsa_layer_norm: bool = dataclasses.field(default=False, metadata={"help": "layer normalisation in FSA"})
+    fsa_dropout: float = dataclasses.field(default=0.0, metadata={"help": "dropout rate in FSA"})
     integration: Literal["concat", "last", "sum"] = dataclasses.field(
         default="concat", metadata={"help": "how the levels' interests are combined; last uses FSA's alone"})
     level_norm: Literal["none", "rms", "candidate"] = dataclasses.field(
@@ -46,7 +46,7 @@ class Config:
                                                "candidate's embedding (candidate), 0.1 (rms), or as printed (none)",
                                        "before": "none"})
     share_msa_fsa: bool = dataclasses.field(
-        default=False, metadata={"help": "MSA ranks with FSA's projections (A-18)"})
+        default=False, metadata={"help": "MSA ranks with FSA's projections"})
 
     def __post_init__(self):
         try:
@@ -84,7 +84,7 @@ class LAPInterest(tf.keras.layers.Layer):
                         training=training)
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
-        """Scores `[B, C, L]` of each level over the whole history (SPEC E.5)."""
+        """Scores `[B, C, L]` of each level over the whole history, for the consistency of stages."""
         return self.lap.stage_scores(candidate, history.items, history.context, history.mask, search=history.search)
 
     def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:

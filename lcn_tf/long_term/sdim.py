@@ -1,4 +1,4 @@
-"""SDIM: events that share the candidate's hash signatures, summed; no attention (Cao et al., CIKM 2022; SPEC B.3).
+"""SDIM: events that share the candidate's hash signatures, summed; no attention (Cao et al., CIKM 2022).
 
 Shape letters: B requests, C candidates, G signatures, L events, D item width, D_c context width.
 """

@@ -1,4 +1,4 @@
-"""SIM with soft search: a scored search over all events, then attention over the best (Pi et al., CIKM 2020; SPEC B.1).
+"""SIM with soft search: a scored search over all events, attention over the best (Pi et al., CIKM 2020, section 3.2).
 
 Shape letters: B requests, C candidates, L events, D item width, W width of the model's other features.
 """
@@ -68,7 +68,7 @@ class SIMInterest(tf.keras.layers.Layer):
     its own, which is no part of `call` and hence of an exported model; it reaches the embeddings too (no stop-gradient,
     as in FuxiCTR). `tables="separate"` gives the search item tables of its own, as the paper motivates: `call` never
     trains them. With `gsu="inner"` the search has no weights; it reads the separate search tables where an objective
-    trains them (SPEC A-3). With `gsu="pretrained"` it reads tables of an earlier run that nothing trains any more.
+    trains them. With `gsu="pretrained"` it reads tables of an earlier run that nothing trains any more.
 
     Attributes:
       auxiliary_weight: weight of the loss of `auxiliary_logit`; 0 where there is none.
@@ -118,7 +118,7 @@ class SIMInterest(tf.keras.layers.Layer):
         return self.auxiliary_head(hidden)
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
-        """Scores `[B, C, L]` over the whole history: `gsu`, the search, and `final`, the attention (SPEC E.5)."""
+        """Scores `[B, C, L]` over the whole history: `gsu`, the search, and `final`, the attention."""
         return self.attention.stage_scores(candidate, history, self._scores(candidate, history))
 
     def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:

@@ -1,4 +1,4 @@
-"""SIM with hard search: attention over the most recent events that share the candidate's key (SPEC B.1, SIM Hard).
+"""SIM with hard search: attention over the most recent events of the candidate's key (Pi et al., CIKM 2020).
 
 Shape letters: B requests, C candidates, L events, D item width.
 """

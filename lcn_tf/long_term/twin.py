@@ -1,4 +1,4 @@
-"""TWIN: search and attention with the same scores (Chang et al., KDD 2023; SPEC B.4).
+"""TWIN: search and attention with the same scores (Chang et al., KDD 2023, section 4).
 
 Shape letters: B requests, C candidates, L events, K kept events, H heads, D item width, E event width.
 """
@@ -52,7 +52,7 @@ class TwinInterest(tf.keras.layers.Layer):
         return self._attention(history)(candidate, events=history.select(indices), mask=kept)[0]
 
     def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
-        """Scores `[B, C, L]` over the whole history (SPEC E.5).
+        """Scores `[B, C, L]` over the whole history, for the consistency of stages.
 
         `gsu` is minus the place in the merged list, `final` the mean over heads of the softmax; the two differ although
         each head's own search and attention agree entirely, see `head_scores`.

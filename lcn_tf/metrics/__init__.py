@@ -1,4 +1,4 @@
-"""Offline metrics in float64 numpy, and streaming ones for `fit` (SPEC E)."""
+"""Offline metrics in float64 numpy, and streaming ones for `fit`."""
 
 from lcn_tf.metrics.auc import auc_from_histograms, binned_auc, exact_auc
 from lcn_tf.metrics.calibration import (

@@ -1,4 +1,4 @@
-"""Area under the ROC curve: exact, and from histograms (SPEC E.1).
+"""Area under the ROC curve: exact, and from histograms.
 
 One formula serves both: with P_b and N_b the positives and negatives that tie in group b (equal scores, or one bin),
 AUC = sum_b P_b (N_{<b} + N_b / 2) / (n1 n0), which is the Mann-Whitney statistic with average ranks.
@@ -43,7 +43,7 @@ def auc_from_histograms(positives: ArrayLike, negatives: ArrayLike) -> float:
 
 
 def exact_auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Exact AUC with average ranks for ties (SPEC E.1, TV-E1), by one sort in memory.
+    """Exact AUC with average ranks for ties, by one sort in memory.
 
     Args:
       labels: `[N]` 0/1.
@@ -67,7 +67,7 @@ def exact_auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def binned_auc(labels: ArrayLike, probabilities: ArrayLike, num_bins: int) -> float:
-    """AUC after putting probabilities into uniform bins on [0, 1] (SPEC E.1, TV-E1b).
+    """AUC after putting probabilities into uniform bins on [0, 1].
 
     Differs from `exact_auc` by at most half the share of pairs that fall into one bin. Click probabilities crowd near
     zero, so 200 bins are not enough (error 1e-3); `streaming.StreamingAUC` bins the logit instead.

@@ -1,4 +1,4 @@
-"""Logloss, normalised entropy and calibration of click probabilities (SPEC E.3)."""
+"""Logloss, normalised entropy and calibration of click probabilities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sigmoid(logits: ArrayLike) -> Array:
 
 
 def logloss(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Mean cross-entropy in nats of probabilities clipped to [1e-7, 1 - 1e-7] (TV-E3).
+    """Mean cross-entropy in nats of probabilities clipped to [1e-7, 1 - 1e-7].
 
     Args:
       labels: `[N]` 0/1.
@@ -59,7 +59,7 @@ def logloss_from_logits(labels: ArrayLike, logits: ArrayLike) -> float:
 
 
 def binary_entropy(rate: float) -> float:
-    """Entropy in nats of a click of probability `rate`; 0 at 0 and at 1 (TV-E7).
+    """Entropy in nats of a click of probability `rate`; 0 at 0 and at 1.
 
     Raises:
       ValueError: a rate outside [0, 1].

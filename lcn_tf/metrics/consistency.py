@@ -1,4 +1,4 @@
-"""How many of the items a final stage would keep reach it: consistency of retrieval and attention (SPEC E.5).
+"""How many of the items a final stage would keep reach it: consistency of retrieval and attention.
 
 LCN's Figure 5(b); the same definition as the Oracle comparison of TWIN (KDD 2023). Rows with no more than k valid items
 are trivially consistent: they are left out and counted.
@@ -58,7 +58,7 @@ def top_k_indices(scores: ArrayLike, mask: ArrayLike, top_k: int) -> Array:
 
 
 def index_overlap(real: ArrayLike, test: ArrayLike) -> Array:
-    """Share of `real` that is in `test`, row by row (TV-E5).
+    """Share of `real` that is in `test`, row by row.
 
     Args:
       real: `[N, k]` different positions.

@@ -1,4 +1,4 @@
-"""AUC within users, averaged over users (SPEC E.2; DIN, Zhou et al. 2018, section 5.3)."""
+"""AUC within users, averaged over users (DIN, Zhou et al., KDD 2018, section 5.3)."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def user_weights(per_user: UserAUC, weights: str) -> Array:
 
 
 def group_auc(labels: ArrayLike, scores: ArrayLike, user_keys: ArrayLike, weights: str = "impressions") -> GroupAUC:
-    """GAUC = sum_u w_u AUC_u / sum_u w_u over users with both classes (SPEC E.2, TV-E2).
+    """GAUC = sum_u w_u AUC_u / sum_u w_u over users with both classes.
 
     Users of a single class are left out of numerator and denominator; the coverages say how much is left.
 

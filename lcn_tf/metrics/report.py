@@ -13,7 +13,7 @@ from lcn_tf.metrics.rows import check_labels, check_scores
 
 def evaluate(labels: ArrayLike, logits: ArrayLike, user_keys: ArrayLike,
              gauc_weights: str = "impressions") -> dict[str, float]:
-    """Every metric of SPEC E.1-E.3 on the rows of one split.
+    """AUC, GAUC, log loss and calibration on the rows of one split.
 
     What is undefined on these rows is NaN, so that a report never hides the other figures: `auc`, `gauc` and
     `normalized_entropy` with labels of a single class, `calibration_ratio` without a click (`exact_auc` raises).

@@ -1,4 +1,4 @@
-"""Tests of whether a difference between two models is more than chance (SPEC E.4).
+"""Tests of whether a difference between two models is more than chance.
 
 Impressions of one user are correlated, so `user_bootstrap` is the default for two models on the same rows and `delong`
 a quick check. Neither knows the randomness of training: that is what `paired_t_test` over seeds and `holm` are for.
@@ -68,7 +68,7 @@ def _placements(labels: Array, scores: Array) -> tuple[Array, Array]:
 
 
 def delong(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike) -> DeLong:
-    """Paired test of two AUCs (DeLong et al. 1988), covariances with ddof 1 (TV-E4); rows count as independent.
+    """Paired test of two AUCs (DeLong et al. 1988), covariances with ddof 1; rows count as independent.
 
     Args:
       labels: `[N]` 0/1, at least two of each.
@@ -216,7 +216,7 @@ def user_bootstrap(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, 
 
 
 def hanley_mcneil(auc_value: float, positives: float, negatives: float) -> float:
-    """Standard error of one AUC from its value and the class sizes (Hanley and McNeil 1982; TV-E6).
+    """Standard error of one AUC from its value and the class sizes (Hanley and McNeil 1982).
 
     Raises:
       ValueError: an AUC outside [0, 1] or a class without rows.

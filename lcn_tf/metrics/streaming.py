@@ -44,7 +44,7 @@ class _Sums(tf.keras.metrics.Metric):
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
 class StreamingAUC(_Sums):
-    """AUC from histograms of the logit (SPEC E.1): bins are ties, replicas' histograms add up.
+    """AUC from histograms of the logit: bins are ties, replicas' histograms add up.
 
     Uniform bins on the logit keep their resolution where click probabilities crowd near zero; with the defaults a bin
     is 0.0032 wide, which is 0.3 % of a small probability. Logits outside the range fall into the outer bins.
@@ -103,7 +103,7 @@ class StreamingAUC(_Sums):
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
 class StreamingLogLoss(_Sums):
-    """Weighted mean cross-entropy of logits in nats (SPEC E.3).
+    """Weighted mean cross-entropy of logits in nats.
 
     Call arguments as `StreamingAUC`; `result()` is a float64 scalar, NaN before the first impression.
     """
@@ -130,7 +130,7 @@ class StreamingLogLoss(_Sums):
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
 class StreamingCalibration(_Sums):
-    """Mean predicted probability divided by the click rate (SPEC E.3); 1 is calibrated.
+    """Mean predicted probability divided by the click rate; 1 is calibrated.
 
     Call arguments as `StreamingAUC`; `result()` is a float64 scalar, NaN or infinite before the first click.
     """

@@ -1,8 +1,7 @@
 """The click model: embeddings -> short-term and long-term interests -> tower -> logit, plus auxiliary losses.
 
-Every row of the paper's tables is a composition of this class (SPEC A.4). Losses are means over the *global* batch, so
-the number of replicas changes neither their value nor their gradient. Shape letters: B requests, C candidates,
-N candidate rows.
+Every row of the paper's tables is a composition of this class. Losses are means over the *global* batch, so the number
+of replicas changes neither their value nor their gradient. Shape letters: B requests, C candidates, N candidate rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cross Representation Production as a training objective (LCN paper, section 4.2, eqs 3 to 5; SPEC A.2)."""
+"""Cross Representation Production as a training objective (LCN paper, section 4.2, eqs 3 to 5)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lcn_tf.schema import FeatureSchema
 VERSION = 1
 
 _HISTORIES = ("short_target", "short_source")
-_PROJECTION_DIM = 64  # output width of the training-only projection (SPEC A.2)
+_PROJECTION_DIM = 64  # output width of the training-only projection
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Options of CRP; the defaults are the paper's where it states them.
+    """Options of CRP; the defaults are the paper's where it states them, and docs/readings.md has the other readings.
 
     Separate tables (`tables="separate"`) are read by a search by inner product alone, that is LAP's CSA and SIM's with
     `gsu="inner"`. Beside another model CRP would train tables that no score depends on: `build_model` refuses it.
@@ -34,24 +34,24 @@ class Config:
     term_weights: tuple[float, ...] = dataclasses.field(
         default=(1.0, 1.0, 1.0), metadata={"help": "weights of pt, ps, pc"})
     temperature: float = dataclasses.field(
-        default=0.2, metadata={"help": "tau, not in the paper (A-2); chosen on two validation sets, see "
+        default=0.2, metadata={"help": "tau, not in the paper; chosen on two validation sets, see "
                                        "experiments/results"})
     num_negatives: int = dataclasses.field(default=4096, metadata={"help": "M negative pairs of each term"})
     denominator: Literal["negatives", "infonce", "inbatch"] = dataclasses.field(
-        default="negatives", metadata={"help": "what the denominators hold; negatives as printed (A-1)"})
+        default="negatives", metadata={"help": "what the denominators hold; negatives as printed"})
     reduce: Literal["valid_mean", "batch_mean"] = dataclasses.field(
-        default="valid_mean", metadata={"help": "mean over rows that have a pair, or over all rows (A-4)"})
+        default="valid_mean", metadata={"help": "mean over rows that have a pair, or over all rows"})
     tables: Literal["shared", "separate", "projection"] = dataclasses.field(
         default="shared", metadata={"help": "which embeddings CRP trains: the model's, separate ones that CSA searches "
-                                            "with, or the model's through a training-only projection (A-3)"})
+                                            "with, or the model's through a training-only projection"})
     rows: Literal["all", "positive", "unique_user"] = dataclasses.field(
-        default="all", metadata={"help": "which rows feed CRP (A-7)"})
+        default="all", metadata={"help": "which rows feed CRP"})
     negatives_by: Literal["user", "row"] = dataclasses.field(
-        default="user", metadata={"help": "negatives join different users, or merely different rows (A-5)"})
+        default="user", metadata={"help": "negatives join different users, or merely different rows"})
     negatives_scope: Literal["global", "per_replica"] = dataclasses.field(
-        default="global", metadata={"help": "draw from the global batch, or from each replica's share (A-8)"})
+        default="global", metadata={"help": "draw from the global batch, or from each replica's share"})
     mask_same_id: bool = dataclasses.field(
-        default=True, metadata={"help": "leave out pairs of two equal items (A-6)"})
+        default=True, metadata={"help": "leave out pairs of two equal items"})
 
     def __post_init__(self):
         if not 0 <= self.weight < math.inf:
@@ -105,7 +105,7 @@ class CRPObjective(tf.keras.layers.Layer):
         """Losses of a batch.
 
         Args:
-          batch: the tensors of `batch_names`; every candidate has pairs of its own, of events it may see (A-7).
+          batch: the tensors of `batch_names`; every candidate has pairs of its own, of events it may see.
           embedder: the model's.
           seed: int64 `[2]`; the same seed gives the same pairs.
 

@@ -1,4 +1,4 @@
-"""DIEN: recurrent interests with the candidate as query (Zhou et al., AAAI 2019; SPEC B.6)."""
+"""DIEN: recurrent interests with the candidate as query (Zhou et al., AAAI 2019)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Target attention with the candidate as query (DIN, KDD 2018; SPEC B.5)."""
+"""Target attention with the candidate as query (DIN, KDD 2018, section 4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mean of the visible events (SPEC A-42)."""
+"""Mean of the visible events (docs/readings.md, short-term interest)."""
 
 from __future__ import annotations
 

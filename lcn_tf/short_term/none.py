@@ -1,4 +1,4 @@
-"""The short histories are left out (SPEC A.8, `model.short_term=none`)."""
+"""The short histories are left out (`model.short_term=none`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The multilayer perceptron between a candidate's features and its head (LCN paper, section 5.1; SPEC A.4).
+"""The multilayer perceptron between a candidate's features and its head (LCN paper, section 5.1).
 
 Shape letters: B requests, C candidates, W width of all features and interests of a candidate, U last hidden width.
 """
@@ -46,7 +46,7 @@ class Config:
 class MLPTower(tf.keras.layers.Layer):
     """Hidden layers over the concatenated features and interests of each candidate.
 
-    The paper reports the widths only; activation and the absence of normalisation and dropout are SPEC A-41.
+    The paper reports the widths only; see docs/readings.md, tower's layers.
 
     Batch normalisation takes its statistics from the real candidates of the global batch: padded ones are left out by
     `mask`, and with several replicas (Keras 2) the statistics are those of all replicas together. Normalisation is

@@ -1,8 +1,9 @@
-"""Retrieval consistency: how much of what a model's last stage would choose reaches that stage (SPEC E.5).
+"""Retrieval consistency: how much of what a model's last stage would choose reaches that stage.
 
-LCN's Figure 5; TWIN (KDD 2023) compares with the same Oracle. `real` are the best k events by the last stage's scores
-on the whole history, `test` the best k of those that the earlier stages pass on in the model's own cascade (A-46); an
-empty slot is a miss. Heads of the last stage are merged by the mean of their softmax over the whole history (A-47).
+LCN's Figure 5; TWIN (KDD 2023) compares with the same Oracle (docs/readings.md, consistency). `real` are the best k
+events by the last stage's scores on the whole history, `test` the best k of those that the earlier stages pass on in
+the model's own cascade; an empty slot is a miss. Heads of the last stage are merged by the mean of their softmax over
+the whole history.
 
 Shape letters: B requests, C candidates, N real candidates, L events, H heads, k compared events.
 """

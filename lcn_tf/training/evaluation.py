@@ -18,7 +18,7 @@ class EvalConfig:
     """How a model is measured."""
 
     gauc_weights: Literal["impressions", "clicks", "unweighted"] = dataclasses.field(
-        default="impressions", metadata={"help": "weight of each user's AUC in GAUC (A-54)"})
+        default="impressions", metadata={"help": "weight of each user's AUC in GAUC"})
     consistency_rows: int = dataclasses.field(
         default=0, metadata={"changes_result": False,
                              "help": "impressions to measure the consistency of retrieval on, the first ones of "
@@ -58,7 +58,7 @@ class Predictions:
         return sigmoid(self.logit)
 
     def metrics(self, gauc_weights: str = "impressions") -> dict[str, float]:
-        """The metrics of SPEC E.1 to E.3 (see `lcn_tf.metrics.report`)."""
+        """AUC, GAUC, log loss and calibration (see `lcn_tf.metrics.report`)."""
         return report.evaluate(self.label, self.logit, self.user_key, gauc_weights=gauc_weights)
 
     def slices(self, gauc_weights: str = "impressions") -> dict[str, list[dict[str, str | float]]]:

@@ -1,4 +1,4 @@
-"""Settings: defaults of the specification, refusals, and what each may not be."""
+"""Settings: the paper's defaults, refusals, and what each may not be."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from data_prep.userbehavior.config import UserBehaviorConfig
 from tests.data_prep.taobao_logs import second
 
 
-def test_defaults_are_those_of_the_specification():
+def test_defaults_are_those_of_the_paper():
     config = PreparationConfig()
     assert (config.snapshot, config.history_gap_seconds) == ("request", 0)
     assert (config.short_length, config.lifelong_length, config.exclude_recent) == (24, 500, False)

@@ -15,23 +15,24 @@ from tests import references
 from tests.layers.batches import TOLERANCE
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "crp.json").read_text())
-A4, A4_FIXTURE, A5 = GOLDEN["vectors"]["TV-A4"], GOLDEN["fixture"]["TV-A4"], GOLDEN["vectors"]["TV-A5"]
+VECTOR, BOUNDS = GOLDEN["vectors"]["crp_loss"], GOLDEN["vectors"]["crp_loss_bounds"]
+FIXTURE = GOLDEN["fixture"]["crp_loss"]
 BOTH = tf.constant([True, True])
 
 
 def golden_loss(positive_valid=BOTH, negative_valid=BOTH, **options):
-    return crp.contrastive_loss(tf.constant(A4["pos_cos"]), positive_valid, tf.constant(A4["neg_cos"]), negative_valid,
-                                A4["tau"], **options).numpy()
+    return crp.contrastive_loss(tf.constant(VECTOR["pos_cos"]), positive_valid, tf.constant(VECTOR["neg_cos"]),
+                                negative_valid, VECTOR["tau"], **options).numpy()
 
 
 def test_golden_cosines():
-    for pairs, expected in ((A4["pos_pairs"], A4["pos_cos"]), (A4["neg_pairs"], A4["neg_cos"])):
+    for pairs, expected in ((VECTOR["pos_pairs"], VECTOR["pos_cos"]), (VECTOR["neg_pairs"], VECTOR["neg_cos"])):
         first, second = tf.unstack(tf.constant(pairs), axis=1)
         np.testing.assert_allclose(crp.cosine(first, second), expected, **TOLERANCE)
 
 
 def test_golden_losses():
-    rows, negatives = tf.constant(A4_FIXTURE["row2_valid_mask"]), tf.constant(A4_FIXTURE["neg2_valid_mask"])
+    rows, negatives = tf.constant(FIXTURE["row2_valid_mask"]), tf.constant(FIXTURE["neg2_valid_mask"])
     for key, loss in {
         "loss_printed": golden_loss(),
         "loss_inclusive": golden_loss(denominator="infonce"),
@@ -40,36 +41,36 @@ def test_golden_losses():
         "loss_printed_neg2_masked_as_same_id": golden_loss(negative_valid=negatives),
         "loss_printed_logmeanexp": golden_loss() - math.log(2),
     }.items():
-        np.testing.assert_allclose(loss, A4[key], rtol=2e-5, err_msg=key)
+        np.testing.assert_allclose(loss, VECTOR[key], rtol=2e-5, err_msg=key)
 
 
 def test_golden_inbatch():
-    first, second = tf.unstack(tf.constant(A4["pos_pairs"]), axis=1)
+    first, second = tf.unstack(tf.constant(VECTOR["pos_pairs"]), axis=1)
     cosines = tf.stack([crp.cosine(first[i][tf.newaxis], second) for i in range(2)])
-    loss = crp.inbatch_loss(cosines, BOTH, tf.ones([2, 2], tf.bool), A4["tau"])
-    np.testing.assert_allclose(loss, A4["loss_inbatch_anchored"], rtol=2e-5)
+    loss = crp.inbatch_loss(cosines, BOTH, tf.ones([2, 2], tf.bool), VECTOR["tau"])
+    np.testing.assert_allclose(loss, VECTOR["loss_inbatch_anchored"], rtol=2e-5)
 
 
 @pytest.mark.parametrize(("denominator", "positives", "negatives"), [
     ("negatives", "dL_dspos_printed", "dL_dsneg_printed"), ("infonce", "dL_dspos_inclusive", None)])
 def test_golden_gradients(denominator, positives, negatives):
-    cosines = [tf.constant(A4["pos_cos"]), tf.constant(A4["neg_cos"])]
+    cosines = [tf.constant(VECTOR["pos_cos"]), tf.constant(VECTOR["neg_cos"])]
     with tf.GradientTape() as tape:
         tape.watch(cosines)
-        loss = crp.contrastive_loss(cosines[0], BOTH, cosines[1], BOTH, A4["tau"], denominator)
+        loss = crp.contrastive_loss(cosines[0], BOTH, cosines[1], BOTH, VECTOR["tau"], denominator)
     found = tape.gradient(loss, cosines)
-    np.testing.assert_allclose(found[0], A4[positives], **TOLERANCE)
+    np.testing.assert_allclose(found[0], VECTOR[positives], **TOLERANCE)
     if negatives:
-        np.testing.assert_allclose(found[1], A4[negatives], **TOLERANCE)
+        np.testing.assert_allclose(found[1], VECTOR[negatives], **TOLERANCE)
 
 
 @pytest.mark.parametrize(("positive", "negative", "temperature", "key"), [
-    (1.0, -1.0, A5["tau"], "lower_bound"), (0.0, 0.0, A5["tau"], "value_all_cos_zero"),
-    (1.0, 0.0, A5["tau"], "value_pos1_neg0"), (1.0, -1.0, 1.0, "lower_bound_tau1")])
+    (1.0, -1.0, BOUNDS["tau"], "lower_bound"), (0.0, 0.0, BOUNDS["tau"], "value_all_cos_zero"),
+    (1.0, 0.0, BOUNDS["tau"], "value_pos1_neg0"), (1.0, -1.0, 1.0, "lower_bound_tau1")])
 def test_golden_bounds(positive, negative, temperature, key):
-    loss = crp.contrastive_loss(tf.fill([3], positive), tf.ones([3], tf.bool), tf.fill([A5["M"]], negative),
-                                tf.ones([A5["M"]], tf.bool), temperature)
-    np.testing.assert_allclose(loss, A5[key], rtol=2e-5)
+    loss = crp.contrastive_loss(tf.fill([3], positive), tf.ones([3], tf.bool), tf.fill([BOUNDS["M"]], negative),
+                                tf.ones([BOUNDS["M"]], tf.bool), temperature)
+    np.testing.assert_allclose(loss, BOUNDS[key], rtol=2e-5)
 
 
 @given(st.integers(0, 10**6), st.sampled_from(["negatives", "infonce"]), st.sampled_from(crp.CRP_REDUCTIONS),
@@ -112,7 +113,7 @@ def test_no_valid_pair_gives_zero_and_zero_gradients():
     none = tf.constant([False, False])
     for denominator in ("negatives", "infonce"):
         for positive_valid, negative_valid in ((none, BOTH), (BOTH, none), (none, none)):
-            cosines = [tf.constant(A4["pos_cos"]), tf.constant(A4["neg_cos"])]
+            cosines = [tf.constant(VECTOR["pos_cos"]), tf.constant(VECTOR["neg_cos"])]
             with tf.GradientTape() as tape:
                 tape.watch(cosines)
                 loss = crp.contrastive_loss(cosines[0], positive_valid, cosines[1], negative_valid, 0.1, denominator)

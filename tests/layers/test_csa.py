@@ -14,7 +14,7 @@ from tests import references
 from tests.layers.batches import TOLERANCE, assert_matches_reference, random_batch
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "lap.json").read_text())
-VECTOR, SHARED = GOLDEN["vectors"]["TV-A1"], GOLDEN["fixture"]["shared"]
+VECTOR, SHARED = GOLDEN["vectors"]["csa"], GOLDEN["fixture"]["shared"]
 
 
 def run_golden(mask=None, **options):

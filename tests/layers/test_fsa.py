@@ -22,7 +22,7 @@ from tests.layers.batches import (
 )
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "lap.json").read_text())
-VECTOR, FIXTURE, SHARED = GOLDEN["vectors"]["TV-A3"], GOLDEN["fixture"]["TV-A3"], GOLDEN["fixture"]["shared"]
+VECTOR, FIXTURE, SHARED = GOLDEN["vectors"]["fsa"], GOLDEN["fixture"]["fsa"], GOLDEN["fixture"]["shared"]
 
 
 @pytest.mark.parametrize(("pool", "key"), [("query", "ir_fsa_query"), ("per_item", "ir_fsa_per_item")])

@@ -19,7 +19,8 @@ from tests.layers.batches import (
     randomise,
 )
 
-VECTOR = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "baselines.json").read_text())["vectors"]["TV-B6"]
+GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "baselines.json").read_text())
+VECTOR = GOLDEN["vectors"]["dien_augru"]
 
 
 def variables_of(layer):

@@ -22,7 +22,7 @@ from tests.layers.batches import (
 )
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "lap.json").read_text())
-VECTOR, FIXTURE, SHARED = GOLDEN["vectors"]["TV-A2"], GOLDEN["fixture"]["TV-A2"], GOLDEN["fixture"]["shared"]
+VECTOR, FIXTURE, SHARED = GOLDEN["vectors"]["msa"], GOLDEN["fixture"]["msa"], GOLDEN["fixture"]["shared"]
 
 
 def run_golden(norm, items=(0, 1, 2)):

@@ -13,7 +13,7 @@ from tests import references, references_baselines
 from tests.layers.batches import TOLERANCE, assert_matches_reference, float64, gradients, random_batch
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "baselines.json").read_text())
-ETA, SDIM, SHARED = GOLDEN["vectors"]["TV-B2"], GOLDEN["vectors"]["TV-B3"], GOLDEN["fixture"]["shared"]
+ETA, SDIM, SHARED = GOLDEN["vectors"]["eta"], GOLDEN["vectors"]["sdim"], GOLDEN["fixture"]["shared"]
 CANDIDATE, EVENTS = tf.constant([[SHARED["e_v"]]]), tf.constant([SHARED["E"]])
 
 
@@ -31,7 +31,7 @@ def test_golden_hashes_and_distances():
     distances = hamming_distances(layer(CANDIDATE), layer(EVENTS))
     assert distances[0, 0].numpy().tolist() == ETA["hamming"] == ETA["hamming_from_dot"]
     order = masked_top_k(-distances, tf.ones([1, 4], tf.bool), 4)[0][0, 0].numpy().tolist()
-    assert order == GOLDEN["fixture"]["TV-B2"]["rank_all_most_recent_first"]
+    assert order == GOLDEN["fixture"]["eta"]["rank_all_most_recent_first"]
     best = masked_top_k(-distances, tf.constant([SHARED["mask1110"]]), 2)[0][0, 0].numpy().tolist()
     assert best == ETA["top2_mask1110"]
     assert int(signatures(layer(CANDIDATE), 3)[0, 0, 0]) == ETA["bits_target_lsb_first"]

@@ -13,7 +13,7 @@ from tests import references, references_baselines
 from tests.layers.batches import TOLERANCE, assert_matches_reference, float64, random_batch, randomise
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "baselines.json").read_text())
-VECTOR, SHARED = GOLDEN["vectors"]["TV-B1"], GOLDEN["fixture"]["shared"]
+VECTOR, SHARED = GOLDEN["vectors"]["sim_soft"], GOLDEN["fixture"]["shared"]
 
 
 def weights_of(layer):

@@ -19,7 +19,7 @@ from tests.layers.batches import (
 )
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "lap.json").read_text())
-VECTOR, SHARED = GOLDEN["vectors"]["TV-B5"], GOLDEN["fixture"]["shared"]
+VECTOR, SHARED = GOLDEN["vectors"]["din"], GOLDEN["fixture"]["shared"]
 
 
 def variables_of(layer):

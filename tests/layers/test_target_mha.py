@@ -32,18 +32,18 @@ def weights_of(layer):
 
 
 def test_golden():
-    """The second stage of TV-B1 and TV-B2: one head, identity projections."""
+    """The second stage of `sim_soft` and `eta`: one head, identity projections."""
     events, mask = tf.constant([np.array(SHARED["E"], np.float32)[:2]]), tf.ones([1, 2], tf.bool)
     layer, candidate = TargetMHA(attention_dim=2, num_heads=1), tf.constant([[SHARED["e_v"]]])
     layer(candidate, events=events, mask=mask)
     for variable in layer.trainable_variables:
         variable.assign(np.eye(2))
     interest, scores = layer(candidate, events=events, mask=mask)
-    for vector in (GOLDEN["vectors"]["TV-B1"], GOLDEN["vectors"]["TV-B2"]):
+    for vector in (GOLDEN["vectors"]["sim_soft"], GOLDEN["vectors"]["eta"]):
         np.testing.assert_allclose(scores[0, 0, 0], vector["esu_attn"], **TOLERANCE)
         np.testing.assert_allclose(interest[0, 0], vector["esu_out"], **TOLERANCE)
     np.testing.assert_allclose(layer.attention_logits(candidate, events)[0, 0, 0],
-                               GOLDEN["vectors"]["TV-B1"]["esu_logits"], **TOLERANCE)
+                               GOLDEN["vectors"]["sim_soft"]["esu_logits"], **TOLERANCE)
 
 
 @given(st.integers(0, 10**6), st.sampled_from(["shared", "own"]), st.sampled_from([1, 2, 3]), st.integers(1, 3),

@@ -21,8 +21,8 @@ from tests.layers.batches import (
 )
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "baselines.json").read_text())
-VECTOR, FIXTURE, SHARED = GOLDEN["vectors"]["TV-B4"], GOLDEN["fixture"]["TV-B4"], GOLDEN["fixture"]["shared"]
-MERGE = GOLDEN["vectors"]["TV-B4b"]
+VECTOR, FIXTURE, SHARED = GOLDEN["vectors"]["twin"], GOLDEN["fixture"]["twin"], GOLDEN["fixture"]["shared"]
+MERGE = GOLDEN["vectors"]["twin_merged_heads"]
 
 
 def weights_of(layer):

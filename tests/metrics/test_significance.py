@@ -26,7 +26,7 @@ def _rows(rows, users, seed, gap=0.0):
 
 
 def test_delong_golden():
-    expected = GOLDEN["TV-E4"]
+    expected = GOLDEN["delong"]
     result = delong(expected["y"], expected["pA"], expected["pB"])
     names = {"auc_a": "aucA", "auc_b": "aucB", "variance_a": "varA", "variance_b": "varB", "covariance": "cov",
              "difference": "diff", "variance": "var_diff", "z": "z", "p_value": "p_two_sided"}
@@ -114,7 +114,7 @@ def test_bootstrap_bad_settings(field, value):
 
 
 def test_hanley_mcneil_golden():
-    expected = GOLDEN["TV-E6"]
+    expected = GOLDEN["hanley_mcneil"]
     values = [value for name, value in expected.items() if name.startswith("se_")]
     for auc, rows, rate, value in zip(expected["auc"], expected["rows"], expected["ctr"], values, strict=True):
         # The golden figures are rounded to 6 decimals, which is more than 2e-5 of them.

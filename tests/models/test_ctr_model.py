@@ -190,8 +190,9 @@ def test_separate_tables_that_nothing_reads_are_refused(long_term, options):
         build_model(synthetic.make_schema(), LENGTHS, ModelConfig(long_term=long_term), configs)
 
 
-def test_total_of_the_vector_tv_a6(monkeypatch):
-    vector = json.loads((pathlib.Path(__file__).parent.parent / "golden" / "crp.json").read_text())["vectors"]["TV-A6"]
+def test_golden_total_of_the_terms(monkeypatch):
+    golden = json.loads((pathlib.Path(__file__).parent.parent / "golden" / "crp.json").read_text())
+    vector = golden["vectors"]["total_loss"]
     model, batch = make_model(weight=vector["lam_crp"], term_weights=tuple(map(float, vector["lam"]))), batch_of()
     given = {term: tf.constant(vector[f"L_{term}"]) for term in ("pt", "ps", "pc")}
     monkeypatch.setattr("lcn_tf.objectives.crp.crp_loss", lambda *arguments, **options: given)

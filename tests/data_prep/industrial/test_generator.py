@@ -16,7 +16,7 @@ from lcn_tf.metrics import exact_auc
 
 TINY = GeneratorConfig(preset="tiny", num_users=2 * USERS_PER_CHUNK + 13)
 DAY = 86_400
-# SHA-256 of what seed 17 gave at commit af07728, before there were videos shown. Published figures rest on these logs.
+# SHA256 of what seed 17 gave at commit af07728, before there were videos shown. Published figures rest on these logs.
 TINY_HASHES = {
     "events.csv": "c340323ccc45701434168d33a85770c1d98088d2827f83be5825f699aa3e2353",
     "impressions.csv": "5fda9e2a4d8c750bc9a6a3a98a7676ef41bd9707c0573ee5aea71f19b8994831",

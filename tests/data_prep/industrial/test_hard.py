@@ -16,7 +16,7 @@ from lcn_tf.metrics import exact_auc
 
 HARD = GeneratorConfig(preset="hard", num_users=600)
 TEST_DAY = planted_process.IMPRESSION_DAYS - 1
-# SHA-256 of what seed 17 gave for 90 users at the commit that added the preset, before any model had seen its logs.
+# SHA256 of what seed 17 gave for 90 users at the commit that added the preset, before any model had seen its logs.
 HASHES = {
     "events.csv": "3321f57e9f58ec6148e6720dfc737a0cf9da72a06f15b91f6aea35f5cd90c7ae",
     "impressions.csv": "0aff8129d340248e226c32bdfa4fdc754f75c9574a211d6cf2b2295259046aee",
