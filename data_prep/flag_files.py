@@ -23,16 +23,32 @@ class Argument:
     origin: str = ""
 
 
-def expand(arguments: Sequence[str], find: Callable[[str], str] = os.path.expanduser) -> list[Argument]:
+def find_file(name: str) -> str:
+    """Path of a flag file.
+
+    Raises:
+      FileNotFoundError: it does not exist.
+    """
+    path = os.path.expanduser(name)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"--flagfile={name}: no such file")
+    return path
+
+
+def expand(arguments: Sequence[str], find: Callable[[str], str] = find_file) -> list[Argument]:
     """Puts the lines of flag files in the place of `--flagfile=NAME` and `--flagfile NAME`, files within files too.
+
+    A name within a file is that of a file beside it, if there is one: what a file includes does not depend on the
+    working directory. Of two lines with the same flag the later one counts, wherever they are.
 
     Args:
       arguments: of a command line, without the program.
-      find: name -> path.
+      find: name -> path, for the command line and for names that are not beside the file that includes them; raises
+        FileNotFoundError.
 
     Raises:
-      FileNotFoundError: a file does not exist.
-      flags.Error: a file that cannot be read, that includes itself, or with a line that is no flag and no comment.
+      FileNotFoundError: a file does not exist; the message names the file and line that it is included from.
+      flags.Error: a file that cannot be read, a circle of files, or a line that is no flag and no comment.
     """
     expanded: list[Argument] = []
     rest = iter(arguments)
@@ -78,23 +94,25 @@ def _error(program: str, arguments: list[str], flag_values: flags.FlagValues) ->
 
 
 def _included(argument: Argument, find: Callable[[str], str], within: tuple[str, ...]) -> list[Argument]:
-    """The argument itself, or the lines of the file that it names; `within` are the files that include it."""
-    name, separator, value = argument.text.partition("=")
-    if name not in _NAMES or not separator:
+    """The argument itself, or the lines of the file that it names; `within` are the files that it is in, outermost
+    first."""
+    option, separator, value = argument.text.partition("=")
+    if option not in _NAMES or not separator:
         return [argument]
-    where = f"{argument.origin}: " if argument.origin else ""
+    name, where = value.strip(), f"{argument.origin}: " if argument.origin else ""
+    beside = os.path.join(os.path.dirname(within[-1]), os.path.expanduser(name)) if within else ""
     try:
-        path = find(value.strip())
+        path = beside if os.path.isfile(beside) else find(name)
+        circle = next((within[index:] for index, file in enumerate(within) if os.path.samefile(file, path)), ())
+        if circle:
+            raise flags.Error(f"{where}--flagfile={name}: a circle of flag files, {' includes '.join([*circle, path])}")
         with open(path, "rb") as file:
             content = file.read()
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{where}{error}") from error
     except OSError as error:
-        raise flags.Error(f"{where}--flagfile={value} cannot be read: {error}") from error
-    if os.path.realpath(path) in within:
-        raise flags.Error(f"{where}--flagfile={value}: the file includes itself")
-    return [found for argument in _lines(path, content)
-            for found in _included(argument, find, (*within, os.path.realpath(path)))]
+        raise flags.Error(f"{where}--flagfile={name} cannot be read: {error.strerror}") from error
+    return [found for argument in _lines(path, content) for found in _included(argument, find, (*within, path))]
 
 
 def _lines(path: str, content: bytes) -> list[Argument]:

@@ -1,14 +1,14 @@
 """The flags of an experiment: one group per configuration dataclass, presets per data set, and bare cfg names.
 
 `--lap.msa_top_k`, `--crp.weight`, `--train.epochs` ... come from the dataclasses; nothing is listed twice. A data set's
-preset (`configs/data/*.cfg`) is read before everything else, so that flag files and the command line win over it.
+preset (`configs/data/*.cfg`) is read before everything else, so that flag files and the command line win over it. A cfg
+that builds on another includes it by its bare name and says what differs.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.resources
-import os
 from typing import Any
 
 from absl import flags
@@ -153,7 +153,7 @@ def parse(argv: list[str]) -> list[str]:
     arguments = flag_files.expand(argv[1:], find_config)
     _parse_afresh(argv[0], arguments)
     run = dataclass_flags.read("", RunConfig)
-    preset = os.path.join("data", f"{run.dataset}{'_generated' if run.generated else ''}.cfg")
+    preset = CONFIGS / "data" / f"{run.dataset}{'_generated' if run.generated else ''}.cfg"
     return _parse_afresh(argv[0], [*flag_files.expand([f"--flagfile={preset}"], find_config), *arguments])
 
 
@@ -170,11 +170,16 @@ def find_config(name: str) -> str:
     Raises:
       FileNotFoundError: neither exists; the message lists the known names.
     """
-    path = os.path.expanduser(name)
-    if os.path.exists(path):
-        return path
     known = CONFIGS / name
-    if known.is_file():
-        return str(known)
-    names = sorted(entry.name for entry in CONFIGS.iterdir() if entry.name.endswith(".cfg"))
-    raise FileNotFoundError(f"--flagfile={name}: no such file, and not one of experiments/configs: {', '.join(names)}")
+    try:
+        return flag_files.find_file(name)
+    except FileNotFoundError as error:
+        if known.is_file():
+            return str(known)
+        raise FileNotFoundError(f"{error}, and not one of experiments/configs: {', '.join(config_names())}") from error
+
+
+def config_names() -> list[str]:
+    """Names of the cfgs in `experiments/configs`: of models, then presets of data sets."""
+    return [f"{folder}{name}" for folder in ("", "data/")
+            for name in sorted(entry.name for entry in (CONFIGS / folder).iterdir()) if name.endswith(".cfg")]

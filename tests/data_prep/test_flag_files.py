@@ -51,8 +51,9 @@ def test_values_in_utf_8_and_files_within_files(tmp_path):
     (b"--test_from=2010-01-01\nlabel_threshold=3", r"a\.cfg, line 2: expected --name=value or # a comment, got 'label"),
     (b"--test_from=2010-01-01\n--label=3", r"a\.cfg, line 2: Unknown command line flag 'label'"),
     (b"--label_threshold=high", r"a\.cfg, line 1: flag --label_threshold=high: expected a number, got 'high'"),
-    (b"#\n--flagfile=CFG", r"a\.cfg, line 2: --flagfile=\S+a\.cfg: the file includes itself$"),
-    (b"--flagfile=/", r"a\.cfg, line 1: --flagfile=/ cannot be read: .*Is a directory"),
+    (b"#\n--flagfile=CFG",
+     r"a\.cfg, line 2: --flagfile=\S+a\.cfg: a circle of flag files, \S+a\.cfg includes \S+a\.cfg"),
+    (b"--flagfile=/", r"a\.cfg, line 1: --flagfile=/ cannot be read: Is a directory$"),
 ])
 def test_errors_name_file_and_line(tmp_path, content, message):
     path = tmp_path / "a.cfg"
@@ -75,8 +76,40 @@ def test_errors_of_the_command_line_name_no_file(tmp_path):
 
 def test_a_missing_file_within_a_file(tmp_path):
     (tmp_path / "a.cfg").write_text(f"\n--flagfile={tmp_path}/b.cfg\n")
-    with pytest.raises(FileNotFoundError, match=rf"a\.cfg, line 2: .*No such file.*{re.escape(str(tmp_path))}/b\.cfg"):
+    path = re.escape(str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=rf"^{path}/a\.cfg, line 2: --flagfile={path}/b\.cfg: no such file$"):
         parse(f"--flagfile={tmp_path}/a.cfg")
+    with pytest.raises(FileNotFoundError, match=r"^--flagfile=b\.cfg: no such file$"):
+        parse("--flagfile=b.cfg")
+
+
+def test_a_file_includes_what_is_beside_it_before_what_is_in_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "mine" / "below").mkdir(parents=True)
+    (tmp_path / "mine" / "a.cfg").write_text("--flagfile=below/b.cfg\n--flagfile=only_here.cfg\n")
+    (tmp_path / "mine" / "below" / "b.cfg").write_text("--flagfile=c.cfg\n")
+    (tmp_path / "mine" / "below" / "c.cfg").write_text("--target_genre=War\n")
+    for name in ("b.cfg", "c.cfg"):
+        (tmp_path / "here" / name).write_text("--target_genre=Drama\n")
+    (tmp_path / "here" / "only_here.cfg").write_text("--label_threshold=2\n")
+    monkeypatch.chdir(tmp_path / "here")
+    for name in (f"{tmp_path}/mine/a.cfg", "../mine/a.cfg"):
+        config = parse(f"--flagfile={name}")[1]
+        assert (config.target_genre, config.label_threshold) == ("War", 2.0)
+
+
+@pytest.mark.parametrize("name", ["a.cfg", "start.cfg"])
+def test_a_circle_names_its_files_and_no_others(tmp_path, monkeypatch, name):
+    for one, other in (("start", "a"), ("a", "b"), ("b", "c"), ("c", "a")):
+        (tmp_path / f"{one}.cfg").write_text(f"--label_threshold=2\n--flagfile={other}.cfg\n")
+    monkeypatch.chdir(tmp_path)
+    circle = "a.cfg includes b.cfg includes c.cfg includes a.cfg"
+    with pytest.raises(flags.Error, match=f"^c.cfg, line 2: --flagfile=a.cfg: a circle of flag files, {circle}$"):
+        parse(f"--flagfile={name}")
+    (tmp_path / "b.cfg").unlink()
+    (tmp_path / "b.cfg").symlink_to(tmp_path / "a.cfg")
+    with pytest.raises(flags.Error, match=r"^a\.cfg, line 2: .* a\.cfg includes b\.cfg$"):
+        parse(f"--flagfile={name}")
 
 
 def test_a_command_says_it_in_one_line(tmp_path):

@@ -12,6 +12,7 @@ from experiments import flags
 from lcn_tf.models import registry
 
 CONFIGS = sorted(path.name for path in pathlib.Path(str(flags.CONFIGS)).glob("*.cfg"))
+PRESETS = sorted(path.name for path in pathlib.Path(str(flags.CONFIGS / "data")).glob("*.cfg"))
 
 
 def parsed(arguments=""):
@@ -55,8 +56,7 @@ def test_industrial_logs_have_the_papers_lengths():
 
 
 def test_every_data_set_has_its_presets():
-    names = {path.name for path in pathlib.Path(str(flags.CONFIGS / "data")).glob("*.cfg")}
-    assert names == {f"{name}.cfg" for name in DATASETS} | {
+    assert set(PRESETS) == {f"{name}.cfg" for name in DATASETS} | {
         f"{name}_generated.cfg" for name, entry in DATASETS.items() if entry.generator} | {"movielens_implicit.cfg"}
 
 
@@ -137,8 +137,11 @@ def test_impossible_values_are_refused(arguments, message):
 
 
 def test_missing_cfg_lists_the_known_ones():
-    with pytest.raises(FileNotFoundError, match=r"lcn_20_5.cfg.*lcn_200_50.cfg"):
+    with pytest.raises(FileNotFoundError) as error:
         parsed("--flagfile=lcn_20_5.cfg")
+    message, _, names = str(error.value).partition(": no such file, and not one of experiments/configs: ")
+    assert message == "--flagfile=lcn_20_5.cfg"
+    assert names.split(", ") == [*CONFIGS, *(f"data/{name}" for name in PRESETS)]
 
 
 def test_bare_names_within_a_flag_file(tmp_path, monkeypatch):
@@ -151,7 +154,33 @@ def test_bare_names_within_a_flag_file(tmp_path, monkeypatch):
         assert experiment.components[("long_term", "sim")].top_k == 7
 
 
+def test_a_file_of_the_same_name_in_the_working_directory_changes_no_cfg_of_ours(tmp_path, monkeypatch):
+    before = parsed("--flagfile=sim_inner_crp.cfg").settings()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("sim.cfg", "sim_inner.cfg", "data/taobao_generated.cfg"):
+        (tmp_path / name).write_text("--sim.top_k=7\n--train.epochs=77\n")
+    assert parsed("--flagfile=sim_inner_crp.cfg").settings() == before
+    (tmp_path / "mine.cfg").write_text("--flagfile=sim.cfg\n")
+    for name in ("sim.cfg", "mine.cfg"):  # the user's own, where the user asks for it
+        assert parsed(f"--flagfile={name}").groups["train"].epochs == 77
+
+
+def test_own_cfgs_build_on_ours_and_on_one_another(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "small.cfg").write_text("--flagfile=sim_crp.cfg\n--sim.top_k=7\n--train.epochs=3\n")
+    (tmp_path / "mine" / "smaller.cfg").write_text(
+        "--flagfile=small.cfg\n--flagfile=data/movielens_implicit.cfg\n--sim.top_k=5\n")
+    monkeypatch.chdir("/")
+    experiment = parsed(f"--flagfile={tmp_path}/mine/smaller.cfg")
+    assert experiment.groups["model"].objectives == ("crp",)
+    assert experiment.components[("long_term", "sim")].top_k == 5
+    assert experiment.groups["train"].epochs == 6  # movielens_implicit.cfg's, which comes after small.cfg
+    assert parsed(f"--flagfile={tmp_path}/mine/smaller.cfg --sim.top_k=4").components[("long_term", "sim")].top_k == 4
+
+
 @pytest.mark.parametrize("line, message", [
+    ("--flagfile=mine.cfg", r"--flagfile=mine.cfg: a circle of flag files, \S+mine.cfg includes \S+mine.cfg$"),
     ("--flagfile=lcn_20_5.cfg", r"--flagfile=lcn_20_5.cfg: no such file.*lcn_200_50.cfg"),
     ("--train.epochs=many", r"flag --train.epochs=many: .*integer"), ("--lap.msa_topk=3", r".*lap.msa_topk"),
     ("train.epochs=3", r"expected --name=value")])
