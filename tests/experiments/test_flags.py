@@ -7,6 +7,7 @@ import shlex
 import pytest
 from absl import flags as absl_flags
 
+from data_prep import flag_files
 from data_prep.registry import DATASETS
 from experiments import flags
 from lcn_tf.models import registry
@@ -179,6 +180,22 @@ def test_own_cfgs_build_on_ours_and_on_one_another(tmp_path, monkeypatch):
     assert parsed(f"--flagfile={tmp_path}/mine/smaller.cfg --sim.top_k=4").components[("long_term", "sim")].top_k == 4
 
 
+@pytest.mark.parametrize("name", [*CONFIGS, *(f"data/{name}" for name in PRESETS)])
+def test_a_cfg_says_only_what_differs_from_those_it_includes(name):
+    path = pathlib.Path(str(flags.CONFIGS)) / name
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("-")]
+    included = [line for line in lines if line.startswith("--flagfile=")]
+    inherited: dict[str, str] = {}
+    for argument in flag_files.expand([f"--flagfile={path}"], flags.find_config):
+        option, _, value = argument.text.partition("=")
+        if argument.origin.startswith(f"{path}, "):
+            assert inherited.get(option) != value, f"{argument.origin} repeats what {', '.join(included)} says"
+        else:
+            inherited[option] = value
+    assert lines[:len(included)] == included  # so that nothing included overrides the file's own lines
+    assert len({line.partition("=")[0] for line in lines[len(included):]}) == len(lines) - len(included)
+
+
 @pytest.mark.parametrize("line, message", [
     ("--flagfile=mine.cfg", r"--flagfile=mine.cfg: a circle of flag files, \S+mine.cfg includes \S+mine.cfg$"),
     ("--flagfile=lcn_20_5.cfg", r"--flagfile=lcn_20_5.cfg: no such file.*lcn_200_50.cfg"),
@@ -190,9 +207,10 @@ def test_errors_name_the_line_of_a_flag_file(tmp_path, line, message):
         parsed(f"--flagfile={tmp_path}/mine.cfg")
 
 
-def test_every_lifelong_model_has_a_cfg():
-    used = {parsed(f"--flagfile={name}").groups["model"].long_term for name in CONFIGS}
-    assert used == set(registry.components("long_term"))
+def test_one_cfg_chooses_each_lifelong_model_and_others_build_on_it():
+    lines = [line for name in CONFIGS for line in (flags.CONFIGS / name).read_text(encoding="utf-8").splitlines()]
+    chosen = [line.partition("=")[2] for line in lines if line.startswith("--model.long_term=")]
+    assert sorted(chosen) == sorted(registry.components("long_term"))
 
 
 def test_every_component_follows_the_convention():
