@@ -29,6 +29,7 @@ from data_prep.industrial.generator import author_topics
 from data_prep.text_table import align
 from experiments import artifacts, flags, inputs
 from lcn_tf.checkpoint_folder import latest_checkpoint, restore
+from lcn_tf.contracts import Explains
 from lcn_tf.data import pipeline
 from lcn_tf.embeddings.embedder import LIFELONG
 from lcn_tf.models import CTRModel, build_model
@@ -76,7 +77,7 @@ def measure(model: CTRModel, batches: tf.data.Dataset, topic_of_id: np.ndarray, 
     Raises:
       ValueError: a model without a search, or no impression that counts.
     """
-    if not hasattr(model.long_term, "explain"):
+    if not isinstance(model.long_term, Explains):
         raise ValueError(f"long_term={model.long_term.name} has no search that passes events to another stage")
 
     @tf.function(input_signature=[batches.element_spec])

@@ -18,7 +18,7 @@ LAYERS = (
     ("models",),
     ("long_term", "short_term", "objectives", "towers", "heads"),
     ("data", "layers", "embeddings", "metrics", "optimizers"),
-    ("schema", "checkpoint_folder"),
+    ("schema", "contracts", "checkpoint_folder"),
 )
 # Components do not know each other: what two of them need lives in `layers`.
 SEPARATE = ("long_term", "objectives", "short_term", "heads")

@@ -6,15 +6,13 @@ otherwise), L events, K kept events, D item width.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
+from lcn_tf.contracts import History
 from lcn_tf.layers.event_vectors import Vectors, as_tensor
 from lcn_tf.layers.masking import masked_top_k
-
-if TYPE_CHECKING:
-    from lcn_tf.embeddings import EmbeddedHistory
 
 
 class RecentEvents(NamedTuple):
@@ -38,7 +36,7 @@ def recency(mask: tf.Tensor) -> tf.Tensor:
     return -tf.range(tf.cast(tf.shape(mask)[-1], tf.float32))[tf.newaxis, tf.newaxis]
 
 
-def recent_events(history: EmbeddedHistory, top_k: int | None, context: bool) -> RecentEvents:
+def recent_events(history: History, top_k: int | None, context: bool) -> RecentEvents:
     """The `top_k` most recent visible events of each candidate.
 
     Args:

@@ -5,16 +5,14 @@ Shapes: B requests, C candidates, L events, K kept events, H heads, D item width
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
+from lcn_tf.contracts import History
 from lcn_tf.layers.event_vectors import Vectors, beside
 from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.target_mha import TargetMHA
-
-if TYPE_CHECKING:
-    from lcn_tf.embeddings import EmbeddedHistory
 
 
 class TopKAttention(tf.keras.layers.Layer):
@@ -49,7 +47,7 @@ class TopKAttention(tf.keras.layers.Layer):
         self.context = context
         self.attention = TargetMHA(attention_dim, num_heads, name="attention")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor | None = None,
+    def call(self, candidate: tf.Tensor, history: History, scores: tf.Tensor | None = None,
              mask: tf.Tensor | None = None) -> tf.Tensor:
         """The candidate's interest; see the class."""
         mask = history.mask if mask is None else mask
@@ -59,7 +57,7 @@ class TopKAttention(tf.keras.layers.Layer):
             raise ValueError(f"scores must be a tensor [B, C, L] with top_k={self.top_k}, got None")
         return self._attend_to_kept(candidate, history, scores, mask, self.top_k, ordered=False)[0]
 
-    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor,
+    def explain(self, candidate: tf.Tensor, history: History, scores: tf.Tensor,
                 mask: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """Which events were kept, best first, and what attention they got; arguments as in `call`.
 
@@ -77,7 +75,7 @@ class TopKAttention(tf.keras.layers.Layer):
         _, indices, attention_scores = self._attend_to_kept(candidate, history, scores, mask, self.top_k, ordered=True)
         return {"esu_indices": indices, "esu_scores": tf.reduce_mean(attention_scores, axis=2)}
 
-    def _attend_to_kept(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor, mask: tf.Tensor,
+    def _attend_to_kept(self, candidate: tf.Tensor, history: History, scores: tf.Tensor, mask: tf.Tensor,
                         top_k: int, ordered: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Interest `[B, C, D]`, positions `[B, C, K]`, -1 in empty slots, and attention `[B, C, H, K]`."""
         indices, kept = masked_top_k(tf.broadcast_to(scores, tf.shape(mask)), mask, top_k, ordered)  # [B, C, K]
@@ -85,17 +83,17 @@ class TopKAttention(tf.keras.layers.Layer):
         interest, attention_scores = self.attention(candidate, events=events, mask=kept)
         return interest, tf.where(kept, indices, -1), attention_scores
 
-    def final_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
+    def final_scores(self, candidate: tf.Tensor, history: History) -> tf.Tensor:
         """Mean over heads of the softmax over the *whole* history, float32 `[B, C, L]`."""
         logits = self.attention.attention_logits(candidate, self._events(history))  # [B, C, H, L]
         probabilities = masked_softmax(logits, history.mask[:, :, tf.newaxis, :])
         return mask_scores(tf.reduce_mean(probabilities, axis=2), history.mask)
 
-    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory, scores: tf.Tensor) -> dict[str, tf.Tensor]:
+    def stage_scores(self, candidate: tf.Tensor, history: History, scores: tf.Tensor) -> dict[str, tf.Tensor]:
         """Masked scores `[B, C, L]` of both stages: `gsu`, the first stage's `scores`, and `final`."""
         wide = tf.broadcast_to(scores, tf.shape(history.mask))
         return {"gsu": mask_scores(wide, history.mask), "final": self.final_scores(candidate, history)}
 
-    def _events(self, history: EmbeddedHistory) -> Vectors:
+    def _events(self, history: History) -> Vectors:
         """Every event."""
         return beside(history.vectors, history.context if self.context else None)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History, TrainingInputs
 from lcn_tf.layers import InterestEvolution
 from lcn_tf.layers.interest_evolution import next_event_loss
 from lcn_tf.layers.masking import mask_scores
@@ -49,26 +49,26 @@ class DIENInterest(tf.keras.layers.Layer):
     """Interest evolution over the `top_k` most recent events that a candidate may see.
 
     Attributes:
-      next_event_weight: weight of the loss of `interest_and_loss`; 0 where there is none.
-      contrasted_events: how many of the newest events that loss reads; None for all.
+      own_terms, contrasted_events: see `lcn_tf.contracts.OwnLoss`.
     """
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
         self.config = config
-        self.next_event_weight = config.aux_weight
+        self.own_terms: tuple[str, ...] = ("next_event",) if config.aux_weight else ()
         self.contrasted_events = config.top_k
         self.evolution: InterestEvolution | None = None
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         events = recent_events(history, self.config.top_k, self.config.context)
         return self._evolution(history)(candidate, events.items, mask=events.mask, context=events.context)
 
-    def interest_and_loss(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tuple[tf.Tensor, tf.Tensor]:
-        """As a call, and each candidate's loss on the next event, `[B, C]` or `[B, 1]`; see `next_event_loss`.
+    def interest_and_losses(self, candidate: tf.Tensor, history: History, inputs: TrainingInputs, training: bool = True
+                            ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """The interest of a call, and each candidate's loss on the next event, `[B, C]` or `[B, 1]`, weight applied.
 
-        The negatives are `history.negatives()`.
+        See `next_event_loss`; the negatives are `history.negatives()`.
         """
         events = recent_events(history, self.config.top_k, self.config.context)
         interest, states = self._evolution(history)(candidate, events.items, mask=events.mask, context=events.context,
@@ -77,16 +77,17 @@ class DIENInterest(tf.keras.layers.Layer):
         if events.indices is not None:
             indices = tf.minimum(events.indices, tf.shape(valid)[1] - 1)  # those of masked events may be larger
             negatives, valid = (tf.gather(values, indices, batch_dims=1) for values in (negatives, valid))
-        return interest, next_event_loss(states, events.items, negatives, events.mask, valid)
+        loss = next_event_loss(states, events.items, negatives, events.mask, valid)
+        return interest, {"next_event": self.config.aux_weight * loss}
 
-    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `final`, the attention; `gsu`, minus the position or `final`."""
         mask, context = history.mask, history.context if self.config.context else None
         final = self._evolution(history).attention_scores(candidate, history.items, mask, context)
         gsu = final if self.config.top_k is None else mask_scores(recency(mask), mask)
         return {"gsu": gsu, "final": final}
 
-    def _evolution(self, history: EmbeddedHistory) -> InterestEvolution:
+    def _evolution(self, history: History) -> InterestEvolution:
         """The recurrences, made when the width of the context is known."""
         if self.evolution is None:
             config = self.config

@@ -9,7 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 from lcn_tf.layers import DINAttention
 from lcn_tf.layers.masking import mask_scores, masked_softmax
 from lcn_tf.layers.recent_events import recency, recent_events
@@ -50,19 +50,19 @@ class DINInterest(tf.keras.layers.Layer):
         self.config = config
         self.attention: DINAttention | None = None
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D + D_c]`, or `[B, C, D]` without context."""
         events = recent_events(history, self.config.top_k, self.config.context)
         return self._attention(history)(candidate, events.items, mask=events.mask, context=events.context)
 
-    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `final`, the attention; `gsu`, minus the position or `final`."""
         mask, context = history.mask, history.context if self.config.context else None
         logits = self._attention(history).attention_logits(candidate, history.items, context)
         final = mask_scores(masked_softmax(logits, mask) if self.config.softmax else logits, mask)
         return {"gsu": final if self.config.top_k is None else mask_scores(recency(mask), mask), "final": final}
 
-    def _attention(self, history: EmbeddedHistory) -> DINAttention:
+    def _attention(self, history: History) -> DINAttention:
         """The attention, made when the width of the context is known."""
         if self.attention is None:
             config = self.config

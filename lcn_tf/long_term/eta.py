@@ -9,7 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 from lcn_tf.layers.simhash import SimHash, hamming_distances
 from lcn_tf.layers.top_k_attention import TopKAttention
 
@@ -44,19 +44,19 @@ class ETAInterest(tf.keras.layers.Layer):
         self.attention = TopKAttention(config.top_k, config.attention_dim, config.num_heads, config.context,
                                        name="attention")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         return self.attention(candidate, history, self._scores(candidate, history))
 
-    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `gsu`, minus the search's key; `final`, the attention."""
         return self.attention.stage_scores(candidate, history, self._scores(candidate, history))
 
-    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def explain(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Positions and weights `[B, C, K]` of the events attended to, see `TopKAttention.explain`."""
         return self.attention.explain(candidate, history, self._scores(candidate, history))
 
-    def _scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
+    def _scores(self, candidate: tf.Tensor, history: History) -> tf.Tensor:
         distance = hamming_distances(self.simhash(candidate), self.simhash(history.items))  # [B, C, L]
         length = tf.shape(distance)[-1]
         return -(distance * tf.cast(length + 1, tf.float32) + tf.range(tf.cast(length, tf.float32)))

@@ -9,7 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 from lcn_tf.layers.top_k_attention import TopKAttention
 
 VERSION = 1
@@ -30,11 +30,11 @@ class FullAttentionInterest(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.attention = TopKAttention(None, config.attention_dim, config.num_heads, name="attention")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         return self.attention(candidate, history)
 
-    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` of the attention, which is `gsu` and `final` in one."""
         final = self.attention.final_scores(candidate, history)
         return {"gsu": final, "final": final}

@@ -7,7 +7,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History, SearchTables
 from lcn_tf.layers import LAP
 from lcn_tf.layers.lap import check_levels
 
@@ -69,25 +69,26 @@ class LAPInterest(tf.keras.layers.Layer):
     """LAP over an embedded history; MSA and FSA look the events they are passed up by id.
 
     Attributes:
-      reads_search_tables: whether scores depend on separate search tables where an objective trains them.
+      search_tables, pretrained: see `lcn_tf.contracts.SearchesTables`; CSA's scores read them.
     """
 
-    reads_search_tables = True  # CSA's scores
+    search_tables: SearchTables = "objective"
+    pretrained = None
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
         self.lap = LAP(**{**dataclasses.asdict(config), **config.levels}, name="lap")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D_z]`."""
         return self.lap(candidate, history.vectors, None, history.mask, select=history.select, search=history.search,
                         training=training)
 
-    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` of each level over the whole history, for the consistency of stages."""
         return self.lap.stage_scores(candidate, history.items, history.context, history.mask, search=history.search)
 
-    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def explain(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Positions and weights `[B, C, K]` of the events MSA and FSA attended to; position -1 where there is none."""
         return self.lap.explain(candidate, history.items, None, history.mask, select=history.select,
                                 search=history.search)

@@ -9,7 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 from lcn_tf.layers.event_vectors import weighted_sums
 
 VERSION = 1
@@ -23,7 +23,7 @@ class Config:
 class MeanInterest(tf.keras.layers.Layer):
     """Mean of the items that a candidate may see; zeros where there is none. Nothing is ranked or trained."""
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         weights = tf.cast(history.mask, tf.float32)  # [B, C, L]
         total = weighted_sums(weights[:, :, tf.newaxis], history.vectors)[:, :, 0]  # [B, C, D]

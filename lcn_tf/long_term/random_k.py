@@ -9,7 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 from lcn_tf.layers.event_hash import uniform_of_ids
 from lcn_tf.layers.top_k_attention import TopKAttention
 
@@ -38,19 +38,19 @@ class RandomInterest(tf.keras.layers.Layer):
         self.choice_seed = config.choice_seed
         self.attention = TopKAttention(config.top_k, config.attention_dim, config.num_heads, name="attention")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         return self.attention(candidate, history, self._draws(history))
 
-    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `gsu`, the random numbers; `final`, the attention."""
         return self.attention.stage_scores(candidate, history, self._draws(history))
 
-    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def explain(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Positions and weights `[B, C, K]` of the events attended to, see `TopKAttention.explain`."""
         return self.attention.explain(candidate, history, self._draws(history))
 
-    def _draws(self, history: EmbeddedHistory) -> tf.Tensor:
+    def _draws(self, history: History) -> tf.Tensor:
         """A random number for each event, `[B, 1, L]`."""
         return uniform_of_ids(history.event_ids(), self.choice_seed)[:, tf.newaxis]
 

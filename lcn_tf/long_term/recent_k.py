@@ -9,7 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 from lcn_tf.layers.recent_events import recency
 from lcn_tf.layers.top_k_attention import TopKAttention
 
@@ -32,15 +32,15 @@ class RecentInterest(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.attention = TopKAttention(config.top_k, config.attention_dim, config.num_heads, name="attention")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         return self.attention(candidate, history, recency(history.mask))
 
-    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `gsu`, minus the position; `final`, the attention."""
         return self.attention.stage_scores(candidate, history, recency(history.mask))
 
-    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def explain(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Positions and weights `[B, C, K]` of the events attended to, see `TopKAttention.explain`."""
         return self.attention.explain(candidate, history, recency(history.mask))
 

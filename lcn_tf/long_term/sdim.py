@@ -10,7 +10,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 from lcn_tf.layers.event_vectors import beside
 from lcn_tf.layers.masking import mask_scores
 from lcn_tf.layers.simhash import HashPooling
@@ -48,7 +48,7 @@ class SDIMInterest(tf.keras.layers.Layer):
         self.context = config.context
         self.pooling = HashPooling(config.num_hashes, config.hash_bits, config.hash_seed, name="pooling")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D + D_c]`, or `[B, C, D]` without context."""
         collisions = self.pooling.collisions(candidate, history.items, history.mask)  # [B, C, G, L]
         return self.pooling.pool(collisions, beside(history.vectors, history.context if self.context else None))
@@ -62,16 +62,16 @@ class SDIMAttention(tf.keras.layers.Layer):
         self.pooling = HashPooling(config.num_hashes, config.hash_bits, config.hash_seed, name="pooling")
         self.attention = TopKAttention(None, config.attention_dim, config.num_heads, config.context, name="attention")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         return self.attention(candidate, history, mask=self._shared(candidate, history) > 0)
 
-    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `gsu`, the number of shared signatures; `final`, the attention."""
         return {"gsu": mask_scores(self._shared(candidate, history), history.mask),
                 "final": self.attention.final_scores(candidate, history)}
 
-    def _shared(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
+    def _shared(self, candidate: tf.Tensor, history: History) -> tf.Tensor:
         """How many of the candidate's signatures each visible event has, float32 `[B, C, L]`."""
         collisions = self.pooling.collisions(candidate, history.items, history.mask)  # [B, C, G, L]
         return tf.reduce_sum(tf.cast(collisions, tf.float32), axis=2)

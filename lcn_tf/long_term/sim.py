@@ -1,6 +1,6 @@
 """SIM with soft search: a scored search over all events, attention over the best (Pi et al., CIKM 2020, section 3.2).
 
-Shape letters: B requests, C candidates, L events, D item width, W width of the model's other features.
+Shape letters: B requests, C candidates, L events, K kept events, D item width.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History, SearchTables, TrainingInputs
 from lcn_tf.heads.click import ClickHead
 from lcn_tf.layers.soft_search import SoftSearch
 from lcn_tf.layers.top_k_attention import TopKAttention
@@ -71,10 +71,8 @@ class SIMInterest(tf.keras.layers.Layer):
     trains them. With `gsu="pretrained"` it reads tables of an earlier run that nothing trains any more.
 
     Attributes:
-      auxiliary_weight: weight of the loss of `auxiliary_logit`; 0 where there is none.
-      search_tables: whether the search needs separate item tables.
-      reads_search_tables: whether it reads those that an objective trains.
-      pretrained: None, or the checkpoints to fill and freeze them from.
+      own_terms, contrasted_events: see `lcn_tf.contracts.OwnLoss`.
+      search_tables, pretrained: see `lcn_tf.contracts.SearchesTables`.
     """
 
     def __init__(self, config: Config, **kwargs):
@@ -82,54 +80,57 @@ class SIMInterest(tf.keras.layers.Layer):
         self.attention = TopKAttention(config.top_k, config.attention_dim, config.num_heads, name="attention")
         self.gsu = config.gsu
         self.search: SoftSearch | None = None
-        self.search_tables = config.tables == "separate" or config.gsu == "pretrained"
-        self.reads_search_tables = config.gsu == "inner"
+        tables: dict[str, SearchTables] = {"inner": "objective", "pretrained": "pretrained"}
+        self.search_tables = "own" if config.tables == "separate" else tables.get(config.gsu, "model")
         self.pretrained = config.pretrained
-        self.auxiliary_weight = 0.0
+        self.auxiliary_weight = config.aux_weight
+        self.own_terms: tuple[str, ...] = ("gsu",) if config.gsu == "bilinear_aux" else ()
+        self.contrasted_events = 0
         if config.gsu == "bilinear_aux":
             self.search = SoftSearch(config.attention_dim, config.gsu_pool, name="search")
-            self.auxiliary_weight = config.aux_weight
             self.auxiliary_tower = MLPTower(config.aux_units, name="auxiliary_tower")
             self.auxiliary_head = ClickHead(name="auxiliary_click")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         return self.attention(candidate, history, self._scores(candidate, history))
 
-    def auxiliary_logit(self, features: tf.Tensor, candidate: tf.Tensor, history: EmbeddedHistory,
-                        candidate_mask: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Click logit `[B, C]` of the search: a net over all features and `U_r`, the events weighted by their scores.
+    def interest_and_losses(self, candidate: tf.Tensor, history: History, inputs: TrainingInputs, training: bool = True
+                            ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """The interest of a call, and the cross-entropy `[B, C]` of the search's click logit, weight applied."""
+        interest = self(candidate, history, training=training)
+        logit = self.auxiliary_logit(candidate, history, inputs, training)
+        return interest, {"gsu": self.auxiliary_weight * tf.nn.sigmoid_cross_entropy_with_logits(inputs.label, logit)}
 
-        Args:
-          features: everything else the tower reads, candidates included, `[B, C, W]`.
-          candidate: `[B, C, D]`.
-          history: the lifelong history.
-          candidate_mask: bool `[B, C]`.
-          training: as in `call`.
+    def auxiliary_logit(self, candidate: tf.Tensor, history: History, inputs: TrainingInputs, training: bool = False
+                        ) -> tf.Tensor:
+        """Click logit `[B, C]` of the search: a net over all features and `U_r`, the events weighted by their scores.
 
         Raises:
           ValueError: this configuration has no such loss.
         """
         if self.search is None:
             raise ValueError(f"auxiliary_logit needs sim.gsu=bilinear_aux, got sim.gsu={self.gsu}")
-        queries, events = history.trained_search() if self.search_tables else (candidate, history.vectors)
+        own = self.search_tables == "own"
+        queries, events = history.trained_search() if own else (candidate, history.vectors)
         pooled, _ = self.search(queries, events, mask=history.mask)  # [B, C, D]
-        hidden = self.auxiliary_tower(tf.concat([features, pooled], -1), mask=candidate_mask, training=training)
+        hidden = self.auxiliary_tower(tf.concat([inputs.features, pooled], -1), mask=inputs.candidate_mask,
+                                      training=training)
         return self.auxiliary_head(hidden)
 
-    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `gsu`, the search, and `final`, the attention."""
         return self.attention.stage_scores(candidate, history, self._scores(candidate, history))
 
-    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def explain(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Positions and weights `[B, C, K]` of the events attended to, see `TopKAttention.explain`."""
         return self.attention.explain(candidate, history, self._scores(candidate, history))
 
-    def _scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
+    def _scores(self, candidate: tf.Tensor, history: History) -> tf.Tensor:
         if self.search is None:
             queries, keys = history.search or (candidate, history.items)
             return tf.matmul(tf.cast(queries, tf.float32), tf.cast(keys, tf.float32), transpose_b=True)  # [B, C, L]
-        own = history.search if self.search_tables else None
+        own = history.search if self.search_tables == "own" else None
         queries, events = own or (candidate, history.vectors)
         return self.search(queries, events, mask=history.mask)[1]
 

@@ -9,7 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 from lcn_tf.layers.masking import mask_scores
 from lcn_tf.layers.recent_events import recency
 from lcn_tf.layers.top_k_attention import TopKAttention
@@ -42,11 +42,11 @@ class SIMHardInterest(tf.keras.layers.Layer):
         self.key = config.key
         self.attention = TopKAttention(config.top_k, config.attention_dim, config.num_heads, name="attention")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         return self.attention(candidate, history, recency(history.mask), mask=self._found(history))
 
-    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history: `final`, the attention; `gsu`, the order of the search.
 
         `gsu` is minus the position, and less by L for the events of another key, which the search never finds.
@@ -56,11 +56,11 @@ class SIMHardInterest(tf.keras.layers.Layer):
         scores = tf.where(found, position, position - tf.cast(tf.shape(mask)[-1], tf.float32))
         return {"gsu": mask_scores(scores, mask), "final": self.attention.final_scores(candidate, history)}
 
-    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def explain(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Positions and weights `[B, C, K]` of the events attended to, see `TopKAttention.explain`."""
         return self.attention.explain(candidate, history, recency(history.mask), self._found(history))
 
-    def _found(self, history: EmbeddedHistory) -> tf.Tensor:
+    def _found(self, history: History) -> tf.Tensor:
         """Visible events of the candidate's key, bool `[B, C, L]`."""
         return history.shares(self.key) & history.mask
 

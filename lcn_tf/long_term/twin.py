@@ -9,7 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 from lcn_tf.layers.event_vectors import beside
 from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.twin_attention import TwinAttention, merged_ranks
@@ -39,19 +39,23 @@ class TwinInterest(tf.keras.layers.Layer):
 
     The search has no weights of its own and its indices carry no gradient: the shared projections learn from the kept
     events.
+
+    Attributes:
+      top_k: see `lcn_tf.contracts.SearchesByHead`.
     """
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
         self.config = config
+        self.top_k = config.top_k
         self.attention: TwinAttention | None = None
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         indices, kept = self._search(self._logits(candidate, history), history.mask)
         return self._attention(history)(candidate, events=history.select(indices), mask=kept)[0]
 
-    def stage_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` over the whole history, for the consistency of stages.
 
         `gsu` is minus the place in the merged list, `final` the mean over heads of the softmax; the two differ although
@@ -62,14 +66,14 @@ class TwinInterest(tf.keras.layers.Layer):
         final = tf.reduce_mean(self._probabilities(logits, history), axis=2)
         return {"gsu": mask_scores(-merged, history.mask), "final": mask_scores(final, history.mask)}
 
-    def head_scores(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def head_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores of each head, `[B, C, H, L]`: `gsu`, the search's raw alpha; `final`, the attention's softmax."""
         mask = history.mask[:, :, tf.newaxis]
         attended = self._attention(history).attention_logits(candidate, history.events())  # as after `select`
         return {"gsu": mask_scores(self._logits(candidate, history), mask),
                 "final": mask_scores(self._probabilities(attended, history), mask)}
 
-    def explain(self, candidate: tf.Tensor, history: EmbeddedHistory) -> dict[str, tf.Tensor]:
+    def explain(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Which events were kept, in the order of the search, and what attention they got.
 
         Returns:
@@ -82,7 +86,7 @@ class TwinInterest(tf.keras.layers.Layer):
         listed = tf.reduce_any(kept, axis=2) if self.config.top_k_per_head else kept
         return {"esu_indices": tf.where(listed, indices, -1), "esu_scores": tf.reduce_mean(scores, axis=2)}
 
-    def _attention(self, history: EmbeddedHistory) -> TwinAttention:
+    def _attention(self, history: History) -> TwinAttention:
         """The attention, made when the number of context fields is known."""
         if self.attention is None:
             config, widths = self.config, history.context_widths
@@ -92,7 +96,7 @@ class TwinInterest(tf.keras.layers.Layer):
                                            config.beta_per_head, name="attention")
         return self.attention
 
-    def _logits(self, candidate: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
+    def _logits(self, candidate: tf.Tensor, history: History) -> tf.Tensor:
         """Alpha of every event, `[B, C, H, L]`."""
         events = beside(history.vectors, history.context)
         return self._attention(history).attention_logits(candidate, events)
@@ -108,7 +112,7 @@ class TwinInterest(tf.keras.layers.Layer):
                for head, (_, kept) in enumerate(found)]  # H times [B, C, H, K]
         return tf.concat([indices for indices, _ in found], -1), tf.concat(own, -1)
 
-    def _probabilities(self, logits: tf.Tensor, history: EmbeddedHistory) -> tf.Tensor:
+    def _probabilities(self, logits: tf.Tensor, history: History) -> tf.Tensor:
         return masked_softmax(logits, history.mask[:, :, tf.newaxis])  # [B, C, H, L]
 
 

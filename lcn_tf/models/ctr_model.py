@@ -12,10 +12,11 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
+from lcn_tf.contracts import Head, LongTerm, Objective, OwnLoss, ShortTerm, Tower, TrainingInputs
 from lcn_tf.embeddings import FeatureEmbedder
 from lcn_tf.embeddings.batch_rows import Gradient, dense_gradient, merged_gradient
 from lcn_tf.embeddings.embedder import visible_events
-from lcn_tf.embeddings.history import NEGATIVE
+from lcn_tf.embeddings.history import LIFELONG, NEGATIVE
 from lcn_tf.metrics import StreamingAUC
 from lcn_tf.models.inputs import example_batch
 from lcn_tf.models.microbatches import check_independent, sum_over_parts
@@ -32,11 +33,8 @@ class CTRModel(tfrs.Model):
     Args:
       embedder: owns the tables and the schema.
       short_term: "short_target" and "short_source" -> encoder of that history.
-      long_term: model of the lifelong history. Where it has an `auxiliary_weight` other than 0, the cross-entropy of
-        its `auxiliary_logit(features, candidate, history, candidate_mask, training)` joins the loss as "<name>_gsu".
-        Where it has a `next_event_weight` other than 0, its `interest_and_loss(candidate, history)` takes the place of
-        its call in training, and the loss of each candidate joins as "<name>_next_event"; it may read
-        `history.negatives()` of its `contrasted_events` newest visible events.
+      long_term: model of the lifelong history. Terms of its own loss (`lcn_tf.contracts.OwnLoss`) join as
+        "<name>_<term>".
       tower: network over the concatenated features and interests.
       head: hidden state -> logit.
       objectives: name -> auxiliary loss with a `weight`; absent from `call`.
@@ -44,15 +42,13 @@ class CTRModel(tfrs.Model):
 
     Call arguments:
       batch: tensors as in the table of `lcn_tf.schema` (label, impression_id and user_key are not needed).
-      auxiliary: whether to return what the long-term model's own loss is made of, too; it must have one.
 
     Returns:
-      logit `[B, C]` float32; the click probability is its sigmoid. With `auxiliary`, a pair of it and the long-term
-      model's auxiliary logit `[B, C]` or next-event loss `[B, C]` or `[B, 1]`.
+      logit `[B, C]` float32; the click probability is its sigmoid.
     """
 
-    def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, Any], long_term: Any, tower: Any, head: Any,
-                 objectives: Mapping[str, Any], seed: int = 0, **kwargs):
+    def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, ShortTerm], long_term: LongTerm,
+                 tower: Tower, head: Head, objectives: Mapping[str, Objective], seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         self.embedder = embedder
         self.short_term = dict(short_term)
@@ -70,19 +66,14 @@ class CTRModel(tfrs.Model):
             for name in ("loss", *self._click_terms(), *self._penalty_terms(), *self._objective_terms())}
 
     @property
-    def _auxiliary_weight(self) -> float:
-        return getattr(self.long_term, "auxiliary_weight", 0.0)
-
-    @property
-    def _next_event_weight(self) -> float:
-        return getattr(self.long_term, "next_event_weight", 0.0)
+    def _own_loss(self) -> OwnLoss | None:
+        """The long-term model where it learns from a loss of its own."""
+        model = self.long_term
+        return model if isinstance(model, OwnLoss) and model.own_terms else None
 
     def _click_terms(self) -> list[str]:
-        return ["ctr_loss", *self._auxiliary_terms()]
-
-    def _auxiliary_terms(self) -> list[str]:
-        weights = {"gsu": self._auxiliary_weight, "next_event": self._next_event_weight}
-        return [f"{self.long_term.name}_{term}" for term, weight in weights.items() if weight]
+        own = self._own_loss
+        return ["ctr_loss", *(f"{self.long_term.name}_{term}" for term in (own.own_terms if own else ()))]
 
     def _objective_terms(self) -> list[str]:
         return [f"{name}_{term}" for name, objective in self.objectives.items() for term in objective.terms]
@@ -98,7 +89,11 @@ class CTRModel(tfrs.Model):
     def build_weights(self) -> None:
         """Creates every weight, training-only ones included."""
         batch = example_batch(self.embedder.schema, self.embedder.lengths)
-        self(batch, auxiliary=bool(self._auxiliary_weight))
+        self(batch)
+        if self._own_loss:
+            events = [1, self.embedder.lengths[LIFELONG]]
+            drawn = {f"{NEGATIVE}{field.name}": tf.zeros(events, tf.int64) for field in self.embedder.schema.item}
+            self._logit_and_own_losses({**batch, **drawn, "label": tf.zeros([1, 1])})
         for objective in self.objectives.values():
             objective.build_weights(self.embedder)
 
@@ -121,21 +116,26 @@ class CTRModel(tfrs.Model):
         self.microbatches = microbatches
         super().compile(*args, **kwargs)
 
-    def call(self, batch: Batch, training: bool = False, auxiliary: bool = False) -> Any:
-        """Logits `[B, C]` of a batch; with `auxiliary`, a pair, see the class."""
-        candidate, mask = self.embedder.candidate(batch), batch["candidate_mask"]
-        features, history = self.features(batch, candidate, training), self.embedder.history(batch, "lifelong_source")
-        next_event_loss = None
-        if auxiliary and self._next_event_weight:
-            interest, next_event_loss = self.long_term.interest_and_loss(candidate, history)
-        else:
-            interest = self.long_term(candidate, history, training=training)
-        logit = self.head(self.tower(tf.concat([*features, interest], -1), mask=mask, training=training))
-        if not auxiliary:
-            return logit
-        if next_event_loss is not None:
-            return logit, next_event_loss
-        return logit, self.long_term.auxiliary_logit(tf.concat(features, -1), candidate, history, mask, training)
+    def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
+        """Logits `[B, C]` of a batch."""
+        candidate = self.embedder.candidate(batch)
+        features, history = self.features(batch, candidate, training), self.embedder.history(batch, LIFELONG)
+        return self._logit(batch, features, self.long_term(candidate, history, training=training), training)
+
+    def _logit(self, batch: Batch, features: list[tf.Tensor], interest: tf.Tensor, training: bool) -> tf.Tensor:
+        hidden = self.tower(tf.concat([*features, interest], -1), mask=batch["candidate_mask"], training=training)
+        return self.head(hidden)
+
+    def _logit_and_own_losses(self, batch: Batch, training: bool = True) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """As a call, and the terms of the long-term model's own loss by candidate."""
+        own = self._own_loss
+        if own is None:
+            return self(batch, training=training), {}
+        candidate = self.embedder.candidate(batch)
+        features, history = self.features(batch, candidate, training), self.embedder.history(batch, LIFELONG)
+        inputs = TrainingInputs(tf.concat(features, -1), batch["label"], batch["candidate_mask"])
+        interest, losses = own.interest_and_losses(candidate, history, inputs, training)
+        return self._logit(batch, features, interest, training), losses
 
     def features(self, batch: Batch, candidate: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
         """The tower's inputs but the lifelong interest, `[B, C, width]` each, in their order.
@@ -168,34 +168,24 @@ class CTRModel(tfrs.Model):
     def _click_losses(self, batch: Batch, rows: tf.Tensor, training: bool = True
                       ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """The losses that are sums over requests, divided by `rows`, and the logits `[B, C]`."""
-        mask = tf.cast(batch["candidate_mask"], tf.float32)
-
-        def cross_entropy(logit: tf.Tensor) -> tf.Tensor:
-            total = self.task(
-                labels=tf.reshape(batch["label"], [-1, 1]), predictions=tf.reshape(logit, [-1, 1]),
-                sample_weight=tf.reshape(mask, [-1]), training=training, compute_metrics=False)
-            return tf.math.divide_no_nan(total, rows)
-
-        terms = self._auxiliary_terms()
-        found = self(batch, training=training, auxiliary=bool(terms))
-        logit = found[0] if terms else found
-        losses = {"ctr_loss": cross_entropy(logit)}
-        if self._next_event_weight:
-            total = self._next_event_weight * tf.reduce_sum(tf.where(batch["candidate_mask"], found[1], 0.0))
-            losses[terms[0]] = tf.math.divide_no_nan(total, rows)
-        elif terms:
-            losses[terms[0]] = self._auxiliary_weight * cross_entropy(found[1])
-        return losses, logit
+        real = batch["candidate_mask"]
+        logit, own = self._logit_and_own_losses(batch, training)
+        totals = {"ctr_loss": self.task(
+            labels=tf.reshape(batch["label"], [-1, 1]), predictions=tf.reshape(logit, [-1, 1]),
+            sample_weight=tf.reshape(tf.cast(real, tf.float32), [-1]), training=training, compute_metrics=False)}
+        for term, loss in own.items():
+            totals[f"{self.long_term.name}_{term}"] = tf.reduce_sum(tf.where(real, loss, 0.0))
+        return {name: tf.math.divide_no_nan(total, rows) for name, total in totals.items()}, logit
 
     def _with_negatives(self, batch: Batch) -> Batch:
         """The batch with negatives of its lifelong events, where the long-term model contrasts them."""
-        schema = self.embedder.schema
-        if not self._next_event_weight or f"{NEGATIVE}{schema.item[0].name}" in batch:
+        schema, own = self.embedder.schema, self._own_loss
+        if own is None or own.contrasted_events == 0 or f"{NEGATIVE}{schema.item[0].name}" in batch:
             return batch
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         everyone = batch if replicas == 1 else _global_batch(batch, negative_pool_names(schema))
         return add_negative_events(batch, everyone, schema, self.embedder.lengths["short_source"],
-                                   self.long_term.contrasted_events, self._seed(0))
+                                   own.contrasted_events, self._seed(0))
 
     def _seed(self, index: int) -> tf.Tensor:
         """Of the draws of this step, int64 `[2]`."""

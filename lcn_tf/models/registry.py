@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
+from lcn_tf.contracts import SearchesTables
 from lcn_tf.embeddings import EmbeddingConfig, FeatureEmbedder
 from lcn_tf.heads.click import ClickHead
 from lcn_tf.models.ctr_model import CTRModel
@@ -84,17 +85,18 @@ def build_model(
     objectives = {name: objective for name, objective in objectives.items() if objective.weight}
     separate = [name for name, objective in objectives.items() if objective.separate_tables]
     long_term = build("long_term", model.long_term)
-    own_tables = getattr(long_term, "search_tables", False)
+    search_tables = long_term.search_tables if isinstance(long_term, SearchesTables) else "model"
+    own_tables = search_tables in ("own", "pretrained")
     if own_tables and separate:
         raise ValueError(f"{separate[0]}.tables=separate trains the search tables, which {model.long_term} has "
                          "for itself")
-    if separate and not getattr(long_term, "reads_search_tables", False):
+    if separate and search_tables != "objective":
         raise ValueError(f"{separate[0]}.tables=separate trains search tables, which model.long_term={model.long_term} "
                          "as it is configured never reads; lap does, and sim with sim.gsu=inner")
     embedder = FeatureEmbedder(schema, lengths, embeddings or EmbeddingConfig(), own_tables or bool(separate),
                                name="embedder")
-    if pretrained := getattr(long_term, "pretrained", None):
-        embedder.freeze_search_tables(pretrained)
+    if search_tables == "pretrained":
+        embedder.freeze_search_tables(long_term.pretrained)
     return CTRModel(
         embedder=embedder,
         short_term={name: build("short_term", model.short_term) for name in ("short_target", "short_source")},

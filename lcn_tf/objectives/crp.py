@@ -72,10 +72,7 @@ class CRPObjective(tf.keras.layers.Layer):
     """Contrastive losses over pairs of the users' short histories; training only.
 
     Attributes:
-      weight: factor of all terms in the model's loss.
-      terms: names of the values that a call returns.
-      separate_tables: whether the embedder must keep separate search tables.
-      per_replica: whether each replica draws from its own rows only.
+      weight, terms, separate_tables, per_replica: see `lcn_tf.contracts.Objective`.
     """
 
     def __init__(self, config: Config, **kwargs):

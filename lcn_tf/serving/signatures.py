@@ -27,6 +27,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from lcn_tf.contracts import Explains
 from lcn_tf.models import CTRModel
 from lcn_tf.models.inputs import request_names
 from lcn_tf.schema import HISTORIES, FeatureSchema
@@ -47,7 +48,7 @@ def build_signatures(model: CTRModel) -> dict[str, Any]:
     Returns:
       Signature name -> concrete function with named inputs.
     """
-    schema, lengths = model.embedder.schema, model.embedder.lengths
+    schema, lengths, long_term = model.embedder.schema, model.embedder.lengths, model.long_term
 
     def serving_default(**request: tf.Tensor) -> dict[str, tf.Tensor]:
         batch, warnings = admit(schema, lengths, request)
@@ -57,19 +58,19 @@ def build_signatures(model: CTRModel) -> dict[str, Any]:
         batch, warnings = admit(schema, lengths, parse_requests(schema, examples))
         return {"probability": _probability(model, batch), "candidate_mask": batch["candidate_mask"], **warnings}
 
-    def explain(**request: tf.Tensor) -> dict[str, tf.Tensor]:
-        batch, warnings = admit(schema, lengths, request)
-        candidate = model.embedder.candidate(batch)
-        history = model.embedder.history(batch, "lifelong_source")
-        return {"probability": _probability(model, batch), **warnings, **model.long_term.explain(candidate, history)}
-
     named = request_specs(schema)
     signatures = {
         SERVING_DEFAULT: tf.function(serving_default).get_concrete_function(**named),
         SERVING_EXAMPLES: tf.function(serving_examples).get_concrete_function(
             examples=tf.TensorSpec([None], tf.string, name=EXAMPLES_INPUT)),
     }
-    if hasattr(model.long_term, "explain"):
+    if isinstance(long_term, Explains):
+        def explain(**request: tf.Tensor) -> dict[str, tf.Tensor]:
+            batch, warnings = admit(schema, lengths, request)
+            candidate = model.embedder.candidate(batch)
+            explained = long_term.explain(candidate, model.embedder.history(batch, "lifelong_source"))
+            return {"probability": _probability(model, batch), **warnings, **explained}
+
         signatures[EXPLAIN] = tf.function(explain).get_concrete_function(**named)
     return signatures
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 from lcn_tf.layers import InterestEvolution
 
 VERSION = 1
@@ -30,7 +30,7 @@ class DIENInterest(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.evolution = InterestEvolution(config.hidden_units, config.augru, name="evolution")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         return self.evolution(candidate, history.items, mask=history.views)
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 from lcn_tf.layers import DINAttention
 
 VERSION = 1
@@ -29,7 +29,7 @@ class DINInterest(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.attention = DINAttention(config.hidden_units, use_softmax=config.softmax, scale=config.scale)
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         return self.attention(candidate, history.items, history.mask)
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 
 VERSION = 1
 
@@ -19,7 +19,7 @@ class Config:
 class MeanInterest(tf.keras.layers.Layer):
     """Mean pooling of an embedded history; zeros for an empty one."""
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         mask = tf.cast(history.mask, candidate.dtype)  # [B, C, L]
         count = tf.maximum(tf.reduce_sum(mask, -1, keepdims=True), 1)

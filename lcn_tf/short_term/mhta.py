@@ -6,7 +6,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 from lcn_tf.layers import TargetMHA
 
 VERSION = 1
@@ -28,7 +28,7 @@ class MHTAInterest(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.attention = TargetMHA(config.attention_dim, config.num_heads, name="attention")
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
         return self.attention(candidate, events=history.vectors, mask=history.mask)[0]
 

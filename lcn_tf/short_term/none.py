@@ -6,7 +6,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import EmbeddedHistory
+from lcn_tf.contracts import History
 
 VERSION = 1
 
@@ -19,7 +19,7 @@ class Config:
 class NoInterest(tf.keras.layers.Layer):
     """An interest of width 0."""
 
-    def call(self, candidate: tf.Tensor, history: EmbeddedHistory, training: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> `[B, C, 0]`."""
         return candidate[:, :, :0]
 

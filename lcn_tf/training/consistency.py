@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from lcn_tf.contracts import Explains, SearchesByHead
 from lcn_tf.data import pipeline
 from lcn_tf.embeddings.embedder import LIFELONG
 from lcn_tf.layers.masking import masked_top_k
@@ -68,12 +69,13 @@ def measure(model: CTRModel, batches: tf.data.Dataset, rows: int, top_k: int = T
     for name, value in (("rows", rows), ("top_k", top_k)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    if not hasattr(model.long_term, "explain"):
+    layer = model.long_term
+    if not isinstance(layer, Explains):
         return None
 
     @tf.function(input_signature=[batches.element_spec])
     def choose(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return _choices(model, batch, top_k)
+        return _choices(model, layer, batch, top_k)
 
     visible, overlap, per_head = [], [], []
     left, kept = rows, 1
@@ -96,24 +98,23 @@ def measure(model: CTRModel, batches: tf.data.Dataset, rows: int, top_k: int = T
     return RetrievalConsistency(**dataclasses.asdict(merged), top_k=kept, per_head=heads)
 
 
-def _choices(model: CTRModel, batch: Mapping[str, tf.Tensor], top_k: int) -> dict[str, tf.Tensor]:
+def _choices(model: CTRModel, layer: Explains, batch: Mapping[str, tf.Tensor], top_k: int) -> dict[str, tf.Tensor]:
     """Of the real candidates: visible events `[N]`, and the positions `real` and `test` `[N, k]`, -1 in empty slots.
 
     Of a search by head also those of each head, `head_real` and `head_test` `[N, H, k]`.
     """
     looked_up = model.embedder.look_up(batch)
     candidate, history = model.embedder.candidate(looked_up), model.embedder.history(looked_up, LIFELONG)
-    layer, mask = model.long_term, history.mask
-    stages = layer.stage_scores(candidate, history)
-    if hasattr(layer, "head_scores"):
-        test = _best(stages["gsu"], mask, min(top_k, layer.config.top_k))
+    mask, stages = history.mask, layer.stage_scores(candidate, history)
+    if isinstance(layer, SearchesByHead):
+        test = _best(stages["gsu"], mask, min(top_k, layer.top_k))
     else:
         explained = layer.explain(candidate, history)
         test = next(explained[name] for name in _LAST_STAGE if name in explained)[..., :top_k]  # best first
     kept = tf.shape(test)[-1]
     chosen = {"visible": tf.reduce_sum(tf.cast(mask, tf.int32), -1), "test": test,
               "real": _best(stages["final"], mask, top_k)[..., :kept]}
-    if hasattr(layer, "head_scores"):
+    if isinstance(layer, SearchesByHead):
         heads = layer.head_scores(candidate, history)
         for name, stage in (("head_real", "final"), ("head_test", "gsu")):
             lists = [_best(scores, mask, top_k)[..., :kept] for scores in tf.unstack(heads[stage], axis=2)]

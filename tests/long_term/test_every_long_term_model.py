@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lcn_tf.contracts import Explains
 from lcn_tf.data import records
 from lcn_tf.data.pipeline import flat_rows, grouped_rows
 from lcn_tf.embeddings import EmbeddingConfig
@@ -119,7 +120,7 @@ def test_every_model_has_tests_of_its_own():
 def test_what_selects_explains_itself():
     layers = {name: registry.component("long_term", name) for name in registry.components("long_term")}
     explained = {name for name, module in layers.items()
-                 if hasattr(module.build(config(name, **SMALL.get(("long_term", name), {}))), "explain")}
+                 if isinstance(module.build(config(name, **SMALL.get(("long_term", name), {}))), Explains)}
     assert explained == {*EXPLAINED, "lap"}
 
 

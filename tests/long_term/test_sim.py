@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lcn_tf.contracts import TrainingInputs
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.long_term import sim
 from lcn_tf.metrics import consistency_of_scores
@@ -157,13 +158,19 @@ def test_pretrained_tables_search_and_stay_as_they_are(tmp_path):
         small_model("sim", config("sim", gsu="pretrained", pretrained=str(tmp_path / "nowhere")))
 
 
+def auxiliary_logit(model, requests):
+    batch, candidate = requests.batch, model.embedder.candidate(requests.batch)
+    inputs = TrainingInputs(tf.concat(model.features(batch, candidate), -1), batch["label"], batch["candidate_mask"])
+    return model.long_term.auxiliary_logit(candidate, model.embedder.history(batch, "lifelong_source"), inputs)
+
+
 def test_the_auxiliary_loss_is_a_weighted_mean_over_real_candidates():
     losses = {}
     for weight in (1.0, 0.25):
         model = small_model("sim", config("sim", **SIZES, aux_weight=weight))
         requests = Requests(embedder=model.embedder)
         losses[weight] = {name: float(value) for name, value in model.compute_losses(requests.batch).items()}
-        _, logit = model(requests.batch, auxiliary=True)
+        logit = auxiliary_logit(model, requests)
         label, real = requests.batch["label"].numpy(), requests.real
         rows = tf.nn.sigmoid_cross_entropy_with_logits(label[real].astype(np.float32), logit.numpy()[real])
         assert losses[weight]["sim_gsu"] == pytest.approx(weight * float(tf.reduce_mean(rows)), rel=1e-5)
@@ -197,8 +204,7 @@ def test_inner_search_has_no_loss_and_no_weights_of_its_own():
     assert set(model.compute_losses(requests.batch)) == {"ctr_loss"} and "sim_gsu" not in model.losses_seen
     assert len(model.long_term.trainable_variables) == 4
     with pytest.raises(ValueError, match="auxiliary_logit needs sim.gsu=bilinear_aux"):
-        model.long_term.auxiliary_logit(requests.candidate, requests.candidate, requests.history,
-                                        requests.batch["candidate_mask"])
+        auxiliary_logit(model, requests)
 
 
 @pytest.mark.parametrize("options, message", [
