@@ -5,10 +5,11 @@ PYTEST_WORKERS ?= 2
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Layers and the streaming metrics promise to work on Keras 3 too; these tests are of functions that know no Keras.
+# Layers and the streaming metrics promise to work on Keras 3 too, and so do their examples and the README's model; these
+# tests are of functions that know no Keras.
 WITHOUT_KERAS := contrastive_loss crp event_hash linear_attention masking pair_products pair_sampling row_sums
 KERAS3_TESTS := $(filter-out $(WITHOUT_KERAS:%=tests/layers/test_%.py),$(wildcard tests/layers/test_*.py)) \
-	tests/metrics/test_streaming.py
+	tests/metrics/test_streaming.py tests/test_examples.py tests/test_readme.py
 
 .PHONY: help install demo test lint golden clean
 .DEFAULT_GOAL := help

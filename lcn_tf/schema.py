@@ -83,6 +83,17 @@ class FeatureSchema:
     Raises:
       ValueError: a name that TensorFlow or Python does not take, that is used twice or by the package itself, an
         unknown table, a size that is no whole number, a history missing from `lengths`.
+
+    Example:
+      >>> from lcn_tf import Feature, FeatureSchema
+      >>> schema = FeatureSchema(
+      ...     "ads", tables={"user": 500, "brand": 100, "slot": 4}, user=(Feature("user_id", "user"),),
+      ...     item=(Feature("brand", "brand"),), candidate=(), request=(Feature("slot", "slot"),), context=(),
+      ...     lengths={"short_target": 24, "short_source": 24, "lifelong_source": 500})
+      >>> schema.candidate_names, schema.history_names("lifelong_source")
+      (('brand', 'slot'), ('lifelong_source_brand', 'lifelong_source_timestamp'))
+      >>> FeatureSchema.from_json(schema.to_json()) == schema
+      True
     """
 
     name: str

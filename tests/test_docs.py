@@ -1,4 +1,4 @@
-"""Texts refer to nothing that a clone lacks, and `docs/readings.md` names flags and values that exist."""
+"""Texts refer to nothing that a clone lacks, and the pages in `docs/` name flags and values that exist."""
 
 import pathlib
 import re
@@ -10,7 +10,9 @@ from absl import flags as absl_flags
 from experiments import flags
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-READINGS = (ROOT / "docs" / "readings.md").read_text(encoding="utf-8")
+# Without formulas and figures.
+READINGS, LCN = (re.sub(r"```.*?```", "", (ROOT / "docs" / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+                 for name in ("readings.md", "lcn.md"))
 # Numbers of documents that are no part of the repository; written so that this line is none of them.
 OUTSIDE = re.compile(r"SPE[C]|A-[0-9]+|TV-[A-Z]|DESIG[N]")
 
@@ -58,13 +60,30 @@ def test_every_reading_has_a_name_of_its_own_and_four_cells():
     assert [row[0] for row in ROWS if len(row) != 4] == []
 
 
+def named_flags(page: str) -> list[tuple[str, str | None]]:
+    """Flags in a page, and the values that stand beside them."""
+    return [match.groups() for token in re.findall(r"`([^`]+)`", page) if (match := FLAG.fullmatch(token))]
+
+
 def test_every_named_flag_exists_and_takes_its_value():
-    tokens = [match for token in re.findall(r"`([^`]+)`", READINGS) if (match := FLAG.fullmatch(token))]
-    assert len(tokens) > 100
-    for flag, text in (match.groups() for match in tokens):
+    assert len(named_flags(READINGS)) > 100
+    for flag, text in named_flags(READINGS):
         assert flag in absl_flags.FLAGS, flag
         if text is not None:
             value(flag, text)
+
+
+def test_lcn_is_explained_with_the_defaults():
+    assert len(named_flags(LCN)) > 8
+    for flag, text in named_flags(LCN):
+        assert text is None or value(flag, text) == absl_flags.FLAGS[flag].default, flag
+
+
+def test_help_that_is_marked_as_a_reading_is_one_short_line_and_of_a_flag_among_the_readings():
+    marked = {name: flag.help for name in absl_flags.FLAGS if "reading:" in (flag := absl_flags.FLAGS[name]).help}
+    assert {"lap.csa_pool", "lap.level_norm", "crp.denominator", "crp.rows", "eta.context"} <= set(marked)
+    assert [name for name, text in marked.items() if not text.startswith("reading: ") or len(text) > 100] == []
+    assert set(marked) <= {flag for row in ROWS for flag, _ in named_flags(row[3])}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
@@ -81,14 +100,15 @@ def test_the_last_column_has_defaults_and_other_values_or_files(row):
             assert value(flag, other) != absl_flags.FLAGS[flag].default, other
 
 
-def test_named_files_and_links_exist():
-    for token in re.findall(r"`((?:lcn_tf|data_prep|experiments|tests|docs)/[\w./]+)`", READINGS):
+@pytest.mark.parametrize("page", [READINGS, LCN], ids=["readings", "lcn"])
+def test_named_files_and_links_exist(page):
+    for token in re.findall(r"`((?:lcn_tf|data_prep|experiments|tests|docs)/[\w./]+)`", page):
         assert (ROOT / token).exists(), token
-    for name in re.findall(r"`(\w+\.cfg)`", READINGS):
+    for name in re.findall(r"`(\w+\.cfg)`", page):
         assert (ROOT / "experiments" / "configs" / name).exists(), name
-    headings = {re.sub(r"[^\w -]", "", line[3:]).lower().replace(" ", "-") for line in READINGS.splitlines()
+    headings = {re.sub(r"[^\w -]", "", line[3:]).lower().replace(" ", "-") for line in page.splitlines()
                 if line.startswith("## ")}
-    for target in re.findall(r"\]\(#([^)]+)\)", READINGS):
+    for target in re.findall(r"\]\(#([^)]+)\)", page):
         assert target in headings, target
-    for target in re.findall(r"\]\(([^#)]+)", READINGS):
+    for target in re.findall(r"\]\(([^#)]+)", page):
         assert (ROOT / "docs" / target).exists(), target

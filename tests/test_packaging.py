@@ -49,10 +49,10 @@ def installed(wheel, tmp_path_factory) -> pathlib.Path:
     return folder
 
 
-def test_the_wheel_holds_every_module_and_configuration(wheel):
+def test_the_wheel_holds_every_module_and_configuration_and_says_that_it_has_types(wheel):
     packaged = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     modules = {path for package in ("lcn_tf", "experiments", "data_prep") for path in (ROOT / package).rglob("*.py")}
-    files = modules | set((ROOT / "experiments" / "configs").rglob("*.cfg"))
+    files = modules | set((ROOT / "experiments" / "configs").rglob("*.cfg")) | {ROOT / "lcn_tf" / "py.typed"}
     assert packaged == {path.relative_to(ROOT).as_posix() for path in files}
 
 

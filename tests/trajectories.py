@@ -90,7 +90,9 @@ def compositions() -> tuple[Composition, ...]:
     used = {part for composition in found.values() for part in composition.model.parts}
     for kind in registry.KINDS:
         for name in sorted(set(registry.components(kind)) - {name for known, name in used if known == kind}):
-            _add(found, f"{kind}/{name}", "grouped", [f"--model.{'tower' if kind == 'towers' else kind}={name}"])
+            flag = "tower" if kind == "towers" else kind
+            alone = [] if kind == "long_term" else ["--model.long_term=none", "--model.objectives="]
+            _add(found, f"{kind}/{name}", "grouped", [*alone, f"--model.{flag}={name}"])
     return tuple(found.values())
 
 

@@ -1,4 +1,7 @@
-"""Attention, contrastive and masking layers, usable alone in any Keras model."""
+"""Attention, contrastive and masking layers, usable alone in any Keras model.
+
+Docstrings have short examples; `tf` in them is TensorFlow.
+"""
 
 from lcn_tf.layers.crp import ItemHistory, contrastive_loss, crp_loss, inbatch_loss
 from lcn_tf.layers.csa import CSA

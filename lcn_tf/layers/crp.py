@@ -46,6 +46,12 @@ class ItemHistory(NamedTuple):
       mask: bool `[B, S]`, True = real.
       offset: int `[B, C]`, the newest events that each candidate may not see; None hides nothing.
       length: events that a candidate sees from its offset on; None for all.
+
+    Example:
+      >>> from lcn_tf.layers import ItemHistory
+      >>> brand = tf.constant([[3, 9, 0], [5, 0, 0]])  # of 2 users; 0 is padding
+      >>> ItemHistory({"brand": brand}, mask=brand != 0).mask.numpy().sum(axis=1).tolist()
+      [2, 1]
     """
 
     ids: Ids
@@ -96,6 +102,13 @@ def contrastive_loss(positive_cosines: tf.Tensor, positive_valid: tf.Tensor, neg
 
     Raises:
       ValueError: an unknown option or a temperature that is not above 0.
+
+    Example:
+      >>> from lcn_tf.layers import contrastive_loss
+      >>> loss = contrastive_loss(tf.constant([1.0, 1.0]), tf.constant([True, True]), tf.constant([0.0, 0.0, 0.5]),
+      ...                         tf.constant([True, True, False]), temperature=1.0)
+      >>> round(float(loss), 3)  # log(e^0 + e^0) - 1
+      -0.307
     """
     _check(denominator=denominator, reduce=reduce, temperature=temperature)
     if denominator == "inbatch":
@@ -126,6 +139,12 @@ def inbatch_loss(cosines: tf.Tensor, positive_valid: tf.Tensor, negative_valid: 
 
     Raises:
       ValueError: an unknown option or a temperature that is not above 0.
+
+    Example:
+      >>> from lcn_tf.layers import inbatch_loss
+      >>> loss = inbatch_loss(tf.eye(2), tf.constant([True, True]), tf.ones([2, 2], tf.bool), temperature=1.0)
+      >>> round(float(loss), 3)  # log(1 + e^(0 - 1))
+      0.313
     """
     _check(reduce=reduce, temperature=temperature)
     logits = tf.cast(cosines, tf.float32) / temperature
@@ -207,6 +226,16 @@ def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callab
 
     Raises:
       ValueError: an unknown option, a temperature that is not above 0, fewer than one negative or pair in a chunk.
+
+    Example:
+      >>> from lcn_tf.layers import ItemHistory, crp_loss
+      >>> ids = tf.reshape(tf.range(1, 13), [2, 6])  # of 2 users, each with 3 events in either domain
+      >>> target, source = (ItemHistory({"item": part}, mask=part != 0) for part in (ids[:, :3], ids[:, 3:]))
+      >>> losses = crp_loss(target, source, embed=lambda items: tf.one_hot(items["item"], 13),
+      ...                   user_key=tf.constant([70, 80]), candidate_mask=tf.ones([2, 1], tf.bool),
+      ...                   seed=tf.constant([0, 1]), num_negatives=64)
+      >>> {term: round(float(loss), 3) for term, loss in losses.items()}  # log 64: all cosines are 0
+      {'pt': 4.159, 'ps': 4.159, 'pc': 4.159}
     """
     _check(denominator=denominator, reduce=reduce, temperature=temperature, rows=rows, negatives_by=negatives_by)
     if unknown := set(terms) - set(CRP_TERMS):

@@ -44,6 +44,13 @@ class CSA(HistoryLayer):
 
     Raises:
       ValueError: unknown `pool`, or a mask of the wrong rank.
+
+    Example:
+      >>> from lcn_tf.layers import CSA
+      >>> candidate, history = tf.constant([[[1.0, 0.0]]]), tf.constant([[[2.0, 0.0], [0.0, 3.0], [7.0, 7.0]]])
+      >>> interest, scores = CSA()(candidate, history, mask=tf.constant([[True, True, False]]))
+      >>> interest.numpy().tolist(), scores.numpy().tolist()
+      ([[[4.0, 0.0]]], [[[2.0, 0.0, -1000000000.0]]])
     """
 
     def __init__(self, pool: str = "sum", scale: bool = False, **kwargs: Any):

@@ -22,6 +22,13 @@ class Gathered(NamedTuple):
       vectors: `rows[places]`, `[B, L, E]` or `[B, C, K, E]`; carries no gradient.
       rows: `[U, E]`.
       places: int32 `[B, L]` or `[B, C, K]`.
+
+    Example:
+      >>> from lcn_tf.layers import CSA, Gathered
+      >>> rows, places = tf.ones([100, 16]), tf.zeros([2, 300], tf.int32)
+      >>> history = Gathered(tf.stop_gradient(tf.gather(rows, places)), rows, places)
+      >>> CSA()(tf.ones([2, 5, 16]), history, mask=tf.ones([2, 300], tf.bool))[0].shape
+      TensorShape([2, 5, 16])
     """
 
     vectors: tf.Tensor
@@ -35,6 +42,13 @@ class Bucketed(NamedTuple):
     Attributes:
       rows: `[G, E]`.
       buckets: integers `[B, C, K]` in 0 ... G - 1, or `[B, 1, K]` for all candidates.
+
+    Example:
+      >>> from lcn_tf.layers import LAP, Bucketed
+      >>> gap = Bucketed(rows=tf.ones([8, 4]), buckets=tf.zeros([2, 5, 300], tf.int32))  # of candidate and event
+      >>> candidate, history = tf.ones([2, 5, 16]), tf.ones([2, 300, 16])
+      >>> LAP(fsa_top_k=None)(candidate, history, context=gap, mask=tf.ones([2, 300], tf.bool)).shape
+      TensorShape([2, 5, 80])
     """
 
     rows: tf.Tensor
@@ -50,6 +64,13 @@ class Beside(NamedTuple):
 
     Attributes:
       parts: at least one, of the same events.
+
+    Example:
+      >>> from lcn_tf.layers import TargetMHA, Beside, Bucketed
+      >>> gap = Bucketed(rows=tf.ones([8, 4]), buckets=tf.zeros([2, 5, 300], tf.int32))  # of candidate and event
+      >>> events = Beside((tf.ones([2, 300, 16]), gap))  # as if [2, 5, 300, 20]
+      >>> TargetMHA()(tf.ones([2, 5, 16]), events, mask=tf.ones([2, 300], tf.bool))[0].shape
+      TensorShape([2, 5, 16])
     """
 
     parts: tuple[Any, ...]

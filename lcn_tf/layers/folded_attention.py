@@ -38,6 +38,15 @@ class FoldedProjections(tf.keras.layers.Layer):
 
     Raises:
       ValueError: `attention_dim` is not a positive multiple of `num_heads`.
+
+    Example:
+      >>> from lcn_tf.layers import FoldedProjections, masked_softmax
+      >>> events, queries = tf.ones([2, 300, 24]), tf.ones([2, 5, 64])
+      >>> projections = FoldedProjections(attention_dim=64, num_heads=4)
+      >>> logits = projections(events, queries=queries)
+      >>> weights = masked_softmax(logits, mask=tf.ones([2, 1, 1, 300], tf.bool))
+      >>> logits.shape, projections.pool(weights, events).shape
+      (TensorShape([2, 5, 4, 300]), TensorShape([2, 5, 64]))
     """
 
     def __init__(self, attention_dim: int, num_heads: int = 1, **kwargs: Any):

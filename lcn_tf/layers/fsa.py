@@ -53,6 +53,13 @@ class FSA(HistoryLayer):
 
     Raises:
       ValueError: unknown `pool`, a rate outside [0, 1), widths that do not divide.
+
+    Example:
+      >>> from lcn_tf.layers import FSA
+      >>> candidate, events = tf.ones([2, 5, 16]), tf.ones([2, 5, 50, 24])  # events are items, 16, and context, 8
+      >>> interest, scores = FSA(attention_dim=64, num_heads=4)(candidate, events, mask=tf.ones([2, 5, 50], tf.bool))
+      >>> interest.shape, scores.shape
+      (TensorShape([2, 5, 64]), TensorShape([2, 5, 4, 50]))
     """
 
     def __init__(self, attention_dim: int = 64, num_heads: int = 4, ffn_dim: int | None = None, pool: str = "query",

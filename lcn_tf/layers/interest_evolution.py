@@ -67,6 +67,13 @@ class InterestEvolution(HistoryLayer):
     Raises:
       ValueError: an unknown `augru`, what `DINAttention` refuses, a context without its width or a width without a
         context.
+
+    Example:
+      >>> from lcn_tf.layers import InterestEvolution
+      >>> candidate, history, mask = tf.ones([2, 5, 16]), tf.ones([2, 24, 16]), tf.ones([2, 24], tf.bool)
+      >>> interest, states = InterestEvolution()(candidate, history, mask=mask, return_states=True)
+      >>> interest.shape, states.shape  # one view of the history for all candidates of a request
+      (TensorShape([2, 5, 16]), TensorShape([2, 1, 24, 16]))
     """
 
     def __init__(self, hidden_units: Sequence[int] = (80, 40), augru: str = "paper", context_width: int = 0,

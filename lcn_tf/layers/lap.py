@@ -68,6 +68,16 @@ class LAP(HistoryLayer):
     Raises:
       ValueError: both levels omitted, fewer MSA than FSA events, a top-k below 1, an unknown `integration`, `sum` with
         unequal widths, `share_msa_fsa` without both levels, or what the levels raise.
+
+    Example:
+      >>> from lcn_tf.layers import LAP
+      >>> candidate, history = tf.ones([2, 5, 16]), tf.ones([2, 300, 16])  # of 2 requests with 5 candidates each
+      >>> mask = tf.ones([2, 300], tf.bool)
+      >>> lap = LAP(msa_top_k=200, fsa_top_k=50, attention_dim=64)
+      >>> lap(candidate, history, mask=mask).shape  # 16 numbers of CSA, 64 of MSA, 64 of FSA
+      TensorShape([2, 5, 144])
+      >>> lap.explain(candidate, history, mask=mask)["fsa_indices"].shape
+      TensorShape([2, 5, 50])
     """
 
     def __init__(self, msa_top_k: int | None = 200, fsa_top_k: int | None = 50, csa_pool: str = "sum",

@@ -19,6 +19,11 @@ def expand_mask(mask: tf.Tensor) -> tf.Tensor:
 
     Raises:
       ValueError: the mask has another rank.
+
+    Example:
+      >>> from lcn_tf.layers import expand_mask
+      >>> expand_mask(tf.ones([2, 300], tf.bool)).shape
+      TensorShape([2, 1, 300])
     """
     mask = tf.cast(mask, tf.bool)
     if mask.shape.rank == 2:
@@ -29,7 +34,13 @@ def expand_mask(mask: tf.Tensor) -> tf.Tensor:
 
 
 def mask_scores(scores: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Float32 scores with `MASKED_SCORE` where `mask` (broadcastable to them) is False; no gradient passes there."""
+    """Float32 scores with `MASKED_SCORE` where `mask` (broadcastable to them) is False; no gradient passes there.
+
+    Example:
+      >>> from lcn_tf.layers import mask_scores
+      >>> mask_scores(tf.constant([0.5, 2.0]), tf.constant([True, False])).numpy().tolist()
+      [0.5, -1000000000.0]
+    """
     scores = tf.cast(scores, tf.float32)
     return tf.where(mask, scores, tf.constant(MASKED_SCORE, tf.float32))
 
@@ -43,6 +54,11 @@ def masked_softmax(logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
     Returns:
       Float32 `[..., K]`; masked positions are 0, and a row without an unmasked position is all 0 with zero gradient.
+
+    Example:
+      >>> from lcn_tf.layers import masked_softmax
+      >>> masked_softmax(tf.constant([0.0, 0.0, 9.0]), tf.constant([True, True, False])).numpy().tolist()
+      [0.5, 0.5, 0.0]
     """
     logits = tf.cast(logits, tf.float32)
     probabilities = tf.nn.softmax(tf.where(mask, logits, tf.float32.min), axis=-1)
@@ -67,6 +83,13 @@ def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int, ordered: bool = Tru
 
     Raises:
       ValueError: `k` is below 1 or `mask` has the wrong rank.
+
+    Example:
+      >>> from lcn_tf.layers import masked_top_k
+      >>> scores, mask = tf.constant([[[-1.0, -3.0, -2.0, 0.0]]]), tf.constant([[True, True, True, False]])
+      >>> indices, kept = masked_top_k(scores, mask, k=2)
+      >>> indices.numpy().tolist(), kept.numpy().tolist()
+      ([[[0, 2]]], [[[True, True]]])
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")

@@ -49,6 +49,13 @@ class MSA(HistoryLayer):
 
     Raises:
       ValueError: unknown `norm`, or `attention_dim` below 1.
+
+    Example:
+      >>> from lcn_tf.layers import MSA
+      >>> candidate, events = tf.ones([2, 5, 16]), tf.ones([2, 5, 200, 24])  # events are items, 16, and context, 8
+      >>> interest, logits = MSA(attention_dim=64)(candidate, events, mask=tf.ones([2, 5, 200], tf.bool))
+      >>> interest.shape, logits.shape
+      (TensorShape([2, 5, 64]), TensorShape([2, 5, 200]))
     """
 
     def __init__(self, attention_dim: int = 64, norm: str = "softmax", **kwargs: Any):

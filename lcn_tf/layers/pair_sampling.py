@@ -44,6 +44,12 @@ def event_windows(mask: tf.Tensor, offset: tf.Tensor, length: int | None = None)
       mask: bool `[B, S]`.
       offset: int `[B, C]`, at least 0.
       length: None for all events from `offset` on.
+
+    Example:
+      >>> from lcn_tf.layers import event_windows
+      >>> mask = tf.constant([[True, True, True, False]])
+      >>> event_windows(mask, offset=tf.constant([[0, 1]])).count.numpy().tolist()  # 1 hidden from the 2nd candidate
+      [3, 2]
     """
     size = tf.shape(mask, offset.dtype)[1]
     real = tf.reshape(mask, [-1])  # [B S]
@@ -89,6 +95,13 @@ def sample_events(windows: EventWindows, candidates: tf.Tensor, seed: tf.Tensor,
 
     Raises:
       ValueError: `num` is neither 1 nor 2.
+
+    Example:
+      >>> from lcn_tf.layers import event_windows, sample_events
+      >>> windows = event_windows(tf.constant([[True, True, False], [True, False, False]]), tf.zeros([2, 1], tf.int32))
+      >>> (first, second), valid = sample_events(windows, tf.constant([0, 1]), seed=tf.constant([0, 1]), num=2)
+      >>> sorted([int(first[0]), int(second[0])]), valid.numpy().tolist()  # the second user has a single event
+      ([0, 1], [True, False])
     """
     if num not in (1, 2):
         raise ValueError(f"num must be 1 or 2, got {num}")
@@ -119,6 +132,13 @@ def sample_negative_pairs(counted: tf.Tensor, valid_a: tf.Tensor, valid_b: tf.Te
     Returns:
       a, b: int32 `[M]`, always within P.
       valid: bool `[M]`, False where the keys are equal, b has no item, or nothing could be drawn.
+
+    Example:
+      >>> from lcn_tf.layers import sample_negative_pairs
+      >>> users, every = tf.constant([7, 7, 8]), tf.constant([True, True, True])  # of 3 candidates
+      >>> a, b, valid = sample_negative_pairs(every, every, every, users, num_negatives=100, seed=tf.constant([0, 1]))
+      >>> sorted({(int(i), int(j)) for i, j, ok in zip(a, b, valid) if ok})
+      [(0, 2), (1, 2), (2, 0), (2, 1)]
     """
     numbers = tf.cumsum(tf.cast(counted, tf.int32))  # [P], the i-th counted candidate is the first with number i + 1
     numbers_a = tf.cumsum(tf.cast(counted & valid_a, tf.int32))

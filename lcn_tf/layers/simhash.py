@@ -34,6 +34,14 @@ class SimHash(tf.keras.layers.Layer):
 
     Raises:
       ValueError: `num_bits` below 1.
+
+    Example:
+      >>> from lcn_tf.layers import SimHash
+      >>> simhash, vector = SimHash(num_bits=8), tf.constant([[1.0, 2.0, 3.0]])
+      >>> simhash(vector).shape
+      TensorShape([1, 8])
+      >>> tf.reduce_sum(simhash(vector) * simhash(-vector)).numpy().item()  # the opposite vector differs in every bit
+      -8.0
     """
 
     def __init__(self, num_bits: int, seed: int = 0, **kwargs: Any):
@@ -103,6 +111,13 @@ class HashPooling(HistoryLayer):
 
     Raises:
       ValueError: an argument outside its range, or a mask of the wrong rank.
+
+    Example:
+      >>> from lcn_tf.layers import HashPooling
+      >>> candidate, history = tf.constant([[[3.0, 4.0]]]), tf.constant([[[6.0, 8.0], [-3.0, -4.0]]])
+      >>> interest = HashPooling(num_hashes=16, hash_bits=3)(candidate, history, mask=tf.constant([[True, True]]))
+      >>> [round(number, 3) for number in interest.numpy()[0, 0].tolist()]  # the event of the same direction
+      [0.6, 0.8]
     """
 
     def __init__(self, num_hashes: int = 16, hash_bits: int = 3, seed: int = 0, **kwargs: Any):

@@ -43,6 +43,14 @@ class SoftSearch(HistoryLayer):
 
     Raises:
       ValueError: `attention_dim` below 1, an unknown `pool`, or a mask of the wrong rank.
+
+    Example:
+      >>> from lcn_tf.layers import SoftSearch, masked_top_k
+      >>> candidate, history, mask = tf.ones([2, 5, 16]), tf.ones([2, 300, 16]), tf.ones([2, 300], tf.bool)
+      >>> interest, scores = SoftSearch(attention_dim=64)(candidate, history, mask=mask)
+      >>> indices, kept = masked_top_k(scores, mask, k=50)
+      >>> interest.shape, scores.shape, indices.shape
+      (TensorShape([2, 5, 16]), TensorShape([2, 5, 300]), TensorShape([2, 5, 50]))
     """
 
     def __init__(self, attention_dim: int = 64, pool: str = "sum", **kwargs: Any):

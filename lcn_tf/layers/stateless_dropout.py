@@ -29,6 +29,14 @@ class StatelessDropout(tf.keras.layers.Layer):
 
     Raises:
       ValueError: a rate outside [0, 1).
+
+    Example:
+      >>> from lcn_tf.layers import StatelessDropout
+      >>> dropout, inputs = StatelessDropout(0.5, seed=1), tf.ones([10, 10])
+      >>> sorted(set(dropout(inputs, training=True).numpy().ravel().tolist())), dropout.step.numpy().item()
+      ([0.0, 2.0], 1)
+      >>> bool(tf.reduce_all(dropout(inputs) == inputs))  # not in training
+      True
     """
 
     def __init__(self, rate: float, seed: int = 0, **kwargs: Any):

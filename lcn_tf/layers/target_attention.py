@@ -46,6 +46,12 @@ class DINAttention(HistoryLayer):
 
     Raises:
       ValueError: a width below 1, an unknown activation, a context without its width or a width without a context.
+
+    Example:
+      >>> from lcn_tf.layers import DINAttention
+      >>> candidate, history = tf.ones([2, 5, 16]), tf.ones([2, 24, 16])
+      >>> DINAttention(hidden_units=(80, 40))(candidate, history, mask=tf.ones([2, 24], tf.bool)).shape
+      TensorShape([2, 5, 16])
     """
 
     def __init__(self, hidden_units: Sequence[int] = (80, 40), activation: str = "sigmoid", use_softmax: bool = True,

@@ -37,6 +37,14 @@ class TargetMHA(HistoryLayer):
 
     Raises:
       ValueError: `attention_dim` is not a positive multiple of `num_heads`.
+
+    Example:
+      >>> from lcn_tf.layers import TargetMHA
+      >>> candidate, events = tf.ones([2, 5, 16]), tf.ones([2, 5, 50, 24])  # events are items, 16, and context, 8
+      >>> layer = TargetMHA(attention_dim=64, num_heads=4)
+      >>> interest, scores = layer(candidate, events, mask=tf.ones([2, 5, 50], tf.bool))
+      >>> interest.shape, scores.shape
+      (TensorShape([2, 5, 16]), TensorShape([2, 5, 4, 50]))
     """
 
     def __init__(self, attention_dim: int = 64, num_heads: int = 1, **kwargs: Any):

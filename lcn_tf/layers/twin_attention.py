@@ -100,6 +100,15 @@ class TwinAttention(HistoryLayer):
     Raises:
       ValueError: `attention_dim` is not a positive multiple of `num_heads`, or the context is not J fields of one
         width.
+
+    Example:
+      >>> from lcn_tf.layers import TwinAttention
+      >>> candidate, events = tf.ones([2, 5, 16]), tf.ones([2, 300, 32])  # items, 16, and two context fields, 8 each
+      >>> layer = TwinAttention(attention_dim=64, num_heads=4, num_context_fields=2)
+      >>> layer.attention_logits(candidate, events).shape  # to choose the best events by
+      TensorShape([2, 5, 4, 300])
+      >>> layer(candidate, events, mask=tf.ones([2, 300], tf.bool))[0].shape
+      TensorShape([2, 5, 16])
     """
 
     def __init__(self, attention_dim: int = 64, num_heads: int = 4, num_context_fields: int = 0,

@@ -28,10 +28,10 @@ class Config:
     hidden_units: tuple[int, ...] = dataclasses.field(
         default=(80, 40), metadata={"help": "hidden layers of the attention net"})
     augru: Literal["paper", "code"] = dataclasses.field(
-        default="paper", metadata={"help": "attentional update gate of the paper, or of the authors' code"})
+        default="paper", metadata={"help": "reading: attentional update gate of the paper, or of the authors' code"})
     context: bool = dataclasses.field(
-        default=True, metadata={"help": "the first recurrence reads items with their context, as SIM does (false, the "
-                                        "paper: items alone)", "before": False})
+        default=True, metadata={"help": "reading: read items with their context, as SIM does (false, the paper: items "
+                                        "alone)", "before": False})
     aux_weight: float = dataclasses.field(
         default=1.0, metadata={"help": "weight of the loss by which each state of the first recurrence tells the next "
                                        "event from another user's (alpha; the authors: 1); 0: none", "before": 0.0})

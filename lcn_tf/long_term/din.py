@@ -25,11 +25,12 @@ class Config:
         default=None, metadata={"help": "most recent events that are attended to (K); none: all; TWIN's protocol: 100"})
     hidden_units: tuple[int, ...] = dataclasses.field(
         default=(80, 40), metadata={"help": "hidden layers of the attention net"})
-    softmax: bool = dataclasses.field(default=True, metadata={"help": "normalise the attention (false: the paper)"})
-    scale: bool = dataclasses.field(default=True, metadata={"help": "divide the logits by sqrt(item width)"})
+    softmax: bool = dataclasses.field(
+        default=True, metadata={"help": "reading: normalise the attention (false: the paper)"})
+    scale: bool = dataclasses.field(default=True, metadata={"help": "reading: divide the logits by sqrt(item width)"})
     context: bool = dataclasses.field(
-        default=True, metadata={"help": "attend to items with their context, as SIM does (false, the paper: items "
-                                        "alone)", "before": False})
+        default=True, metadata={"help": "reading: attend to items with their context, as SIM does (false, the paper: "
+                                        "items alone)", "before": False})
 
     def __post_init__(self):
         if self.top_k is not None and self.top_k < 1:

@@ -26,8 +26,8 @@ class Config:
     attention_dim: int = dataclasses.field(default=64, metadata={"help": "width of the attention's projections"})
     num_heads: int = dataclasses.field(default=1, metadata={"help": "heads of the attention"})
     context: bool = dataclasses.field(
-        default=True, metadata={"help": "attend to items with their context, as SIM does (false, the paper: items "
-                                        "alone)", "before": False})
+        default=True, metadata={"help": "reading: attend to items with their context, as SIM does (false, the paper: "
+                                        "items alone)", "before": False})
 
 
 class ETAInterest(tf.keras.layers.Layer):

@@ -25,28 +25,27 @@ class Config:
     fsa_top_k: int | Literal["all"] | None = dataclasses.field(
         default=50, metadata={"help": "events MSA passes to FSA (K2); all: every one; none leaves FSA out"})
     csa_pool: Literal["sum", "mean", "softmax", "abs_norm"] = dataclasses.field(
-        default="sum", metadata={"help": "how CSA pools all events; sum is eq. 8 as printed"})
+        default="sum", metadata={"help": "reading: how CSA pools all events; sum is eq. 8 as printed"})
     csa_scale: bool = dataclasses.field(
-        default=False, metadata={"help": "divide CSA's scores by sqrt(item width)"})
+        default=False, metadata={"help": "reading: divide CSA's scores by sqrt(item width)"})
     msa_norm: Literal["softmax", "none"] = dataclasses.field(
-        default="softmax", metadata={"help": "normalisation of MSA's scores; none is eq. 10 as printed"})
+        default="softmax", metadata={"help": "reading: normalisation of MSA's scores; none is eq. 10 as printed"})
     attention_dim: int = dataclasses.field(default=64, metadata={"help": "width of MSA's and FSA's projections"})
     num_heads: int = dataclasses.field(default=4, metadata={"help": "heads of FSA"})
     ffn_dim: int | None = dataclasses.field(
         default=None, metadata={"help": "hidden width of FSA's feed-forward net; none: 4 * attention_dim"})
     fsa_pool: Literal["query", "per_item"] = dataclasses.field(
-        default="query", metadata={"help": "mean of eq. 13: of the query's one output, or of an output per event"})
-    fsa_residual: bool = dataclasses.field(default=False, metadata={"help": "residual connection in FSA"})
-    fsa_layer_norm: bool = dataclasses.field(default=False, metadata={"help": "layer normalisation in FSA"})
+        default="query", metadata={"help": "reading: mean of eq. 13, of the query's one output or of one per event"})
+    fsa_residual: bool = dataclasses.field(default=False, metadata={"help": "reading: residual connections in FSA"})
+    fsa_layer_norm: bool = dataclasses.field(default=False, metadata={"help": "reading: layer normalisation in FSA"})
     fsa_dropout: float = dataclasses.field(default=0.0, metadata={"help": "dropout rate in FSA"})
     integration: Literal["concat", "last", "sum"] = dataclasses.field(
-        default="concat", metadata={"help": "how the levels' interests are combined; last uses FSA's alone"})
+        default="concat", metadata={"help": "reading: how the levels' interests are combined; last: FSA's alone"})
     level_norm: Literal["none", "rms", "candidate"] = dataclasses.field(
-        default="candidate", metadata={"help": "root mean square that each level's interest is brought to: that of the "
-                                               "candidate's embedding (candidate), 0.1 (rms), or as printed (none)",
-                                       "before": "none"})
+        default="candidate", metadata={"help": "reading: size of the levels' interests: the candidate embedding's, 0.1 "
+                                               "(rms), as printed (none)", "before": "none"})
     share_msa_fsa: bool = dataclasses.field(
-        default=False, metadata={"help": "MSA ranks with FSA's projections"})
+        default=False, metadata={"help": "reading: MSA ranks with FSA's projections"})
 
     def __post_init__(self):
         try:

@@ -27,13 +27,13 @@ class Config:
     hash_bits: int = dataclasses.field(default=3, metadata={"help": "bits of a signature (tau)"})
     hash_seed: int = dataclasses.field(default=0, metadata={"help": "seed of the projections, drawn once and saved"})
     esu: Literal["pool", "mhta"] = dataclasses.field(
-        default="pool", metadata={"help": "what becomes of the events that share a signature: their sums (the paper), "
-                                          "or target attention over their items (TWIN's comparison)"})
+        default="pool", metadata={"help": "reading: events that share a signature are summed (the paper) or attended "
+                                          "to (TWIN's comparison)"})
     attention_dim: int = dataclasses.field(default=64, metadata={"help": "width of the projections of esu=mhta"})
     num_heads: int = dataclasses.field(default=1, metadata={"help": "heads of esu=mhta"})
     context: bool = dataclasses.field(
-        default=True, metadata={"help": "sum, or attend to, items with their context, as SIM does (false, the paper: "
-                                        "items alone); signatures are of items in either case", "before": False})
+        default=True, metadata={"help": "reading: pool items with their context, as SIM does (false, the paper: items "
+                                        "alone)", "before": False})
 
 
 class SDIMInterest(tf.keras.layers.Layer):

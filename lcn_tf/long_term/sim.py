@@ -30,12 +30,11 @@ class Config:
                                                   "paper), or the inner product of the item embeddings, the model's or "
                                                   "frozen ones of an earlier run"})
     gsu_pool: Literal["sum", "softmax"] = dataclasses.field(
-        default="sum", metadata={"help": "weights of the events in the search's click loss of gsu=bilinear_aux: its "
-                                         "scores (the paper), which do not say whether high or low ones are relevant, "
-                                         "or their softmax"})
+        default="sum", metadata={"help": "reading: weights of the events in the search's click loss: its scores (the "
+                                         "paper), or their softmax"})
     tables: Literal["shared", "separate"] = dataclasses.field(
-        default="shared", metadata={"help": "item tables of gsu=bilinear_aux: the model's, or separate ones that the "
-                                            "search's click loss alone trains"})
+        default="shared", metadata={"help": "reading: the search's item tables: the model's, or ones that its click "
+                                            "loss alone trains"})
     pretrained: str | None = dataclasses.field(
         default=None, metadata={"help": "tables of gsu=pretrained: checkpoints of a run on the same prepared data, "
                                         "like <workdir>/checkpoints/best"})

@@ -25,9 +25,9 @@ class Config:
     attention_dim: int = dataclasses.field(default=64, metadata={"help": "width of the projections of all heads"})
     num_heads: int = dataclasses.field(default=4, metadata={"help": "heads of search and attention"})
     beta_per_head: bool = dataclasses.field(
-        default=False, metadata={"help": "weights of the context fields for each head; printed is one set for all"})
+        default=False, metadata={"help": "reading: weights of the context fields for each head; printed is one set"})
     top_k_per_head: bool = dataclasses.field(
-        default=False, metadata={"help": "every head attends to its own top_k events (FuxiCTR), no merged list"})
+        default=False, metadata={"help": "reading: every head attends to its own top_k events, no merged list"})
 
     def __post_init__(self):
         if self.top_k < 1:

@@ -54,6 +54,11 @@ def exact_auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
     Raises:
       ValueError: labels of a single class (no pair exists), NaN scores, or shapes that differ.
+
+    Example:
+      >>> from lcn_tf.metrics import exact_auc
+      >>> exact_auc(labels=[0, 0, 1, 1], scores=[0.1, 0.4, 0.35, 0.8])
+      0.75
     """
     labels = check_labels(labels)
     scores = check_scores("scores", scores, len(labels))

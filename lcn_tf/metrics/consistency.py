@@ -158,6 +158,12 @@ def consistency_of_scores(real_scores: ArrayLike, test_scores: ArrayLike, mask: 
 
     Raises:
       ValueError: as `top_k_indices`.
+
+    Example:
+      >>> from lcn_tf.metrics import consistency_of_scores
+      >>> final, search, mask = [[4, 3, 2, 1]], [[4, 1, 3, 2]], [[True] * 4]
+      >>> consistency_of_scores(final, search, mask, top_k=2).value  # of events 0 and 1, the search keeps 0
+      0.5
     """
     real, test = (top_k_indices(scores, mask, top_k) for scores in (real_scores, test_scores))
     return consistency_of_indices(real, test, np.asarray(mask, bool).sum(axis=1))

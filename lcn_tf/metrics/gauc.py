@@ -114,6 +114,12 @@ def group_auc(labels: ArrayLike, scores: ArrayLike, user_keys: ArrayLike, weight
 
     Raises:
       ValueError: shapes that differ, labels other than 0/1, NaN scores, an unknown kind of weight.
+
+    Example:
+      >>> from lcn_tf.metrics import group_auc
+      >>> labels, scores, users = [0, 1, 0, 1, 1], [0.1, 0.4, 0.6, 0.2, 0.7], ["u", "u", "v", "v", "w"]
+      >>> group_auc(labels, scores, users)  # 1 for u, 0 for v; w has clicks alone
+      GroupAUC(value=0.5, user_coverage=0.6666666666666666, impression_coverage=0.8)
     """
     per_user = per_user_auc(labels, scores, user_keys)
     weight = user_weights(per_user, weights)

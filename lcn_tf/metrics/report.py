@@ -30,6 +30,12 @@ def evaluate(labels: ArrayLike, logits: ArrayLike, user_keys: ArrayLike,
 
     Raises:
       ValueError: shapes that differ, no rows, labels other than 0/1, logits that are not finite, unknown weights.
+
+    Example:
+      >>> from lcn_tf.metrics import evaluate
+      >>> metrics = evaluate(labels=[0, 1, 0, 1], logits=[-2.0, 1.0, -1.0, -0.5], user_keys=["u", "u", "v", "v"])
+      >>> metrics["auc"], metrics["gauc"], round(metrics["logloss"], 3), round(metrics["calibration_ratio"], 3)
+      (1.0, 1.0, 0.432, 0.748)
     """
     labels = check_labels(labels)
     logits = check_scores("logits", logits, len(labels))

@@ -80,6 +80,13 @@ def delong(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike) -> DeLon
 
     Raises:
       ValueError: fewer than two rows of a class, NaN scores or shapes that differ.
+
+    Example:
+      >>> from lcn_tf.metrics import delong
+      >>> labels, a, b = [0, 0, 0, 1, 1, 1], [1, 2, 3, 4, 5, 6], [3, 1, 5, 2, 4, 6]
+      >>> result = delong(labels, a, b)
+      >>> round(result.difference, 3), round(result.p_value, 3)
+      (0.333, 0.221)
     """
     labels = check_labels(labels)
     counts = np.bincount(labels, minlength=2)
@@ -204,6 +211,14 @@ def user_bootstrap(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, 
 
     Raises:
       ValueError: labels of a single class, shapes that differ, NaN scores, a setting out of range.
+
+    Example:
+      >>> from lcn_tf.metrics import user_bootstrap
+      >>> labels, users = [0, 1] * 48, [number // 4 for number in range(96)]
+      >>> a, b = [0, 1] * 48, [0, 1, 0, 1, 1, 0, 1, 0] * 12  # A ranks all users' rows right, B every other user's
+      >>> found = user_bootstrap(labels, a, b, users, seed=1, replicates=200)["gauc"]
+      >>> found.difference, round(found.low, 2), round(found.high, 2)
+      (0.5, 0.33, 0.71)
     """
     models = (check_scores("scores_a", scores_a, len(np.ravel(labels))),
               check_scores("scores_b", scores_b, len(np.ravel(labels))))
@@ -245,6 +260,12 @@ def paired_t_test(values_a: Sequence[float], values_b: Sequence[float]) -> TTest
 
     Raises:
       ValueError: fewer than two seeds, or lengths that differ.
+
+    Example:
+      >>> from lcn_tf.metrics import paired_t_test
+      >>> test = paired_t_test([0.712, 0.715, 0.711], [0.708, 0.710, 0.709])  # AUCs of two models with three seeds
+      >>> round(test.mean, 4), round(test.p_value, 3)
+      (0.0037, 0.053)
     """
     a, b = np.asarray(values_a, np.float64), np.asarray(values_b, np.float64)
     if a.ndim != 1 or a.shape != b.shape or len(a) < 2:

@@ -65,6 +65,15 @@ class StreamingAUC(_Sums):
 
     Raises:
       ValueError: `num_bins` below 2 or `logit_range` not positive.
+
+    Example:
+      >>> from lcn_tf.metrics import StreamingAUC
+      >>> auc = StreamingAUC()
+      >>> auc.update_state(y_true=tf.constant([[0, 1]]), y_pred=tf.constant([[-2.0, 1.0]]))
+      >>> mask = tf.constant([[True, False]])
+      >>> auc.update_state(y_true=tf.constant([[1, 0]]), y_pred=tf.constant([[-3.0, 9.0]]), sample_weight=mask)
+      >>> auc.result().numpy().item()  # of two pairs one is in the right order
+      0.5
     """
 
     def __init__(self, num_bins: int = 10_000, logit_range: float = 16.0, name: str = "auc", dtype: Any = None):

@@ -76,6 +76,18 @@ def build_model(
     Raises:
       ValueError: an unknown component, values that a component refuses, two that train the same search tables, or one
         that trains search tables which nothing reads.
+
+    Example:
+      >>> from lcn_tf import EmbeddingConfig, Feature, FeatureSchema, ModelConfig, build_model
+      >>> from lcn_tf.models import component, example_batch
+      >>> lengths = {"short_target": 24, "short_source": 24, "lifelong_source": 500}
+      >>> schema = FeatureSchema("ads", {"brand": 100}, user=(), item=(Feature("brand", "brand"),), candidate=(),
+      ...                        request=(), context=(), lengths=lengths)
+      >>> lap = component("long_term", "lap").Config(msa_top_k=100)
+      >>> model = build_model(schema, lengths, ModelConfig(short_term="mean"), {("long_term", "lap"): lap},
+      ...                     EmbeddingConfig(embedding_dim=8))
+      >>> model(example_batch(schema, lengths)).shape  # the logit of 1 request with 1 candidate
+      TensorShape([1, 1])
     """
     def build(kind, name):
         module = component(kind, name)

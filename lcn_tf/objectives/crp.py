@@ -38,20 +38,20 @@ class Config:
                                        "experiments/results"})
     num_negatives: int = dataclasses.field(default=4096, metadata={"help": "M negative pairs of each term"})
     denominator: Literal["negatives", "infonce", "inbatch"] = dataclasses.field(
-        default="negatives", metadata={"help": "what the denominators hold; negatives as printed"})
+        default="negatives", metadata={"help": "reading: what the denominators hold; negatives as printed"})
     reduce: Literal["valid_mean", "batch_mean"] = dataclasses.field(
-        default="valid_mean", metadata={"help": "mean over rows that have a pair, or over all rows"})
+        default="valid_mean", metadata={"help": "reading: mean over rows that have a pair, or over all rows"})
     tables: Literal["shared", "separate", "projection"] = dataclasses.field(
-        default="shared", metadata={"help": "which embeddings CRP trains: the model's, separate ones that CSA searches "
-                                            "with, or the model's through a training-only projection"})
+        default="shared", metadata={"help": "reading: embeddings that CRP trains: the model's, CSA's own, or the "
+                                            "model's through a projection"})
     rows: Literal["all", "positive", "unique_user"] = dataclasses.field(
-        default="all", metadata={"help": "which rows feed CRP"})
+        default="all", metadata={"help": "reading: which rows feed CRP"})
     negatives_by: Literal["user", "row"] = dataclasses.field(
-        default="user", metadata={"help": "negatives join different users, or merely different rows"})
+        default="user", metadata={"help": "reading: negatives join different users, or merely different rows"})
     negatives_scope: Literal["global", "per_replica"] = dataclasses.field(
-        default="global", metadata={"help": "draw from the global batch, or from each replica's share"})
+        default="global", metadata={"help": "reading: draw from the global batch, or from each replica's share"})
     mask_same_id: bool = dataclasses.field(
-        default=True, metadata={"help": "leave out pairs of two equal items"})
+        default=True, metadata={"help": "reading: leave out pairs of two equal items"})
 
     def __post_init__(self):
         if not 0 <= self.weight < math.inf:

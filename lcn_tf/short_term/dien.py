@@ -20,7 +20,7 @@ class Config:
     hidden_units: tuple[int, ...] = dataclasses.field(
         default=(80, 40), metadata={"help": "hidden layers of the attention net"})
     augru: Literal["paper", "code"] = dataclasses.field(
-        default="paper", metadata={"help": "attentional update gate of the paper, or of the authors' code"})
+        default="paper", metadata={"help": "reading: attentional update gate of the paper, or of the authors' code"})
 
 
 class DIENInterest(tf.keras.layers.Layer):

@@ -18,8 +18,9 @@ class Config:
 
     hidden_units: tuple[int, ...] = dataclasses.field(
         default=(80, 40), metadata={"help": "hidden layers of the attention net"})
-    softmax: bool = dataclasses.field(default=True, metadata={"help": "normalise the attention (false: the paper)"})
-    scale: bool = dataclasses.field(default=True, metadata={"help": "divide the logits by sqrt(item width)"})
+    softmax: bool = dataclasses.field(
+        default=True, metadata={"help": "reading: normalise the attention (false: the paper)"})
+    scale: bool = dataclasses.field(default=True, metadata={"help": "reading: divide the logits by sqrt(item width)"})
 
 
 class DINInterest(tf.keras.layers.Layer):
