@@ -59,7 +59,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list
 
 
 def markdown_row(cells: Iterable[str]) -> str:
-    """A table's line; pandas and tabulate would pad its cells, so that one longer name changed every line."""
+    """A table's line, not padded as by pandas and tabulate: with one longer name every line would be another."""
     return "| " + " | ".join(cells) + " |"
 
 
