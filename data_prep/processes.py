@@ -1,7 +1,7 @@
 """Calls a function in several processes, which end when this one does, however it ends.
 
-Each process reads its work from a pipe and stops at the pipe's end. Unlike `multiprocessing`, that needs no guard in
-the script that is running, and a process whose parent was killed does not wait for work for ever.
+Each process reads its work from a pipe and stops at the pipe's end. The pools of `concurrent.futures` need a guard in
+the script that is running, and their processes and joblib's stay and wait for more work when the parent was killed.
 """
 
 from __future__ import annotations

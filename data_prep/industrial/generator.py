@@ -20,7 +20,7 @@ from data_prep import processes
 from data_prep.industrial import planted_process
 from data_prep.industrial.generator_config import TRUE_PROBABILITY_FILES, GeneratorConfig
 from data_prep.industrial.planted_videos import VideoImpressions, draw_author_quality, draw_video_impressions
-from data_prep.log_text import cells, csv_rows, probability_cells, timestamp_cells
+from data_prep.log_text import csv_rows, probability_texts
 
 FILES = {
     "impressions.csv": "user,timestamp,room_id,author,category,page,clicked,stay_seconds",
@@ -32,7 +32,6 @@ FILES = {
 ALL_FILES = (*FILES, *TRUE_PROBABILITY_FILES.values())
 # Part of what a seed means: another value draws other logs. With the paper's shape a chunk takes some 300 MB.
 USERS_PER_CHUNK = 200
-_LINE_END = b"\n"
 _COPIED_BYTES = 1 << 22
 
 
@@ -86,14 +85,14 @@ def _write_chunk(folder: str, config: GeneratorConfig, chunk: int) -> None:
     drawn, impressions, events = planted_process.draw_users(world, count, rng)
     videos = draw_video_impressions(world, drawn, draw_author_quality(world, np.random.default_rng([config.seed, 2])),
                                     np.random.default_rng([config.seed, 3, chunk]))
-    users = cells(np.arange(first + 1, first + 1 + count))
+    users = np.arange(first + 1, first + 1 + count)
     texts = {"impressions.csv": _impression_columns(world, users, impressions),
              "events.csv": _event_columns(users, events),
              "users.csv": [users, *_profile_columns(count, rng)],
              "video_impressions.csv": _video_impression_columns(users, videos)}
     for name, columns in texts.items():
         with open(os.path.join(folder, str(chunk), name), "wb") as file:
-            file.write(csv_rows(columns, _LINE_END))
+            file.write(csv_rows(columns))
     for row_set, shown in (("target", impressions), ("source", videos)):
         np.save(os.path.join(folder, str(chunk), f"{TRUE_PROBABILITY_FILES[row_set]}.npy"), shown.probability)
 
@@ -101,37 +100,33 @@ def _write_chunk(folder: str, config: GeneratorConfig, chunk: int) -> None:
 def _impression_columns(
         world: planted_process.World, users: np.ndarray, shown: planted_process.Impressions) -> list[np.ndarray]:
     room = shown.room
-    return [users[shown.user], timestamp_cells(shown.timestamp), cells(world.room)[room],
-            cells(world.room_author)[room], cells(world.room_category)[room],
-            cells(["live", "feed"])[shown.in_feed.astype(np.int64)], cells(shown.clicked.astype(np.int64)),
-            cells(shown.stay_seconds)]
+    return [users[shown.user], shown.timestamp, world.room[room], world.room_author[room], world.room_category[room],
+            np.where(shown.in_feed, "feed", "live"), shown.clicked.astype(np.int64), shown.stay_seconds]
 
 
 def _video_impression_columns(users: np.ndarray, shown: VideoImpressions) -> list[np.ndarray]:
     """Videos are shown in the feed alone."""
-    return [users[shown.user], timestamp_cells(shown.timestamp), cells(shown.author), cells(shown.category),
-            cells(["feed"])[np.zeros(len(shown.user), np.int64)], cells(shown.clicked.astype(np.int64)),
-            cells(shown.watch_seconds)]
+    return [users[shown.user], shown.timestamp, shown.author, shown.category, np.full(len(shown.user), "feed"),
+            shown.clicked.astype(np.int64), shown.watch_seconds]
 
 
 def _event_columns(users: np.ndarray, events: planted_process.Events) -> list[np.ndarray]:
     """Whether a room was watched to its end is not a question: its cell is empty."""
-    return [users[events.user], timestamp_cells(events.timestamp),
-            cells(["video", "live"])[events.is_live.astype(np.int64)], cells(events.author), cells(events.category),
-            cells(events.watch_seconds), cells(["0", "1", ""])[events.finished]]
+    return [users[events.user], events.timestamp, np.where(events.is_live, "live", "video"), events.author,
+            events.category, events.watch_seconds, np.array(["0", "1", ""])[events.finished]]
 
 
 def _profile_columns(count: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Gender, age band (empty where it is not known) and city level; they say nothing about interests."""
-    return [cells(["f", "m"])[rng.integers(2, size=count)],
-            cells(["", "18-24", "25-34", "35-49", "50+"])[rng.choice(5, p=[0.1, 0.3, 0.3, 0.2, 0.1], size=count)],
-            cells(rng.integers(1, 6, size=count))]
+    return [np.array(["f", "m"])[rng.integers(2, size=count)],
+            np.array(["", "18-24", "25-34", "35-49", "50+"])[rng.choice(5, p=[0.1, 0.3, 0.3, 0.2, 0.1], size=count)],
+            rng.integers(1, 6, size=count)]
 
 
 def _join(folder: str, chunks: Sequence[int], name: str, header: str) -> None:
     """Appends the chunks' parts of a file to its header, each deleted when it is copied."""
     with open(os.path.join(folder, name), "wb") as file:
-        file.write(header.encode() + _LINE_END)
+        file.write(f"{header}\n".encode())
         for chunk in chunks:
             path = os.path.join(folder, str(chunk), name)
             with open(path, "rb") as part:
@@ -143,9 +138,8 @@ def _join_probabilities(folder: str, chunks: Sequence[int], name: str) -> None:
     """Numbers the rows of all chunks as their file of impressions does."""
     first = 0
     with open(os.path.join(folder, name), "wb") as file:
-        file.write(b"impression_id,probability" + _LINE_END)
+        file.write(b"impression_id,probability\n")
         for chunk in chunks:
             probability = np.load(os.path.join(folder, str(chunk), f"{name}.npy"))
-            columns = [cells(np.arange(first, first + len(probability))), probability_cells(probability)]
-            file.write(csv_rows(columns, _LINE_END))
+            file.write(csv_rows([np.arange(first, first + len(probability)), probability_texts(probability)]))
             first += len(probability)

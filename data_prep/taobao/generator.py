@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_prep.log_text import LINE_ENDS, cells, csv_rows, probability_cells, timestamp_cells
+from data_prep.log_text import LINE_ENDS, csv_rows, probability_texts
 from data_prep.taobao import planted_process as process
 from data_prep.taobao.generator_config import GeneratorConfig
 
@@ -50,8 +50,8 @@ def _ad_feature(world: process.World, adgroup_id: np.ndarray, rng: np.random.Gen
     price = np.maximum(0.01, np.exp(rng.normal(4.7, 1.4, size=ads)))
     price = np.where(rng.random(ads) < 0.6, np.ceil(price), price)
     price[rng.random(ads) < 0.002] = 1e8
-    return [cells(adgroup_id[order]), cells(world.cate[key]), cells(campaign), cells(customer), cells(brand),
-            cells([_price(value) for value in price.tolist()])]
+    return [adgroup_id[order], world.cate[key], campaign, customer, brand,
+            np.array([_price(value) for value in price.tolist()])]
 
 
 def _user_profile(config: GeneratorConfig, users: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
@@ -60,25 +60,22 @@ def _user_profile(config: GeneratorConfig, users: np.ndarray, rng: np.random.Gen
     gender = rng.choice([1, 2], p=[0.36, 0.64], size=count)
     age = np.where(gender == 2, rng.integers(7, size=count), rng.integers(1, 7, size=count))
     group = np.where(gender == 2, age, 6 + age)
-    value = cells(["", "1", "2", "3"])[rng.choice(4, p=[0.542, 0.146, 0.276, 0.036], size=count)]
+    value = np.array(["", "1", "2", "3"])[rng.choice(4, p=[0.542, 0.146, 0.276, 0.036], size=count)]
     segment = np.where(rng.random(count) < 0.5, 0, rng.integers(1, 97, size=count))
     shopping = rng.choice([1, 2, 3], p=[0.08, 0.12, 0.80], size=count)
     occupation = rng.random(count) < 0.06
-    new_user = cells(["", "1", "2", "3", "4"])[rng.choice(5, p=[0.325, 0.076, 0.305, 0.163, 0.131], size=count)]
-    return [cells(users), cells(segment), cells(group), cells(gender), cells(age), value, cells(shopping),
-            cells(occupation.astype(np.int64)), new_user]
+    new_user = np.array(["", "1", "2", "3", "4"])[rng.choice(5, p=[0.325, 0.076, 0.305, 0.163, 0.131], size=count)]
+    return [users, segment, group, gender, age, value, shopping, occupation.astype(np.int64), new_user]
 
 
 def _behavior_log(world: process.World, first_user: int, events: process.Events) -> list[np.ndarray]:
-    users = cells(np.arange(first_user, first_user + int(events.user.max(initial=0)) + 1))
-    return [users[events.user], timestamp_cells(events.timestamp), cells(process.BTAGS)[events.btag],
-            cells(world.cate)[events.key], cells(world.brand)[events.key]]
+    return [first_user + events.user, events.timestamp, np.array(process.BTAGS)[events.btag], world.cate[events.key],
+            world.brand[events.key]]
 
 
 def _raw_sample(rows: np.ndarray) -> list[np.ndarray]:
     clicked = rows["clicked"].astype(np.int64)
-    return [cells(rows["user"]), cells(rows["timestamp"]), cells(rows["adgroup_id"]), cells(PIDS)[rows["pid"]],
-            cells(1 - clicked), cells(clicked)]
+    return [rows["user"], rows["timestamp"], rows["adgroup_id"], np.array(PIDS)[rows["pid"]], 1 - clicked, clicked]
 
 
 def _packed(impressions: process.Impressions, first_user: int, adgroup_id: np.ndarray) -> np.ndarray:
@@ -134,7 +131,7 @@ def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig) -> Non
     for start in range(0, len(rows), 1_000_000):
         part = rows[start:start + 1_000_000]
         write("raw_sample.csv", "ab", _raw_sample(part))
-        ids = cells(np.arange(start, start + len(part)))
-        write(TRUE_PROBABILITY_FILE, "ab", [ids, probability_cells(part["probability"])])
+        ids = np.arange(start, start + len(part))
+        write(TRUE_PROBABILITY_FILE, "ab", [ids, probability_texts(part["probability"])])
     for name in (*FILES, TRUE_PROBABILITY_FILE):
         os.replace(os.path.join(output_dir, f"{name}.partial"), os.path.join(output_dir, name))

@@ -24,7 +24,7 @@ def _markdown(title: str, lines: Sequence[Line], command: str) -> str:
     rows = [[line.name, *(report.spread_text(spread) if line.runs else "" for spread in _spreads(line)),
              report.spread_text(_spread(line, "logloss", "base rate")) if line.runs else "", str(len(line.runs))]
             for line in lines]
-    table = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
+    table = map(report.markdown_row, (header, ["---"] * len(header), *rows))
     commits = report.commits_text([run for line in lines for run in line.runs.values()])
     return "\n".join([f"# {title}", "", "```sh", command, "```", "", *table, "", commits, ""])
 

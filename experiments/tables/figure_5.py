@@ -52,11 +52,11 @@ def _markdown(title: str, lines: Sequence[Line], command: str) -> str:
                  "" if (impressions := _impressions(line)) is None else f"{impressions:,}",
                  report.spread_text(line.metric("auc")) if line.runs else "", _gap(line),
                  report.p_value_text(line.comparison.p_value) if line.comparison else "", str(len(line.runs))]
-        rows.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
     header = ["", "consistency", "at random", "chance-corrected", "impressions", "AUC", "oracle gap in AUC [95 %]",
               "p", "seeds"]
     return "\n".join([f"# {title}", "", "```sh", command, "```", "", "![Figure 5](figure_5.png)", "",
-                      "| " + " | ".join(header) + " |", "|" + "---|" * len(header), *rows, "",
+                      *report.markdown_table(header, rows), "",
                       "impressions: those of the test split's first that have more valid events than are compared. The",
                       "oracle gap is the AUC of the same model when it passes every event on, minus the row's.",
                       *_heads(lines), "",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import collections
-import csv
-import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import pandas as pd
 
 from experiments.summary import worse_than_base_rate
 from experiments.tables.comparison import Line, Spread
@@ -48,10 +48,19 @@ def markdown(title: str, lines: Sequence[Line], command: str) -> str:
         if comparison:
             cells.update({"ΔAUC [95 %]": interval_text(comparison.auc), "ΔGAUC [95 %]": interval_text(comparison.gauc),
                           "compared with": names[row.against], "p": p_value_text(comparison.p_value)})
-        rows.append("| " + " | ".join(cells.get(name, "") for name in header) + " |")
-    table = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *rows]
+        rows.append([cells.get(name, "") for name in header])
     notes = [*_worse_note(lines), *facts(lines)]
-    return "\n".join([f"# {title}", "", "```sh", command, "```", "", *table, "", *notes, ""])
+    return "\n".join([f"# {title}", "", "```sh", command, "```", "", *markdown_table(header, rows), "", *notes, ""])
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table's lines."""
+    return [markdown_row(header), "|" + "---|" * len(header), *map(markdown_row, rows)]
+
+
+def markdown_row(cells: Iterable[str]) -> str:
+    """A table's line, not padded as by pandas and tabulate: with one longer name every line would be another."""
+    return "| " + " | ".join(cells) + " |"
 
 
 def _worse_runs(line: Line) -> dict[str, int]:
@@ -87,13 +96,7 @@ def record(line: Line) -> dict[str, Any]:
 
 def csv_text(records: Sequence[dict[str, Any]]) -> str:
     """Records with the same names as CSV; what is unknown is empty."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    for values in records:
-        writer.writerow({name: "" if isinstance(value, float) and math.isnan(value) else value
-                         for name, value in values.items()})
-    return buffer.getvalue()
+    return pd.DataFrame(records, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def spread_text(spread: Spread, digits: int = 4) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from experiments.tables.comparison import Line, Spread
-from experiments.tables.report import csv_text, spread_text
+from experiments.tables.report import csv_text, markdown_row, spread_text
 from lcn_tf.training import results
 
 _HISTORIES = (("target_length", "events in the target history (0: cold users)"),
@@ -24,7 +24,7 @@ def write(folder: str, key: str, title: str, lines: Sequence[Line]) -> None:
         first = _slices(lines[0], history)[0]
         names = [f"{found['slice']} ({found['impressions']:,.0f} impressions, {found['users']:,.0f} users)"
                  for found in first]
-        texts += [f"## By {events}", "", "| | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 1)]
+        texts += [f"## By {events}", "", f"| {markdown_row(names)}", "|" + "---|" * (len(names) + 1)]
         for line in lines:
             cells = []
             for index, part in enumerate(first):
@@ -35,7 +35,7 @@ def write(folder: str, key: str, title: str, lines: Sequence[Line]) -> None:
                                 "impressions": part["impressions"], "users": part["users"],
                                 "click_rate": part["click_rate"], "auc": auc.mean, "auc_std": auc.std,
                                 "gauc": gauc.mean, "gauc_std": gauc.std})
-            texts.append(f"| {line.name} | " + " | ".join(cells) + " |")
+            texts.append(markdown_row([line.name, *cells]))
         texts.append("")
     results.write_text(os.path.join(folder, f"{key}_slices.md"), "\n".join(texts))
     results.write_text(os.path.join(folder, f"{key}_slices.csv"), csv_text(records))

@@ -7,7 +7,6 @@ from lcn_tf.metrics.calibration import (
     logloss,
     logloss_from_logits,
     normalized_entropy,
-    sigmoid,
 )
 from lcn_tf.metrics.consistency import (
     Consistency,
@@ -67,7 +66,6 @@ __all__ = [
     "paired_t_test",
     "per_user_auc",
     "row_overlaps",
-    "sigmoid",
     "slices_by_length",
     "top_k_indices",
     "user_bootstrap",

@@ -1,21 +1,15 @@
-"""Area under the ROC curve: exact, and from histograms.
+"""Area under the ROC curve, the Mann-Whitney statistic over n1 n0: exact from ranks, and from histograms.
 
-One formula serves both: with P_b and N_b the positives and negatives that tie in group b (equal scores, or one bin),
-AUC = sum_b P_b (N_{<b} + N_b / 2) / (n1 n0), which is the Mann-Whitney statistic with average ranks.
+With P_b and N_b the positives and negatives in bin b, AUC = sum_b P_b (N_{<b} + N_b / 2) / (n1 n0): a bin is one tie.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
-from lcn_tf.metrics.rows import Array, check_labels, check_scores
-
-
-def tie_groups(*columns: Array) -> Array:
-    """Numbers runs of equal rows: `[N]` sorted columns -> `[N]` int64 run of each row, from 0."""
-    changes = np.any([column[1:] != column[:-1] for column in columns], axis=0)
-    return np.concatenate([[0], np.cumsum(changes)])
+from lcn_tf.metrics.rows import check_labels, check_scores
 
 
 def auc_from_histograms(positives: ArrayLike, negatives: ArrayLike) -> float:
@@ -64,11 +58,9 @@ def exact_auc(labels: ArrayLike, scores: ArrayLike) -> float:
     scores = check_scores("scores", scores, len(labels))
     if labels.min() == labels.max():
         raise ValueError(f"labels must hold both classes for an AUC, got only {labels[0]} in {len(labels)} rows")
-    order = np.argsort(scores, kind="stable")
-    groups = tie_groups(scores[order])
-    total = np.bincount(groups)
-    positive = np.bincount(groups, weights=labels[order])
-    return auc_from_histograms(positive, total - positive)
+    positives = labels.sum()
+    ordered = stats.rankdata(scores)[labels == 1].sum() - positives * (positives + 1) / 2
+    return float(ordered / (positives * (len(labels) - positives)))
 
 
 def binned_auc(labels: ArrayLike, probabilities: ArrayLike, num_bins: int) -> float:

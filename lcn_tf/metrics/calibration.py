@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import entr
 
-from lcn_tf.metrics.rows import Array, check_labels, check_scores
+from lcn_tf.metrics.rows import check_labels, check_scores
 
 _SMALLEST = 1e-7
-
-
-def sigmoid(logits: ArrayLike) -> Array:
-    """Probabilities of float64 logits, without overflow at either end."""
-    logits = np.asarray(logits, np.float64)
-    small = np.exp(-np.abs(logits))
-    return np.where(logits >= 0, 1.0, small) / (1.0 + small)
 
 
 def logloss(labels: ArrayLike, probabilities: ArrayLike) -> float:
@@ -39,7 +33,7 @@ def logloss(labels: ArrayLike, probabilities: ArrayLike) -> float:
 
 
 def logloss_from_logits(labels: ArrayLike, logits: ArrayLike) -> float:
-    """Mean cross-entropy in nats, max(z, 0) - z y + log1p(exp(-|z|)) in float64, without clipping.
+    """Mean cross-entropy in nats, log(1 + exp(-z)) of a click and log(1 + exp(z)) of none, without clipping.
 
     Args:
       labels: `[N]` 0/1.
@@ -55,7 +49,7 @@ def logloss_from_logits(labels: ArrayLike, logits: ArrayLike) -> float:
     logits = check_scores("logits", logits, len(labels))
     if np.any(np.isinf(logits)):
         raise ValueError(f"logits must be finite, got {int(np.isinf(logits).sum())} infinite of {len(logits)}")
-    return float(np.mean(np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))))
+    return float(np.mean(np.logaddexp(0, np.where(labels == 1, -logits, logits))))
 
 
 def binary_entropy(rate: float) -> float:
@@ -66,7 +60,7 @@ def binary_entropy(rate: float) -> float:
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"rate must be within [0, 1], got {rate}")
-    return float(0.0 - sum(part * np.log(part) for part in (rate, 1 - rate) if part > 0))  # never -0.0
+    return float(entr(rate) + entr(1 - rate))
 
 
 def normalized_entropy(labels: ArrayLike, logits: ArrayLike) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
-from lcn_tf.metrics.auc import tie_groups
 from lcn_tf.metrics.rows import Array, check_keys, check_labels, check_scores
 
 GAUC_WEIGHTS = ("impressions", "clicks", "unweighted")
@@ -46,7 +46,7 @@ class GroupAUC:
 
 
 def per_user_auc(labels: ArrayLike, scores: ArrayLike, user_keys: ArrayLike) -> UserAUC:
-    """Exact AUC of every user, with ties, from one sort of all rows.
+    """Exact AUC of every user, with average ranks for ties.
 
     Args:
       labels: `[N]` 0/1.
@@ -64,16 +64,9 @@ def per_user_auc(labels: ArrayLike, scores: ArrayLike, user_keys: ArrayLike) -> 
     users, num_users = check_keys(user_keys, len(labels))
     impressions = np.bincount(users, minlength=num_users)
     clicks = np.bincount(users[labels == 1], minlength=num_users)
-    order = np.lexsort((scores, users))
-    # A tie group holds equal scores of one user.
-    groups = tie_groups(users[order], scores[order])
-    positive = np.bincount(groups, weights=labels[order])
-    negative = np.bincount(groups) - positive
-    user_of_group = users[order][np.flatnonzero(np.diff(groups, prepend=-1))]
-    negatives = impressions - clicks
-    below = np.cumsum(negative) - negative - (np.cumsum(negatives) - negatives)[user_of_group]
-    ordered = np.bincount(user_of_group, weights=positive * (below + negative / 2), minlength=num_users)
-    pairs = clicks * negatives
+    ranks = pd.Series(scores).groupby(users).rank().to_numpy()
+    ordered = np.bincount(users, weights=ranks * labels, minlength=num_users) - clicks * (clicks + 1) / 2
+    pairs = clicks * (impressions - clicks)
     result = np.divide(ordered, pairs, out=np.full(num_users, np.nan), where=pairs > 0)
     return UserAUC(users, result, impressions, clicks)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import expit
 
 from lcn_tf.metrics.auc import exact_auc
-from lcn_tf.metrics.calibration import calibration_ratio, logloss_from_logits, normalized_entropy, sigmoid
+from lcn_tf.metrics.calibration import calibration_ratio, logloss_from_logits, normalized_entropy
 from lcn_tf.metrics.gauc import group_auc
 from lcn_tf.metrics.rows import check_labels, check_scores
 
@@ -47,7 +48,7 @@ def evaluate(labels: ArrayLike, logits: ArrayLike, user_keys: ArrayLike,
         "gauc_impression_coverage": grouped.impression_coverage,
         "logloss": logloss_from_logits(labels, logits),
         "normalized_entropy": normalized_entropy(labels, logits),
-        "calibration_ratio": calibration_ratio(labels, sigmoid(logits)),
+        "calibration_ratio": calibration_ratio(labels, expit(logits)),
         "impressions": float(len(labels)),
         "click_rate": float(np.mean(labels)),
     }

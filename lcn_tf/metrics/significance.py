@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from lcn_tf.metrics.auc import exact_auc, tie_groups
+from lcn_tf.metrics.auc import exact_auc
 from lcn_tf.metrics.gauc import UserAUC, group_auc, per_user_auc, user_weights
 from lcn_tf.metrics.rows import Array, check_keys, check_labels, check_scores
 
@@ -112,12 +112,16 @@ def _ratio(difference: float, spread: float) -> float:
 
 
 class _WeightedAUC:
-    """AUC of the same scores under many row weights: sorts once, then O(N) per call."""
+    """AUC of the same scores under many row weights: sorts once, then O(N) per call.
+
+    scikit-learn's takes weights too, but sorts at every call.
+    """
 
     def __init__(self, labels: Array, scores: Array, users: Array):
-        order = np.argsort(scores, kind="stable")
+        groups = np.unique(scores, return_inverse=True)[1]
+        order = np.argsort(groups, kind="stable")  # a call then reads and adds in sequence
         self._positive = labels[order] == 1
-        self._groups = tie_groups(scores[order])
+        self._groups = groups[order]
         self._users = users[order]
 
     def __call__(self, counts: Array) -> float:
@@ -140,6 +144,7 @@ def bootstrap_replicates(labels: ArrayLike, scores: ArrayLike, user_keys: ArrayL
     """AUC and GAUC of one model on resamples of the users, drawn with replacement.
 
     The resamples are a function of the seed and the users: with the same users, those of several models are paired.
+    `scipy.stats.bootstrap` does not promise the same draws in all versions, and stored ones stay paired with new ones.
 
     Args:
       labels: `[N]` 0/1.
@@ -250,6 +255,8 @@ def hanley_mcneil(auc_value: float, positives: float, negatives: float) -> float
 def paired_t_test(values_a: Sequence[float], values_b: Sequence[float]) -> TTest:
     """Paired t-test of one metric over seeds.
 
+    Not `scipy.stats.ttest_rel`: it is NaN for equal values, and warns where differences hardly vary.
+
     Args:
       values_a: `[S]` the metric of model A, S >= 2.
       values_b: `[S]` of model B with the same seeds, in the same order.
@@ -278,6 +285,8 @@ def paired_t_test(values_a: Sequence[float], values_b: Sequence[float]) -> TTest
 
 def holm(p_values: ArrayLike) -> Array:
     """Holm's correction for comparing one model with many.
+
+    SciPy has none, and for three lines statsmodels (with patsy) would be a large dependency.
 
     Args:
       p_values: `[M]` within [0, 1].

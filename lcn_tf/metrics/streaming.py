@@ -123,7 +123,7 @@ class StreamingLogLoss(_Sums):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch."""
         labels, logits, weights = _columns(y_true, y_pred, sample_weight)
-        losses = tf.maximum(logits, 0) - logits * labels + tf.math.log1p(tf.exp(-tf.abs(logits)))
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
         weighted = tf.where(weights != 0, weights * losses, tf.zeros_like(losses))
         self._add(tf.stack([tf.reduce_sum(weighted), tf.reduce_sum(weights)]))
 

@@ -20,6 +20,8 @@ class WarmupDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
         after:   peak (f + (1 - f) g(p)),  p = min((t - W) / (T - W), 1)
         g(p):    1 (none), 1 - p (linear), (1 + cos(pi p)) / 2 (cosine)
 
+    Of Keras' schedules only `CosineDecay` warms up; none decays linearly after that.
+
     The rate is a function of the optimiser's step alone, which a checkpoint holds: a resumed run continues exactly.
 
     Args:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from scipy.special import expit
 
 from lcn_tf.data.pipeline import DataConfig, RecordFiles
 from lcn_tf.models import CTRModel
@@ -94,7 +95,7 @@ def predict(model: CTRModel, recorded: RecordedRequests) -> np.ndarray:
     """The live model's click probabilities `[G, C]` float32, scored impression by impression as in training."""
     with tf.device("CPU:0"):  # where verification runs
         logit = model(recorded.impressions, training=False)[:, 0].numpy()
-    return recorded.arrange((1 / (1 + np.exp(-logit.astype(np.float64)))).astype(np.float32))
+    return recorded.arrange(expit(logit.astype(np.float64)).astype(np.float32))
 
 
 def _write_verification(path: str, model: CTRModel, recorded: RecordedRequests) -> None:

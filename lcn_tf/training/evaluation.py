@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 import tensorflow as tf
+from scipy.special import expit
 
-from lcn_tf.metrics import report, sigmoid, slices_by_length
+from lcn_tf.metrics import report, slices_by_length
 from lcn_tf.models import CTRModel
 from lcn_tf.training.distributed_input import Batches
 
@@ -55,7 +56,7 @@ class Predictions:
     @property
     def probability(self) -> np.ndarray:
         """Click probabilities, float64."""
-        return sigmoid(self.logit)
+        return expit(self.logit.astype(np.float64))
 
     def metrics(self, gauc_weights: str = "impressions") -> dict[str, float]:
         """AUC, GAUC, log loss and calibration (see `lcn_tf.metrics.report`)."""

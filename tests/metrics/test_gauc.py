@@ -67,6 +67,12 @@ def test_one_user_is_the_global_auc_and_keys_may_be_text():
     assert group_auc(labels, scores, list("aabbb")).value == pytest.approx((2 * 0 + 3 * 1) / 5)
 
 
+def test_infinite_scores_tie_within_a_user():
+    labels, users = [0, 1, 1, 0, 1, 0], list("aaabbb")
+    per_user = per_user_auc(labels, [-np.inf, -np.inf, np.inf, 0.0, np.inf, np.inf], users)
+    assert per_user.auc.tolist() == [0.75, 0.75]
+
+
 def test_no_user_with_both_classes():
     result = group_auc([1, 1, 0], [0.1, 0.2, 0.3], [1, 1, 2])
     assert np.isnan(result.value) and result.user_coverage == 0 and result.impression_coverage == 0

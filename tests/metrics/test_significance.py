@@ -159,5 +159,8 @@ def test_holm_example_and_errors():
     for order in itertools.permutations([0, 1, 2]):
         values = np.array([0.01, 0.03, 0.04])[list(order)]
         assert holm(values) == pytest.approx(np.array([0.03, 0.06, 0.06])[list(order)])
-    with pytest.raises(ValueError, match="p_values"):
-        holm([0.2, 1.2])
+    assert holm([]).tolist() == [] and holm([0.3]).tolist() == [0.3]
+    assert holm([0.02, 0.5, 0.02]).tolist() == [0.06, 0.5, 0.06]
+    for value in (1.2, math.nan):
+        with pytest.raises(ValueError, match="p_values"):
+            holm([0.2, value])

@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from lcn_tf.metrics.auc import exact_auc
-from lcn_tf.metrics.calibration import calibration_ratio, logloss_from_logits, sigmoid
+from lcn_tf.metrics.calibration import calibration_ratio, logloss_from_logits
 from lcn_tf.metrics.streaming import StreamingAUC, StreamingCalibration, StreamingLogLoss
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -22,7 +23,7 @@ METRICS = (StreamingAUC, StreamingLogLoss, StreamingCalibration)
 def _rows(rows, seed=29):
     rng = np.random.default_rng(seed)
     logits = rng.normal(-3, 1.2, size=rows).astype(np.float32)
-    labels = (rng.random(rows) < sigmoid(logits)).astype(np.float32)
+    labels = (rng.random(rows) < expit(logits)).astype(np.float32)
     return labels, logits
 
 
@@ -31,7 +32,7 @@ def _exact(metric, labels, logits):
         return exact_auc(labels, logits)
     if metric is StreamingLogLoss:
         return logloss_from_logits(labels, logits)
-    return calibration_ratio(labels, sigmoid(logits))
+    return calibration_ratio(labels, expit(logits))
 
 
 @pytest.mark.parametrize("metric", METRICS)
