@@ -15,7 +15,7 @@ from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model
 from lcn_tf.models.registry import component
 from lcn_tf.towers import mlp
-from lcn_tf.training import TrainConfig, compile_model, planned_steps, predict, results, train
+from lcn_tf.training import Predictions, TrainConfig, compile_model, planned_steps, predict, results, train
 from tests import synthetic
 from tests.training.event_files import scalars_of
 
@@ -128,7 +128,9 @@ def test_a_kill_that_undid_the_best_epoch_leaves_the_best_one_before_it(files, t
 
     config = dataclasses.replace(TRAIN, epochs=2, checkpoint_every=100)
     run(files, tmp_path, dataclasses.replace(config, epochs=1))
+    measured = Predictions.metrics
     with monkeypatch.context() as patch:
+        patch.setattr(Predictions, "metrics", lambda *args: {**measured(*args), "auc": 1.0})
         patch.setattr(results, "write_history", kill)
         with pytest.raises(KilledError):
             run(files, tmp_path, config)
