@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.contracts import Explains
+from lcn_tf import contracts
 from lcn_tf.data import records
 from lcn_tf.data.pipeline import flat_rows, grouped_rows
 from lcn_tf.embeddings import EmbeddingConfig
@@ -117,11 +117,18 @@ def test_every_model_has_tests_of_its_own():
     assert set(registry.components("long_term")) - tested == {"none"}
 
 
-def test_what_selects_explains_itself():
-    layers = {name: registry.component("long_term", name) for name in registry.components("long_term")}
-    explained = {name for name, module in layers.items()
-                 if isinstance(module.build(config(name, **SMALL.get(("long_term", name), {}))), Explains)}
-    assert explained == {*EXPLAINED, "lap"}
+def test_what_a_model_offers_beside_its_interest():
+    layers = {name: registry.component("long_term", name).build(config(name, **SMALL.get(("long_term", name), {})))
+              for name in registry.components("long_term")}
+
+    def offering(protocol):
+        return {name for name, layer in layers.items() if isinstance(layer, protocol)}
+
+    assert offering(contracts.Explains) == {*EXPLAINED, "lap"}
+    assert offering(contracts.SearchesByHead) == {"twin"}
+    assert offering(contracts.SearchesTables) == {"lap", "sim"}
+    assert offering(contracts.OwnLoss) == {"dien", "sim"}
+    assert layers["sim"].own_terms == ("gsu",) and layers["dien"].own_terms == ("next_event",)
 
 
 @every_model
