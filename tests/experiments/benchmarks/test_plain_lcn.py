@@ -81,7 +81,7 @@ def test_logits_losses_and_gradients_are_those_of_the_model():
     for name, value in expected.items():
         assert float(losses[name]) == pytest.approx(float(value), rel=1e-5), name
     for (ours, _), gradient, other in zip(pairs, gradients, expected_gradients, strict=True):
-        atol = 1e-5 * np.abs(other).max() + 1e-8  # a bias before a softmax has no gradient but rounding errors
+        atol = 1e-5 * np.abs(other).max() + 1e-7  # a bias before a softmax has no gradient but rounding errors
         np.testing.assert_allclose(gradient, other, rtol=1e-5, atol=atol, err_msg=ours.name)
 
 
