@@ -15,7 +15,7 @@ LINE_ENDS = {"lf": b"\n", "crlf": b"\r\n"}
 def probability_texts(probability: np.ndarray) -> np.ndarray:
     """`[n]` probabilities as text of eight decimals, never all zeros or one, so that logits are finite."""
     decimals = np.clip(np.rint(probability * 1e8), 1, 1e8 - 1).astype(np.int64).astype("U8")
-    return np.strings.add("0.", np.strings.zfill(decimals, 8))
+    return np.strings.add("0.", np.strings.zfill(decimals, 8)) if len(decimals) else decimals  # zfill takes no n = 0
 
 
 def csv_rows(columns: Sequence[np.ndarray], line_end: bytes = LINE_ENDS["lf"]) -> bytes:

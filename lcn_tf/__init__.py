@@ -1,12 +1,14 @@
 """Lifelong Cross Network (LCN, KDD 2024) for TensorFlow: cross-domain lifelong sequential modelling.
 
-`import lcn_tf` loads nothing else, not even TensorFlow. What it offers is loaded when it is first used:
+`import lcn_tf` loads nothing else, not even TensorFlow, and comes before TensorFlow: models need Keras 2, which it asks
+for (layers work with either). What it offers is loaded when it is first used:
 
 | name                                                        | what                                               |
 |-------------------------------------------------------------|----------------------------------------------------|
 | `layers`                                                    | LAP, CRP's loss and other layers for any model     |
 | `Feature`, `FeatureSchema`, `schema`                        | which features records and batches have            |
 | `build_model`, `ModelConfig`, `EmbeddingConfig`, `CTRModel` | a model composed of components; more in `models`   |
+| `contracts`                                                 | what a component of one's own offers               |
 | `data`                                                      | record files, batches                              |
 | `training`, `optimizers`                                    | the loop, strategies, predictions; row-sparse Adam |
 | `metrics`                                                   | AUC, GAUC, calibration, tests of differences       |
@@ -33,6 +35,7 @@ __all__ = [
     "FeatureSchema",
     "ModelConfig",
     "build_model",
+    "contracts",
     "data",
     "embeddings",
     "layers",
@@ -45,7 +48,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from lcn_tf import data, embeddings, layers, metrics, models, optimizers, schema, serving, training
+    from lcn_tf import contracts, data, embeddings, layers, metrics, models, optimizers, schema, serving, training
     from lcn_tf.embeddings import EmbeddingConfig
     from lcn_tf.models import CTRModel, ModelConfig, build_model
     from lcn_tf.schema import Feature, FeatureSchema

@@ -5,9 +5,10 @@ returns what its kind's protocol here describes. Some offers are optional: a lif
 `Explains`, one that learns from a loss of its own also is an `OwnLoss`. Whoever wants to know asks
 `isinstance(part, Explains)`.
 
-    class Newest(tf.keras.layers.Layer):                       # a LongTerm: the newest event is the interest
+    class Mean(tf.keras.layers.Layer):  # a LongTerm: the mean of the visible events
         def call(self, candidate, history, training=False):
-            return tf.where(history.mask[..., :1], history.items[:, :1] + 0.0 * candidate, 0.0)
+            weights = tf.cast(history.mask, history.items.dtype)  # [B, C, L]
+            return tf.math.divide_no_nan(weights @ history.items, tf.reduce_sum(weights, -1, keepdims=True))
 
 Shape letters: B requests, C candidates, L events, K chosen events, H heads, D item width, D_c context width, W width of
 an interest, F width of a candidate's features, U width of the tower's last layer.
@@ -111,7 +112,10 @@ class Explains(Protocol):
     """A lifelong model that chooses events for a later stage."""
 
     def explain(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
-        """Events attended to, best first, `[B, C, K]`: `<stage>_indices`, -1 in empty slots, and `<stage>_scores`."""
+        """Events attended to, best first, `[B, C, K]`: `<stage>_indices`, -1 in empty slots, and `<stage>_scores`.
+
+        The stages are `esu` of a model that searches once, `msa` and `fsa` of a pyramid.
+        """
 
     def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores over the whole history, float32 `[B, C, L]`: `gsu`, the search, and `final`, the last stage."""
@@ -179,6 +183,25 @@ class OwnLoss(Protocol):
 
         The model takes the mean over the real candidates of the global batch.
         """
+
+
+_OFFERS = {"explain": Explains, "head_scores": SearchesByHead, "search_tables": SearchesTables,
+           "own_terms": OwnLoss, "interest_and_losses": OwnLoss}
+
+
+def check_offers(name: str, part: Any) -> None:
+    """Refuses a lifelong model that offers something by halves, which `isinstance` would take for nothing.
+
+    Raises:
+      ValueError: it has a member of an optional protocol, but not all of them.
+    """
+    members = set(dir(part))
+    for member, protocol in _OFFERS.items():
+        if member in members and not isinstance(part, protocol):
+            needed = {*vars(protocol), *protocol.__annotations__}
+            missing = sorted(other for other in needed - members if not other.startswith("_"))
+            raise ValueError(f"{name} has {member}, but lacks {', '.join(missing)} of lcn_tf.contracts."
+                             f"{protocol.__name__}")
 
 
 class Objective(Protocol):

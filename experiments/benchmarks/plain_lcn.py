@@ -127,7 +127,8 @@ class PlainLCN(tf.keras.Model):
         events, mask = best_events(logits, events, mask, self.fsa_top_k)
         levels = [csa, msa, self.fsa_level(candidate, events, mask)]
         size = tf.stop_gradient(tf.norm(candidate, axis=-1, keepdims=True)) * candidate.shape[-1] ** -0.5
-        return tf.concat([tf.math.l2_normalize(level, -1) * size * level.shape[-1] ** 0.5 for level in levels], -1)
+        directions = [tf.math.l2_normalize(level, -1, epsilon=1e-30) * level.shape[-1] ** 0.5 for level in levels]
+        return tf.concat(directions, -1) * size
 
     def msa_level(self, candidate: tf.Tensor, events: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Eqs 9 and 10 with a softmax: the interest `[B, D_a]` and the logits `[B, K]`."""

@@ -46,7 +46,7 @@ class LAP(HistoryLayer):
       level_norm: root mean square that each level's interest is brought to, candidate by candidate: "candidate", that
         of the candidate's embedding (no gradient through it); "rms", 0.1; "none" as printed. Printed, CSA's sum is
         cubic in the embeddings' scale and grows with the length, beside levels and features that do not. Zeros stay
-        zeros. With either size, "sum" and "mean" of `csa_pool` are the same.
+        zeros. With either size, `csa_scale` changes nothing, and "softmax" alone of `csa_pool` differs from "sum".
       share_msa_fsa: MSA has no weights of its own: it ranks and pools by the mean over heads of FSA's logits and
         projects by FSA's values (not in the paper; as TWIN shares its two stages).
       seed: seed of FSA's dropout.

@@ -93,7 +93,7 @@ class CTRModel(tfrs.Model):
         if self._own_loss:
             events = [1, self.embedder.lengths[LIFELONG]]
             drawn = {f"{NEGATIVE}{field.name}": tf.zeros(events, tf.int64) for field in self.embedder.schema.item}
-            self._logit_and_own_losses({**batch, **drawn, "label": tf.zeros([1, 1])})
+            self._logit_and_own_losses({**batch, **drawn, "label": tf.zeros([1, 1])}, training=False)
         for objective in self.objectives.values():
             objective.build_weights(self.embedder)
 

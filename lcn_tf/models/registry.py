@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
-from lcn_tf.contracts import SearchesTables
+from lcn_tf.contracts import SearchesTables, check_offers
 from lcn_tf.embeddings import EmbeddingConfig, FeatureEmbedder
 from lcn_tf.heads.click import ClickHead
 from lcn_tf.models.ctr_model import CTRModel
@@ -97,6 +97,7 @@ def build_model(
     objectives = {name: objective for name, objective in objectives.items() if objective.weight}
     separate = [name for name, objective in objectives.items() if objective.separate_tables]
     long_term = build("long_term", model.long_term)
+    check_offers(f"model.long_term={model.long_term}", long_term)
     search_tables = long_term.search_tables if isinstance(long_term, SearchesTables) else "model"
     own_tables = search_tables in ("own", "pretrained")
     if own_tables and separate:

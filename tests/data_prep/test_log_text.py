@@ -14,3 +14,4 @@ def test_probabilities():
     probabilities = np.array([0.0, 1e-12, 0.123456784, 0.5, 1.0])
     assert probability_texts(probabilities).tolist() == [
         "0.00000001", "0.00000001", "0.12345678", "0.50000000", "0.99999999"]
+    assert csv_rows([np.arange(0), probability_texts(np.zeros(0))]) == b""

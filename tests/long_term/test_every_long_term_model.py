@@ -129,6 +129,30 @@ def test_what_a_model_offers_beside_its_interest():
     assert offering(contracts.SearchesTables) == {"lap", "sim"}
     assert offering(contracts.OwnLoss) == {"dien", "sim"}
     assert layers["sim"].own_terms == ("gsu",) and layers["dien"].own_terms == ("next_event",)
+    for name, layer in layers.items():
+        contracts.check_offers(name, layer)
+
+
+@pytest.mark.parametrize("members, message", [
+    ({"own_terms": ("a",), "interest_and_losses": None}, "half has own_terms, but lacks contrasted_events of .*Loss"),
+    ({"explain": None}, "half has explain, but lacks stage_scores of lcn_tf.contracts.Explains"),
+    ({"search_tables": "own"}, "half has search_tables, but lacks pretrained of .*SearchesTables"),
+])
+def test_what_is_offered_by_halves_is_refused(members, message):
+    with pytest.raises(ValueError, match=message):
+        contracts.check_offers("half", type("Half", (), members)())
+
+
+@pytest.mark.parametrize("name", ["dien", "sim"])
+def test_building_the_weights_trains_nothing(name):
+    tower = registry.component("towers", "mlp").Config(units=(5,), input_norm="batch", dropout=0.5)
+    model = build_model(synthetic.make_schema(), LENGTHS, ModelConfig(long_term=name, objectives=()),
+                        {("towers", "mlp"): tower}, EmbeddingConfig(embedding_dim=4))
+    model.build_weights()
+    found = {variable.name: variable.numpy() for variable in model.tower.non_trainable_variables}
+    assert len(found) == 3
+    for variable, value in found.items():
+        np.testing.assert_array_equal(value, 1.0 if "variance" in variable else 0.0, err_msg=variable)
 
 
 @every_model
