@@ -34,7 +34,7 @@ class Config:
                                         "alone)", "before": False})
     aux_weight: float = dataclasses.field(
         default=1.0, metadata={"help": "weight of the loss by which each state of the first recurrence tells the next "
-                                       "event from another user's (alpha; the authors: 1); 0: none", "before": 0.0})
+                                       "event from a random one (alpha; the authors: 1); 0: none", "before": 0.0})
 
     def __post_init__(self):
         if self.top_k is not None and self.top_k < 1:
