@@ -51,7 +51,7 @@ class History(Protocol):
 
     @property
     def vectors(self) -> Any:
-        """Items `[B, L, D]` in a form of `lcn_tf.layers.event_vectors`, for an attention."""
+        """Items `[B, L, D]` in a form of `lcn_tf.ops.event_forms`, for an attention."""
 
     @property
     def context(self) -> Any | None:

@@ -17,7 +17,9 @@ LAYERS = (
     ("training", "serving"),
     ("models",),
     ("long_term", "short_term", "objectives", "towers", "heads"),
-    ("data", "layers", "embeddings", "metrics", "optimizers"),
+    ("data", "embeddings", "metrics", "optimizers"),
+    ("layers",),
+    ("ops",),
     ("schema", "contracts", "checkpoint_folder", "lazy_names"),
 )
 # Components do not know each other: what two of them need lives in `layers`.

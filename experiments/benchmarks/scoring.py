@@ -36,7 +36,7 @@ from experiments.benchmarks.plain_lcn import PlainLCN
 from experiments.benchmarks.synthetic_batches import ITEM, make_batch, make_schema, signature
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import CTRModel, ModelConfig, build_model
-from lcn_tf.models.inputs import request_names
+from lcn_tf.models.requests import request_names
 from lcn_tf.serving.signatures import SERVING_DEFAULT, build_signatures
 
 _NUM_CANDIDATES = flags.DEFINE_integer("num_candidates", 1000, "candidates of the request", lower_bound=1)

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
-from lcn_tf.embeddings.unique_ids import unique_ids
-from lcn_tf.layers.row_sums import sum_rows
+from lcn_tf.ops.row_gradients import sum_rows
+from lcn_tf.ops.unique_ids import unique_ids
 
 FEW_ROWS = 64  # of a table whose rows attention reads as `Bucketed`
 

@@ -23,7 +23,7 @@ from lcn_tf.embeddings.history import LIFELONG, NEGATIVE, EmbeddedHistory
 from lcn_tf.embeddings.pretrained import restore_tables
 from lcn_tf.embeddings.row_penalty import row_penalty
 from lcn_tf.embeddings.tables import EmbeddingConfig, EmbeddingTables
-from lcn_tf.layers.event_vectors import Bucketed, Gathered, Vectors
+from lcn_tf.ops.event_forms import Bucketed, Gathered, Vectors
 from lcn_tf.schema import FIRST_ID, HISTORIES, TIME_GAP, Feature, FeatureSchema
 
 _OF_SOURCE_DOMAIN = ("short_source_", f"{LIFELONG}_", NEGATIVE)  # prefixes of names

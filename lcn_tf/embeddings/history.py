@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Bucketed, Vectors, as_tensor, beside
+from lcn_tf.ops.event_forms import Bucketed, Vectors, as_tensor, beside
 from lcn_tf.schema import FIRST_ID, PADDING_ID, Feature
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from lcn_tf.layers.masking import MASKED_SCORE
-from lcn_tf.layers.pair_products import distinct_items, pair_products
-from lcn_tf.layers.pair_sampling import (
+from lcn_tf.ops.masking import MASKED_SCORE
+from lcn_tf.ops.pair_sampling import (
     EventWindows,
     draw_events,
     event_windows,
@@ -27,6 +26,7 @@ from lcn_tf.layers.pair_sampling import (
     sample_events,
     sample_negative_pairs,
 )
+from lcn_tf.ops.pairwise_products import distinct_items, pairwise_products
 
 CRP_TERMS = ("pt", "ps", "pc")
 CRP_DENOMINATORS = ("negatives", "infonce", "inbatch")
@@ -355,4 +355,4 @@ def _cosines_by_chunks(embed: Callable[[dict[str, tf.Tensor]], tf.Tensor], sampl
     items, numbers = distinct_items({field: tf.concat([ids[field] for ids in (*firsts, *seconds)], axis=0)
                                      for field in firsts[0]})
     first, second = tf.split(numbers, 2)
-    return tf.split(pair_products(_normalise(embed(items)), first, second, chunk_size), tf.stack(sizes))
+    return tf.split(pairwise_products(_normalise(embed(items)), first, second, chunk_size), tf.stack(sizes))

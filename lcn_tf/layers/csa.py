@@ -9,10 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Beside, Bucketed, Gathered, Vectors, as_vectors, products, weighted_sums
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.layers.linear_attention import linear_attention
-from lcn_tf.layers.masking import expand_mask, mask_scores, masked_softmax
+from lcn_tf.ops.event_forms import Beside, Bucketed, Gathered, Vectors, as_vectors, products, weighted_sums
+from lcn_tf.ops.linear_attention import linear_attention
+from lcn_tf.ops.masking import expand_mask, mask_scores, masked_softmax
 
 CSA_POOLS = ("sum", "mean", "softmax", "abs_norm")
 
@@ -33,7 +33,7 @@ class CSA(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      history: `[B, L, D]`, most recent first, in any form of `lcn_tf.layers.event_vectors`.
+      history: `[B, L, D]`, most recent first, in any form of `lcn_tf.ops.event_forms`.
       mask: bool `[B, L]` or `[B, C, L]`, True = real.
       search: optional pair `[B, C, D']`, `[B, L, D']` of other embeddings of the same candidates and events: scores
         come from these, what is summed from `history` (`crp.tables=separate`).

@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Vectors, leading_sizes, products, weighted_sums, width_of
+from lcn_tf.ops.event_forms import Vectors, leading_sizes, products, weighted_sums, width_of
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
@@ -30,7 +30,7 @@ class FoldedProjections(tf.keras.layers.Layer):
 
     Call arguments:
       events: `[B, C, K, E]`, `[B, 1, K, E]`, or `[B, L, E]` shared by the candidates of a request, in any form of
-        `lcn_tf.layers.event_vectors`.
+        `lcn_tf.ops.event_forms`.
       queries: projected candidates `[B, C, D_a]`.
 
     Returns:

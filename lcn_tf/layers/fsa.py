@@ -9,11 +9,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Vectors, as_tensor
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.layers.masking import expand_mask, masked_softmax
 from lcn_tf.layers.stateless_dropout import StatelessDropout
+from lcn_tf.ops.event_forms import Vectors, as_tensor
+from lcn_tf.ops.masking import expand_mask, masked_softmax
 
 FSA_POOLS = ("query", "per_item")
 
@@ -43,7 +43,7 @@ class FSA(HistoryLayer):
     Call arguments:
       candidate: `[B, C, D]`, without context.
       events: `[B, C, K, E]`, `[B, 1, K, E]` or `[B, L, E]`: item embedding followed by context embedding, in any form
-        of `lcn_tf.layers.event_vectors`.
+        of `lcn_tf.ops.event_forms`.
       mask: bool `[B, C, K]` or `[B, L]`, True = real.
       training: whether dropout is active.
 

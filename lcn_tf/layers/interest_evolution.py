@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Vectors, as_vectors, leading_sizes, project
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.layers.masking import expand_mask, mask_scores, masked_softmax
 from lcn_tf.layers.target_attention import DINAttention
+from lcn_tf.ops.event_forms import Vectors, as_vectors, leading_sizes, project
+from lcn_tf.ops.masking import expand_mask, mask_scores, masked_softmax
 
 AUGRU_GATES = ("paper", "code")
 
@@ -57,7 +57,7 @@ class InterestEvolution(HistoryLayer):
       candidate: `[B, C, D]`.
       history: `[B, L, D]` or `[B, V, L, D]`, most recent first.
       mask: bool `[B, L]` or `[B, V, L]`, True = real.
-      context: of the events, `[..., D_c]` in any form of `lcn_tf.layers.event_vectors`; None without.
+      context: of the events, `[..., D_c]` in any form of `lcn_tf.ops.event_forms`; None without.
       return_states: whether to return the states of the first recurrence, too.
 
     Returns:

@@ -13,11 +13,11 @@ from typing import Any
 import tensorflow as tf
 
 from lcn_tf.layers.csa import CSA
-from lcn_tf.layers.event_vectors import Vectors, beside, gather
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.layers.masking import expand_mask, mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.msa import MSA, SharedMSA, attention_weights
+from lcn_tf.ops.event_forms import Vectors, beside, gather
+from lcn_tf.ops.masking import expand_mask, mask_scores, masked_softmax, masked_top_k
 
 LAP_INTEGRATIONS = ("concat", "last", "sum")
 LAP_LEVEL_NORMS = ("none", "rms", "candidate")
@@ -53,7 +53,7 @@ class LAP(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      history: item embeddings `[B, L, D]`, most recent first, in any form of `lcn_tf.layers.event_vectors`.
+      history: item embeddings `[B, L, D]`, most recent first, in any form of `lcn_tf.ops.event_forms`.
       context: context embeddings `[B, L, D_c]` or `[B, C, L, D_c]`, in any form, or None.
       mask: bool `[B, L]` or `[B, C, L]`, True = real.
       select: optional callable (pass it by keyword) from indices `[B, C, K]` to events `[B, C, K, E]` in any form,

@@ -9,11 +9,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Vectors
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.layers.masking import expand_mask, mask_scores, masked_softmax
+from lcn_tf.ops.event_forms import Vectors
+from lcn_tf.ops.masking import expand_mask, mask_scores, masked_softmax
 
 MSA_NORMS = ("softmax", "none")
 
@@ -40,7 +40,7 @@ class MSA(HistoryLayer):
     Call arguments:
       candidate: `[B, C, D]`, without context.
       events: `[B, C, K, E]`, `[B, 1, K, E]` or `[B, L, E]`: item embedding followed by context embedding, in any form
-        of `lcn_tf.layers.event_vectors`.
+        of `lcn_tf.ops.event_forms`.
       mask: bool `[B, C, K]` or `[B, L]`, True = real.
 
     Returns:

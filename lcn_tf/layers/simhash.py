@@ -9,9 +9,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Vectors, weighted_sums
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.layers.masking import expand_mask
+from lcn_tf.ops.event_forms import Vectors, weighted_sums
+from lcn_tf.ops.masking import expand_mask
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")

@@ -10,9 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Vectors, as_vectors, products, weighted_sums
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.layers.masking import expand_mask, mask_scores, masked_softmax
+from lcn_tf.ops.event_forms import Vectors, as_vectors, products, weighted_sums
+from lcn_tf.ops.masking import expand_mask, mask_scores, masked_softmax
 
 SEARCH_POOLS = ("sum", "softmax")
 
@@ -34,7 +34,7 @@ class SoftSearch(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      history: `[B, L, D]`, most recent first, in any form of `lcn_tf.layers.event_vectors`.
+      history: `[B, L, D]`, most recent first, in any form of `lcn_tf.ops.event_forms`.
       mask: bool `[B, L]` or `[B, C, L]`, True = real.
 
     Returns:

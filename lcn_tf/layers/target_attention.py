@@ -10,9 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Vectors, as_vectors, project, weighted_sums
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.layers.masking import expand_mask, masked_softmax
+from lcn_tf.ops.event_forms import Vectors, as_vectors, project, weighted_sums
+from lcn_tf.ops.masking import expand_mask, masked_softmax
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
@@ -39,7 +39,7 @@ class DINAttention(HistoryLayer):
       candidate: `[B, C, D]`.
       history: `[B, S, D]`, `[B, 1, S, D]` or `[B, C, S, D]`.
       mask: bool `[B, S]`, `[B, 1, S]` or `[B, C, S]`, True = real.
-      context: of the events, `[..., D_c]` in any form of `lcn_tf.layers.event_vectors`; None without.
+      context: of the events, `[..., D_c]` in any form of `lcn_tf.ops.event_forms`; None without.
 
     Returns:
       interest `[B, C, D + D_c]` in the compute dtype; zeros for an empty history.

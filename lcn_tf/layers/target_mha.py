@@ -9,10 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Vectors
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.layers.masking import expand_mask, masked_softmax
+from lcn_tf.ops.event_forms import Vectors
+from lcn_tf.ops.masking import expand_mask, masked_softmax
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
@@ -28,7 +28,7 @@ class TargetMHA(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      events: `[B, C, K, E]`, `[B, 1, K, E]` or `[B, L, E]`, in any form of `lcn_tf.layers.event_vectors`.
+      events: `[B, C, K, E]`, `[B, 1, K, E]` or `[B, L, E]`, in any form of `lcn_tf.ops.event_forms`.
       mask: bool `[B, C, K]` or `[B, L]`, True = real.
 
     Returns:

@@ -10,9 +10,9 @@ from typing import Any
 import tensorflow as tf
 
 from lcn_tf.contracts import History
-from lcn_tf.layers.event_vectors import Vectors, beside
-from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.target_mha import TargetMHA
+from lcn_tf.ops.event_forms import Vectors, beside
+from lcn_tf.ops.masking import mask_scores, masked_softmax, masked_top_k
 
 
 class TopKAttention(tf.keras.layers.Layer):

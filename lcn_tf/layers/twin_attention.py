@@ -10,10 +10,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Vectors, num_requests, products, split, width_of
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.layers.masking import expand_mask, masked_softmax
+from lcn_tf.ops.event_forms import Vectors, num_requests, products, split, width_of
+from lcn_tf.ops.masking import expand_mask, masked_softmax
 
 
 class _Keys(FoldedProjections):
@@ -88,7 +88,7 @@ class TwinAttention(HistoryLayer):
 
     Call arguments:
       candidate: `[B, C, D]`.
-      events: `[B, C, K, E]` or `[B, L, E]` in any form of `lcn_tf.layers.event_vectors`: item embedding followed by
+      events: `[B, C, K, E]` or `[B, L, E]` in any form of `lcn_tf.ops.event_forms`: item embedding followed by
         context embedding.
       mask: bool `[B, C, K]` or `[B, L]`, or `[B, C, H, K]` where every head has its own events; True = real.
       attention_logits: those of these events where they are known already.

@@ -13,8 +13,8 @@ import tensorflow as tf
 from lcn_tf.contracts import History, TrainingInputs
 from lcn_tf.layers import InterestEvolution
 from lcn_tf.layers.interest_evolution import next_event_loss
-from lcn_tf.layers.masking import mask_scores
-from lcn_tf.layers.recent_events import recency, recent_events
+from lcn_tf.ops.masking import mask_scores
+from lcn_tf.ops.recent_events import recency, recent_events
 
 VERSION = 1
 

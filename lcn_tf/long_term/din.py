@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from lcn_tf.contracts import History
 from lcn_tf.layers import DINAttention
-from lcn_tf.layers.masking import mask_scores, masked_softmax
-from lcn_tf.layers.recent_events import recency, recent_events
+from lcn_tf.ops.masking import mask_scores, masked_softmax
+from lcn_tf.ops.recent_events import recency, recent_events
 
 VERSION = 1
 

@@ -10,7 +10,7 @@ import dataclasses
 import tensorflow as tf
 
 from lcn_tf.contracts import History
-from lcn_tf.layers.event_vectors import weighted_sums
+from lcn_tf.ops.event_forms import weighted_sums
 
 VERSION = 1
 

@@ -10,8 +10,8 @@ import dataclasses
 import tensorflow as tf
 
 from lcn_tf.contracts import History
-from lcn_tf.layers.event_hash import uniform_of_ids
 from lcn_tf.layers.top_k_attention import TopKAttention
+from lcn_tf.ops.event_hash import uniform_of_ids
 
 VERSION = 1
 

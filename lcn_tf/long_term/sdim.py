@@ -11,10 +11,10 @@ from typing import Literal
 import tensorflow as tf
 
 from lcn_tf.contracts import History
-from lcn_tf.layers.event_vectors import beside
-from lcn_tf.layers.masking import mask_scores
 from lcn_tf.layers.simhash import HashPooling
 from lcn_tf.layers.top_k_attention import TopKAttention
+from lcn_tf.ops.event_forms import beside
+from lcn_tf.ops.masking import mask_scores
 
 VERSION = 1
 

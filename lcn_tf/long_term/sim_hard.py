@@ -10,9 +10,9 @@ import dataclasses
 import tensorflow as tf
 
 from lcn_tf.contracts import History
-from lcn_tf.layers.masking import mask_scores
-from lcn_tf.layers.recent_events import recency
 from lcn_tf.layers.top_k_attention import TopKAttention
+from lcn_tf.ops.masking import mask_scores
+from lcn_tf.ops.recent_events import recency
 
 VERSION = 1
 

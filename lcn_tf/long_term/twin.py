@@ -10,9 +10,9 @@ import dataclasses
 import tensorflow as tf
 
 from lcn_tf.contracts import History
-from lcn_tf.layers.event_vectors import beside
-from lcn_tf.layers.masking import mask_scores, masked_softmax, masked_top_k
 from lcn_tf.layers.twin_attention import TwinAttention, merged_ranks
+from lcn_tf.ops.event_forms import beside
+from lcn_tf.ops.masking import mask_scores, masked_softmax, masked_top_k
 
 VERSION = 1
 

@@ -18,9 +18,9 @@ from lcn_tf.embeddings.batch_rows import Gradient, dense_gradient, merged_gradie
 from lcn_tf.embeddings.embedder import visible_events
 from lcn_tf.embeddings.history import LIFELONG, NEGATIVE
 from lcn_tf.metrics import StreamingAUC
-from lcn_tf.models.inputs import example_batch
 from lcn_tf.models.microbatches import check_independent, sum_over_parts
 from lcn_tf.models.negative_events import add_negative_events, negative_pool_names
+from lcn_tf.models.requests import example_batch
 
 Batch = Mapping[str, tf.Tensor]
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from lcn_tf.embeddings.history import LIFELONG, NEGATIVE
-from lcn_tf.layers.negative_events import draw_negative_events
-from lcn_tf.layers.pair_sampling import event_windows
+from lcn_tf.ops.negative_events import draw_negative_events
+from lcn_tf.ops.pair_sampling import event_windows
 from lcn_tf.schema import PADDING_ID, FeatureSchema
 
 _POOL = "short_source"  # the newest events of the same domain

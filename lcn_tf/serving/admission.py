@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.models.inputs import complete_request, request_names
+from lcn_tf.models.requests import complete_request, request_names
 from lcn_tf.schema import HISTORIES, OOV_ID, PADDING_ID, Feature, FeatureSchema
 
 Request = Mapping[str, tf.Tensor]

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from lcn_tf.data import pipeline, records, tfrecords
 from lcn_tf.data.pipeline import DataConfig, RecordFiles
-from lcn_tf.models.inputs import request_names
+from lcn_tf.models.requests import request_names
 from lcn_tf.schema import HISTORIES, PADDING_ID, FeatureSchema
 
 Values = dict[str, list[int]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lcn_tf.models.inputs import request_names
+from lcn_tf.models.requests import request_names
 from lcn_tf.schema import HISTORIES, Feature, FeatureSchema
 from lcn_tf.serving.admission import WARNINGS
 

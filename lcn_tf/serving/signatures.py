@@ -8,7 +8,7 @@
 | `explain`          | as `serving_default`                              | `probability`; warnings; events attended    |
 |                    |                                                   | to, by level                                |
 
-Every size is free. The names are `lcn_tf.models.inputs.request_names`: the features of the schema and `timestamp`, no
+Every size is free. The names are `lcn_tf.models.requests.request_names`: the features of the schema and `timestamp`, no
 label, no user key, no offset, no mask. Id 0 is padding: a candidate whose first item feature is 0 gets probability 0,
 below every real candidate, and `candidate_mask` is False there. Any other id outside its table is read as out of
 vocabulary. Histories are most recent first, padded at the end; events beyond the model's lengths are ignored and
@@ -29,7 +29,7 @@ import tensorflow as tf
 
 from lcn_tf.contracts import Explains
 from lcn_tf.models import CTRModel
-from lcn_tf.models.inputs import request_names
+from lcn_tf.models.requests import request_names
 from lcn_tf.schema import HISTORIES, FeatureSchema
 from lcn_tf.serving.admission import Request, admit
 

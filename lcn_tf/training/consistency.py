@@ -19,9 +19,9 @@ import tensorflow as tf
 from lcn_tf.contracts import Explains, SearchesByHead
 from lcn_tf.data import pipeline
 from lcn_tf.embeddings.embedder import LIFELONG
-from lcn_tf.layers.masking import masked_top_k
 from lcn_tf.metrics.consistency import Consistency, consistency_of_overlaps, row_overlaps
 from lcn_tf.models import CTRModel
+from lcn_tf.ops.masking import masked_top_k
 
 TOP_K = 50
 _BATCH_SIZE = 128  # impressions scored at once: attention over all events of each is what training avoids

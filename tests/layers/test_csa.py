@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lcn_tf.layers import CSA, masked_softmax, masked_top_k
 from lcn_tf.layers.csa import CSA_POOLS
-from lcn_tf.layers.masking import MASKED_SCORE
+from lcn_tf.ops.masking import MASKED_SCORE
 from tests import references
 from tests.layers.batches import TOLERANCE, assert_matches_reference, random_batch
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcn_tf.layers import LAP, MSA
-from lcn_tf.layers.event_vectors import gather
-from lcn_tf.layers.masking import MASKED_SCORE
+from lcn_tf.ops.event_forms import gather
+from lcn_tf.ops.masking import MASKED_SCORE
 from tests import references
 from tests.layers.batches import (
     as_tensor,

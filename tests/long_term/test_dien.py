@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from lcn_tf.data.pipeline import flat_rows, grouped_rows
 from lcn_tf.layers import MASKED_SCORE
-from lcn_tf.layers.event_vectors import as_tensor
-from lcn_tf.layers.recent_events import recent_events
 from lcn_tf.long_term import dien
+from lcn_tf.ops.event_forms import as_tensor
+from lcn_tf.ops.recent_events import recent_events
 from lcn_tf.short_term import dien as short_term_dien
 from tests import references_baselines
 from tests.layers.test_interest_evolution import weights_of

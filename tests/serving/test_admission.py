@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.models.inputs import request_names
+from lcn_tf.models.requests import request_names
 from lcn_tf.schema import HISTORIES, OOV_ID, PADDING_ID
 from lcn_tf.serving import admission
 from lcn_tf.serving.admission import WARNINGS, admit

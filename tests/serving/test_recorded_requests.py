@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from lcn_tf.data.pipeline import RecordFiles
-from lcn_tf.models.inputs import request_names
+from lcn_tf.models.requests import request_names
 from lcn_tf.schema import HISTORIES
 from lcn_tf.serving.recorded_requests import requests_from_records
 from tests import synthetic

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcn_tf.long_term import sim
-from lcn_tf.models.inputs import request_names
+from lcn_tf.models.requests import request_names
 from lcn_tf.schema import HISTORIES
 from lcn_tf.serving.admission import WARNINGS, admit
 from lcn_tf.serving.recorded_requests import encode_request, named_tensors

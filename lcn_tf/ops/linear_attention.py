@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_vectors import Gathered
-from lcn_tf.layers.row_sums import sum_rows
+from lcn_tf.ops.event_forms import Gathered
+from lcn_tf.ops.row_gradients import sum_rows
 
 
 def linear_attention(queries: tf.Tensor, events: tf.Tensor | Gathered, factors: tf.Tensor

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
-from lcn_tf.layers.row_sums import sum_outer_products
+from lcn_tf.ops.row_gradients import sum_outer_products
 
 
 class Gathered(NamedTuple):

@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcn_tf.layers import masking
+from lcn_tf.ops import masking
 from tests import references
 
 

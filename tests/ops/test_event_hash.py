@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from lcn_tf.layers.event_hash import uniform_of_ids
+from lcn_tf.ops.event_hash import uniform_of_ids
 
 BITS = 2**64 - 1
 

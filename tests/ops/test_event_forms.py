@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lcn_tf.layers import CSA, FSA, LAP, MSA, TargetMHA, TwinAttention
 from lcn_tf.layers.csa import CSA_POOLS
-from lcn_tf.layers.event_vectors import (
+from lcn_tf.ops.event_forms import (
     Beside,
     as_tensor,
     beside,
@@ -22,7 +22,7 @@ from lcn_tf.layers.event_vectors import (
 )
 from tests.layers import batches
 from tests.layers.batches import gradients, randomise, weighted_sum
-from tests.layers.event_forms import KINDS, REQUESTS, Events
+from tests.ops.event_forms import KINDS, REQUESTS, Events
 
 SMALL = {"msa_top_k": 5, "fsa_top_k": 3, "attention_dim": 6, "num_heads": 2, "ffn_dim": 11}
 OPTIONS = [{}, {"msa_top_k": None}, {"fsa_top_k": None}, {"share_msa_fsa": True}, {"msa_norm": "none"},

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from lcn_tf.layers import event_vectors
+from lcn_tf.ops import event_forms
 
 KINDS = [(form, axis) for form in ("tensor", "gathered", "bucketed") for axis in ("shared", "one", "own")
          if (form, axis) != ("bucketed", "shared")]
@@ -45,10 +45,10 @@ class Events:
         parts = []
         for (form, _), source, places in zip(self.kinds, sources, self.places, strict=True):
             if form == "gathered":
-                parts.append(event_vectors.Gathered(tf.stop_gradient(tf.gather(source, places)), source, places))
+                parts.append(event_forms.Gathered(tf.stop_gradient(tf.gather(source, places)), source, places))
             else:
-                parts.append(event_vectors.Bucketed(source, places) if form == "bucketed" else source)
-        return event_vectors.beside(*parts)
+                parts.append(event_forms.Bucketed(source, places) if form == "bucketed" else source)
+        return event_forms.beside(*parts)
 
     def wide(self, *sources):
         """The events as one tensor `[B, C, L, E]`."""

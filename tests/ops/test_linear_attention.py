@@ -3,8 +3,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcn_tf.layers.event_vectors import Gathered
-from lcn_tf.layers.linear_attention import linear_attention
+from lcn_tf.ops.event_forms import Gathered
+from lcn_tf.ops.linear_attention import linear_attention
 from tests.layers.batches import gradients
 
 

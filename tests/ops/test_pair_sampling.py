@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcn_tf.layers import pair_sampling
+from lcn_tf.ops import pair_sampling
 
 # 99.9th percentile of the chi-square distribution, by degrees of freedom; the draws are seeded, so a pass stays a pass.
 CHI_SQUARE = {4: 18.47, 6: 22.46, 8: 26.12, 11: 31.26}

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcn_tf.layers.pair_products import distinct_items, pair_products
+from lcn_tf.ops.pairwise_products import distinct_items, pairwise_products
 from tests.layers.batches import TOLERANCE
 
 
@@ -21,7 +21,7 @@ def test_values_and_gradients(chunk_size, traced):
     def found(vectors, first, second):
         with tf.GradientTape() as tape:
             tape.watch(vectors)
-            values = pair_products(vectors, first, second, chunk_size)
+            values = pairwise_products(vectors, first, second, chunk_size)
         return values, tape.gradient(values, vectors, tf.constant(upstream, tf.float32))
 
     specs = [tf.TensorSpec([None, None]), tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.int64)]

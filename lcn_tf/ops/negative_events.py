@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lcn_tf.layers.event_hash import uniform_of_ids
-from lcn_tf.layers.pair_sampling import EventWindows
+from lcn_tf.ops.event_hash import uniform_of_ids
+from lcn_tf.ops.pair_sampling import EventWindows
 
 
 def draw_negative_events(ids: tf.Tensor, windows: EventWindows, counted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

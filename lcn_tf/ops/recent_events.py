@@ -11,8 +11,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from lcn_tf.contracts import History
-from lcn_tf.layers.event_vectors import Vectors, as_tensor
-from lcn_tf.layers.masking import masked_top_k
+from lcn_tf.ops.event_forms import Vectors, as_tensor
+from lcn_tf.ops.masking import masked_top_k
 
 
 class RecentEvents(NamedTuple):

@@ -34,7 +34,7 @@ def distinct_items(ids: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], 
     return items, numbers
 
 
-def pair_products(vectors: tf.Tensor, first: tf.Tensor, second: tf.Tensor, chunk_size: int) -> tf.Tensor:
+def pairwise_products(vectors: tf.Tensor, first: tf.Tensor, second: tf.Tensor, chunk_size: int) -> tf.Tensor:
     """Inner products of pairs of rows, some pairs at a time.
 
     Forward and backward hold `[chunk_size, D]` values of the pairs, beside `vectors` and one gradient of its size.

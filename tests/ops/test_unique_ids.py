@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcn_tf.embeddings.unique_ids import unique_ids
+from lcn_tf.ops.unique_ids import unique_ids
 
 ROWS = [1, 7, 8, 9, 100, 10**6]
 TRACED = {rows: tf.function(lambda ids, rows=rows: unique_ids(ids, rows), input_signature=[

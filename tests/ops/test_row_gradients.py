@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcn_tf.layers.row_sums import sum_outer_products, sum_rows
+from lcn_tf.ops.row_gradients import sum_outer_products, sum_rows
 
 
 def draws(seed, num_rows, shape, *more):
