@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.accounting import RowCounts
 from data_prep.config import PreparationConfig
-from lcn_tf.schema import TIME_GAP, Feature, FeatureSchema
+from lcn_tf.schema import TIME_GAP, Feature, FeatureSchema, usual_histories
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -65,10 +65,9 @@ class DatasetDescription:
         if self.time_gap_boundaries:
             tables[TIME_GAP] = len(self.time_gap_boundaries) + 3
         roles = {role: getattr(self, role) for role in ("user", "item", "candidate", "request", "context")}
-        short, lifelong = preparation.short_length, preparation.lifelong_length
         return FeatureSchema(
             name=self.name, tables=tables, time_gap_boundaries=self.time_gap_boundaries, **roles,
-            lengths={"short_target": short, "short_source": short, "lifelong_source": lifelong})
+            histories=usual_histories(preparation.short_length, preparation.lifelong_length))
 
 
 @dataclasses.dataclass(frozen=True)

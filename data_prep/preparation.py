@@ -27,7 +27,7 @@ from data_prep.output_folder import PartialFolder, new_folder, write_json
 from data_prep.rejects import Rejects
 from data_prep.writer import BucketWriter, read_summary, write_metadata
 from lcn_tf import __version__
-from lcn_tf.schema import FIRST_ID, HISTORIES, FeatureSchema
+from lcn_tf.schema import FIRST_ID, FeatureSchema
 
 _ROWS_PER_SHARD = 1_000_000  # some 200 MB of memory while a shard is written
 _LEAST_SHARDS = 4  # files that training reads in turn
@@ -68,7 +68,7 @@ def prepare_dataset(
             _log(facts["warnings"])
             schema = FeatureSchema.from_json(json.dumps(facts["schema"]))
             summaries, fingerprint = _write_buckets(engine, schema, partial, preparation, facts["buckets"])
-            empty = _check_histories(summaries, facts["domains"], list(facts["rows"]))
+            empty = _check_histories(schema, summaries, facts["domains"], list(facts["rows"]))
             _log(empty)
         write_metadata(partial.records, schema, summaries, facts["about"])
         splits = {split: _split_entry([summary[split] for summary in summaries], facts["days"][split])
@@ -127,14 +127,14 @@ def _check_splits(source: Source) -> None:
             raise InputError(f"the {split} split ({first} to {last}) has no impression; impressions per split: {found}")
 
 
-def _check_histories(summaries: Sequence[Mapping[str, Mapping[str, int]]], domains: Sequence[str],
-                     files: Sequence[str]) -> list[str]:
+def _check_histories(schema: FeatureSchema, summaries: Sequence[Mapping[str, Mapping[str, int]]],
+                     domains: Sequence[str], files: Sequence[str]) -> list[str]:
     """What is odd about the histories, in words.
 
     Raises:
       InputError: no impression sees an event.
     """
-    wanted = [history for history in HISTORIES if history.rpartition("_")[2] in domains]
+    wanted = [history for history, spec in schema.histories.items() if spec.domain in domains]
     seen = {(split, history): sum(summary[split][history] for summary in summaries)
             for split in SPLITS for history in wanted}
     if not any(seen.values()):

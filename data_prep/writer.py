@@ -20,11 +20,10 @@ from data_prep.examples import Column, ExampleEncoder, Slices
 from data_prep.histories import UserSequences
 from data_prep.output_folder import write_json
 from lcn_tf.data.record_bytes import Fingerprint
-from lcn_tf.schema import FeatureSchema
+from lcn_tf.schema import TARGET, FeatureSchema
 
 _IMPRESSION_KEYS = ("user", "split", "moment", "cutoff", "timestamp", "impression_id", "label")
 _EVENT_KEYS = ("user", "timestamp", "row", "is_target")
-_IS_TARGET = {"short_target": True, "short_source": False, "lifelong_source": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +35,7 @@ class BucketWriter:
       work: folder of `impressions/bucket=i/*.parquet`, `events/bucket=i/*.parquet` and `summaries/`.
       schema: of the records.
       buckets: their number, that of the shards of a split.
-      exclude_recent: `lifelong_source` begins after `short_source`.
+      exclude_recent: the lifelong history begins after the short one of its domain.
       max_candidates: impressions of a record at most, or None.
     """
 
@@ -108,9 +107,10 @@ class BucketWriter:
         schema, one_each = self.schema, np.arange(len(groups.bounds))
         features, offsets, histories, has_events = {}, {}, {}, {}
         sequences = {is_target: _DomainEvents(events, is_target) for is_target in (True, False)}
-        for history, is_target in _IS_TARGET.items():
-            skipped = schema.lengths["short_source"] if self.exclude_recent and history == "lifelong_source" else 0
-            domain = sequences[is_target]
+        for history, spec in schema.histories.items():
+            lifelong = spec.kind == "lifelong"
+            skipped = schema.lengths[schema.short_of(spec.domain)] if self.exclude_recent and lifelong else 0
+            domain = sequences[spec.domain == TARGET]
             starts, stops = domain.slices(
                 groups.column("user"), groups.column("cutoff"), skipped, schema.lengths[history])
             has_events[history] = starts < stops

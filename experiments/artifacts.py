@@ -99,7 +99,7 @@ def write_predictions(workdir: str, rows: Predictions) -> None:
     """Writes `test_predictions.npz`: the arrays of `Predictions`, to compare models row by row."""
     path = os.path.join(workdir, PREDICTIONS)
     with open(f"{path}.partial", "wb") as file:
-        np.savez_compressed(file, **dataclasses.asdict(rows))
+        np.savez_compressed(file, **rows.arrays())
     os.replace(f"{path}.partial", path)
 
 

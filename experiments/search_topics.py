@@ -31,7 +31,6 @@ from experiments import artifacts, flags, inputs
 from lcn_tf.checkpoint_folder import latest_checkpoint, restore
 from lcn_tf.contracts import Explains
 from lcn_tf.data import pipeline
-from lcn_tf.embeddings.embedder import LIFELONG
 from lcn_tf.models import CTRModel, build_model
 from lcn_tf.schema import FIRST_ID
 
@@ -116,11 +115,12 @@ def measure(model: CTRModel, batches: tf.data.Dataset, topic_of_id: np.ndarray, 
 def _search(model: CTRModel, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Of a flat batch: authors `candidate` `[N]`, `events` `[N, L]`; `mask` and `scores` `[N, L]`, `kept` `[N, K]`."""
     looked_up = model.embedder.look_up(batch)
-    candidate, history = model.embedder.candidate(looked_up), model.embedder.history(looked_up, LIFELONG)
+    candidate, history = looked_up.candidate, looked_up.lifelong
     explained = model.long_term.explain(candidate, history)
     kept = next(explained[name] for name in _KEPT if name in explained)
     scores = model.long_term.stage_scores(candidate, history)["gsu"]
-    return {"candidate": batch[_AUTHOR][:, 0], "events": batch[f"{LIFELONG}_{_AUTHOR}"], "kept": kept[:, 0],
+    events = batch[f"{model.embedder.schema.lifelong}_{_AUTHOR}"]
+    return {"candidate": batch[_AUTHOR][:, 0], "events": events, "kept": kept[:, 0],
             "mask": tf.broadcast_to(history.mask, tf.shape(scores))[:, 0], "scores": scores[:, 0]}
 
 
@@ -182,8 +182,8 @@ def run(workdir: str, split: str, rows: int) -> TopicShares:
         groups["data"].item_fields, groups["data"].context_fields)
     generator = experiment.groups["industrial_generator"]
     topics = topics_of_ids(files, author_topics(generator))
-    model = build_model(files.schema, groups["data"].lengths, groups["model"], experiment.components,
-                        groups["embeddings"], groups["train"].seed)
+    model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"], experiment.components,
+                        groups["embeddings"], groups["train"].seed, files.vectors())
     model.build_weights()
     restore(tf.train.Checkpoint(model=model), checkpoint).assert_existing_objects_matched().expect_partial()
     flat = dataclasses.replace(groups["data"], layout="flat")

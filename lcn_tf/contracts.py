@@ -1,9 +1,9 @@
 """What each kind of part offers the model that composes it, and what it is given.
 
 A part is a module `lcn_tf/<kind>/<name>.py` with `VERSION`, a frozen dataclass `Config` and `build(config)`, which
-returns what its kind's protocol here describes. Some offers are optional: a lifelong model that chooses events also
-`Explains`, one that learns from a loss of its own also is an `OwnLoss`. Whoever wants to know asks
-`isinstance(part, Explains)`.
+returns what its kind's protocol here describes; a head is also given the schema's labels, a table its `TableSpec`. Some
+offers are optional: a lifelong model that chooses events also `Explains`, one with a loss of its own is also an
+`OwnLoss`. Whoever wants to know asks `isinstance(part, Explains)`. What a layer adds by `add_loss` joins the loss.
 
     class Mean(tf.keras.layers.Layer):  # a LongTerm: the mean of the visible events
         def call(self, candidate, history, training=False):
@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import tensorflow as tf
 
 from lcn_tf.schema import FeatureSchema
@@ -204,14 +205,68 @@ def check_offers(name: str, part: Any) -> None:
                              f"{protocol.__name__}")
 
 
+class LookedUp(Protocol):
+    """One batch, each of its tables looked up once (`lcn_tf.embeddings.LookedUp`).
+
+    Attributes:
+      batch: tensors by name, as in the table of `lcn_tf.schema`.
+      reader: vectors of ids by the names of their tensors (`lcn_tf.embeddings.row_reader.RowReader`).
+      lengths: history name -> number of events a candidate sees.
+    """
+
+    @property
+    def batch(self) -> Mapping[str, tf.Tensor]: ...  # noqa: D102
+
+    @property
+    def reader(self) -> Any: ...  # noqa: D102
+
+    @property
+    def lengths(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    @property
+    def candidate(self) -> tf.Tensor:
+        """Item embeddings of the candidates, `[B, C, D]`."""
+
+    def history(self, name: str) -> History:
+        """A history as the candidates see it."""
+
+    @property
+    def labels(self) -> Mapping[str, tf.Tensor]:
+        """Labels by name, float32 `[B, C]`."""
+
+    @property
+    def mask(self) -> tf.Tensor:
+        """Which candidates are real, bool `[B, C]`."""
+
+    @property
+    def scenario(self) -> tf.Tensor | None:
+        """Scenario of each impression, int64 `[B, C]`, or None."""
+
+
+class Everyone(NamedTuple):
+    """The batch of all replicas, as far as objectives read it.
+
+    Attributes:
+      looked_up: the tensors that `Objective.reads` names, in the order of the global batch.
+      begin: int32 scalar, requests of the replicas before this one: where its own begin.
+    """
+
+    looked_up: LookedUp
+    begin: tf.Tensor
+
+
 class Objective(Protocol):
     """An auxiliary loss, in training only.
+
+    Its variables are its state: they are in checkpoints and never in exports. Anchors are a replica's own rows,
+    negatives may be everyone's; sums and counts are added up over the replicas, so that the value does not depend on
+    their number.
 
     Attributes:
       weight: factor of all terms in the model's loss; 0 turns the objective off.
       terms: names of the values that a call returns.
       separate_tables: whether it trains search tables apart from the model's, for a lifelong model that reads them.
-      per_replica: whether each replica sees its own rows alone, instead of those of all.
+      per_replica: whether everyone is each replica by itself.
     """
 
     weight: float
@@ -219,25 +274,135 @@ class Objective(Protocol):
     separate_tables: bool
     per_replica: bool
 
-    def batch_names(self, schema: FeatureSchema) -> tuple[str, ...]:
-        """Names of the batch tensors that a call reads."""
+    def reads(self, schema: FeatureSchema) -> tuple[str, ...]:
+        """Names of the batch tensors that a call reads of everyone.
+
+        Raises:
+          ValueError: the schema lacks what the objective needs.
+        """
 
     def build_weights(self, embedder: Any) -> None:
         """Creates its weights, if it has any."""
 
-    def __call__(self, batch: Mapping[str, tf.Tensor], embedder: Any, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Term -> float32 scalar of a batch, without `weight`; `seed` is int64 `[2]` and decides every draw."""
+    def __call__(self, own: LookedUp, everyone: Everyone, seed: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """Term -> sum over the replica's own rows and how many count, float32 scalars; the loss is sum / count.
+
+        `weight` is not applied. `seed`, int64 `[2]`, differs by objective and step and decides every draw.
+        """
+
+
+@runtime_checkable
+class AfterUpdate(Protocol):
+    """An objective that changes state of its own after each step: a queue, a slowly moving copy of weights."""
+
+    def after_update(self, own: LookedUp, everyone: Everyone, seed: tf.Tensor) -> None:
+        """Is called once the optimiser has stepped; the rows are those of before.
+
+        Every replica must assign the same values: state is one over the replicas. Variables that do so are created with
+        `aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA`.
+        """
+
+
+class TowerInputs(NamedTuple):
+    """What a tower may read of a batch's candidates.
+
+    Attributes:
+      user: features of the user by name, `[B, C, width]`.
+      candidate: item embeddings, `[B, C, D]`.
+      side: features of candidate and request by name, `[B, C, width]`.
+      interests: history name -> what its encoder or the lifelong model made of it, `[B, C, width]`, the lifelong last.
+      scenario: int64 `[B, C]`, or None.
+    """
+
+    user: dict[str, tf.Tensor]
+    candidate: tf.Tensor
+    side: dict[str, tf.Tensor]
+    interests: dict[str, tf.Tensor]
+    scenario: tf.Tensor | None
+
+    @property
+    def concatenated(self) -> tf.Tensor:
+        """All of it but the scenario, `[B, C, F + W]`."""
+        return tf.concat([*self.user.values(), self.candidate, *self.side.values(), *self.interests.values()], -1)
 
 
 class Tower(Protocol):
     """Network over all features and interests of a candidate."""
 
-    def __call__(self, inputs: tf.Tensor, mask: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """`[B, C, F + W]` and `candidate_mask` -> hidden vectors `[B, C, U]`."""
+    def __call__(self, inputs: Any, mask: tf.Tensor, training: bool = False) -> Any:
+        """`[B, C, F + W]` and `candidate_mask` -> hidden vectors `[B, C, U]`.
+
+        One that `ReadsFields` is given `TowerInputs`. A tower of several tasks returns label -> hidden vectors.
+        """
+
+
+@runtime_checkable
+class ReadsFields(Protocol):
+    """A tower that is given `TowerInputs` instead of their concatenation.
+
+    Attributes:
+      reads_fields: whether it is.
+    """
+
+    reads_fields: bool
 
 
 class Head(Protocol):
-    """From hidden vectors to logits."""
+    """From hidden vectors to logits, and what they are trained by.
 
-    def __call__(self, hidden: tf.Tensor) -> tf.Tensor:
-        """`[B, C, U]` -> logits `[B, C]` float32."""
+    Attributes:
+      labels: names of those it predicts; candidates are ranked by the first.
+      terms: names of its losses.
+    """
+
+    labels: tuple[str, ...]
+    terms: tuple[str, ...]
+
+    def __call__(self, hidden: Any) -> dict[str, tf.Tensor]:
+        """What the tower returns -> label -> logit `[B, C]` float32; of a label that is given another, given that."""
+
+    def counted(self, labels: Mapping[str, tf.Tensor], mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Term -> which candidates it is the mean over, bool or weights `[B, C]`."""
+
+    def targets(self, logits: Mapping[str, tf.Tensor], labels: Mapping[str, tf.Tensor]
+                ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """Term -> label and logit, `[B, C]` each, whose cross-entropy it is."""
+
+
+class TableSpec(NamedTuple):
+    """Which table to build.
+
+    Attributes:
+      name: of the table.
+      rows: how many ids it has.
+      width: of its vectors.
+      initializer: of what is trained.
+      vectors: frozen content vectors of its ids, `[rows, any width]`, where the schema names a file of them.
+    """
+
+    name: str
+    rows: int
+    width: int
+    initializer: tf.keras.initializers.Initializer
+    vectors: np.ndarray | None = None
+
+
+class Table(Protocol):
+    """Vectors by id; a Keras layer. Each step looks its distinct ids up once."""
+
+    def rows(self, ids: tf.Tensor) -> tf.Tensor:
+        """Ids `[...]` (integer) -> vectors `[..., width]` float32; what is differentiated where it has weights."""
+
+
+@runtime_checkable
+class OwnUpdate(Protocol):
+    """A table whose vectors no optimiser trains: it takes the gradient of the rows that a step read."""
+
+    def apply_gradient(self, ids: tf.Tensor, gradient: tf.Tensor) -> None:
+        """Changes its state, once in each step, after the optimiser.
+
+        Args:
+          ids: int64 `[U]`, distinct ones of the global batch; the same on every replica, which must all assign the same
+            values (see `AfterUpdate`).
+          gradient: of the loss by their vectors, float32 `[U, width]`.
+        """

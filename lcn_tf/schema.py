@@ -1,24 +1,24 @@
 """The data contract: which features a record and a batch hold, and which table each one reads.
 
-A record is one *request group*: a user, the user's three histories once, and C candidates. Ids are int64 with
+A record is one *request group*: a user, the user's histories once, and C candidates. Ids are int64 with
 0 = padding, 1 = out of vocabulary and 2+ = vocabulary entries. `FeatureSchema` travels as `schema.json` beside the
-records and inside every export; nothing else in the package keeps a list of feature names.
+records and inside every export; nothing else in the package keeps a list of features, histories or labels.
 
-Names of the tensors of a batch (shape letters: B requests, C candidates, S short, L lifelong):
+Names of the tensors of a batch (shape letters: B requests, C candidates, L events of a history):
 
 | name                                   | shape    | dtype   |
 |----------------------------------------|----------|---------|
 | `user_key` (raw user, for grouping)    | [B]      | int64   |
 | each user feature                      | [B]      | int64   |
 | each item, candidate, request feature  | [B, C]   | int64   |
-| `label`                                | [B, C]   | float32 |
+| each label's key (the click's is `label`) | [B, C] | float32 |
 | `timestamp` (seconds UTC), `impression_id` | [B, C] | int64 |
 | `row_number` (impressions before this one in the pass over the split) | [B, C] | int64 |
 | `{history}_offset` (newest events hidden from the candidate) | [B, C] | int64 |
 | `candidate_mask`                       | [B, C]   | bool    |
-| `{history}_{item or context feature}`  | [B, S or L] | int64 |
-| `{history}_timestamp`                  | [B, S or L] | int64 |
-| `{history}_mask`                       | [B, S or L] | bool  |
+| `{history}_{item or context feature}`  | [B, L]   | int64   |
+| `{history}_timestamp`                  | [B, L]   | int64   |
+| `{history}_mask`                       | [B, L]   | bool    |
 
 A record stores the same names as variable-length int64 lists, without masks and row numbers; histories are most recent
 first. `lcn_tf.data.record_rules` says what their values may be.
@@ -34,39 +34,30 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import keyword
 import os
-import re
 from collections.abc import Mapping, Sequence
+from typing import get_args
+
+from lcn_tf import schema_versions
+from lcn_tf.schema_entries import CLICK, TARGET, Feature, HistoryKind, HistorySpec, Label, usual_histories
+from lcn_tf.schema_names import check_batch_names, check_words
+
+__all__ = ["CLICK", "FIRST_ID", "OOV_ID", "PADDING_ID", "TARGET", "TIME_GAP", "Feature", "FeatureSchema", "HistorySpec",
+           "Label", "usual_histories"]
 
 PADDING_ID = 0
 OOV_ID = 1
 FIRST_ID = 2
 
-HISTORIES = ("short_target", "short_source", "lifelong_source")
 TIME_GAP = "time_gap"
 
+
 _ROLES = ("user", "item", "candidate", "request", "context")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_FEATURE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-
-
-@dataclasses.dataclass(frozen=True)
-class Feature:
-    """A categorical feature.
-
-    Attributes:
-      name: key in records and batches (history features are prefixed with the history's name there).
-      table: embedding table whose rows the ids index; features of one table share ids and weights.
-    """
-
-    name: str
-    table: str
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSchema:
-    """Every feature of a data set by role, the tables and the longest stored histories.
+    """Every feature of a data set by role, its tables, histories and labels.
 
     Attributes:
       name: data set name, also the prefix of the record files.
@@ -76,20 +67,25 @@ class FeatureSchema:
       candidate: features that only candidates have, `[B, C]`.
       request: features of the request (slot, hour ...), `[B, C]`.
       context: features stored with every history event, `[B, L]`.
-      lengths: history name -> longest history in the records.
+      histories: by name, one of them lifelong.
       time_gap_boundaries: increasing seconds; when not empty, the context feature `time_gap` (bucketised seconds from
         an event to the candidate's moment) is derived for every event and reads the table `time_gap`.
+      labels: what is predicted; candidates are ranked by the first.
+      scenario: name of the request feature that tells which of several surfaces or markets an impression belongs to,
+        for the parts that are conditioned on it; None where there is but one.
+      vectors: table -> file beside the schema, a NumPy array `[rows, width]` of frozen content vectors for its ids.
 
     Raises:
-      ValueError: a name that TensorFlow or Python does not take, that is used twice or by the package itself, an
-        unknown table, a size that is no whole number, a history missing from `lengths`.
+      ValueError: a name that TensorFlow or Python does not take, that is used twice or by the package itself, or that
+        stands for nothing; a size that is no whole number; no lifelong history, or several.
 
     Example:
       >>> from lcn_tf import Feature, FeatureSchema
+      >>> from lcn_tf.schema import usual_histories
       >>> schema = FeatureSchema(
       ...     "ads", tables={"user": 500, "brand": 100, "slot": 4}, user=(Feature("user_id", "user"),),
       ...     item=(Feature("brand", "brand"),), candidate=(), request=(Feature("slot", "slot"),), context=(),
-      ...     lengths={"short_target": 24, "short_source": 24, "lifelong_source": 500})
+      ...     histories=usual_histories(short=24, lifelong=500))
       >>> schema.candidate_names, schema.history_names("lifelong_source")
       (('brand', 'slot'), ('lifelong_source_brand', 'lifelong_source_timestamp'))
       >>> FeatureSchema.from_json(schema.to_json()) == schema
@@ -103,16 +99,19 @@ class FeatureSchema:
     candidate: tuple[Feature, ...]
     request: tuple[Feature, ...]
     context: tuple[Feature, ...]
-    lengths: Mapping[str, int]
+    histories: Mapping[str, HistorySpec]
     time_gap_boundaries: tuple[int, ...] = ()
+    labels: tuple[Label, ...] = (CLICK,)
+    scenario: str | None = None
+    vectors: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if not self.item:
             raise ValueError("schema.item is empty: inner products across domains need a shared item feature")
-        if set(self.lengths) != set(HISTORIES):
-            raise ValueError(f"schema.lengths has {sorted(self.lengths)}, expected {sorted(HISTORIES)}")
         self._check_numbers()
         self._check_words()
+        self._check_histories()
+        self._check_labels()
         for roles in (("user", "item", "candidate", "request"), ("item", "context")):
             names = [feature.name for role in roles for feature in getattr(self, role)]
             if "context" in roles and self.time_gap_boundaries:
@@ -136,41 +135,102 @@ class FeatureSchema:
                              f"got {self.tables.get(TIME_GAP)}")
 
     def _check_numbers(self) -> None:
-        for field, smallest in (("tables", FIRST_ID), ("lengths", 1)):
-            for name, value in getattr(self, field).items():
+        for field, smallest, values in (("tables[{!r}]", FIRST_ID, self.tables),
+                                        ("histories[{!r}].length", 1, self.lengths)):
+            for name, value in values.items():
                 if type(value) is not int or value < smallest:
-                    raise ValueError(f"schema.{field}[{name!r}] must be a whole number of at least {smallest}, "
+                    raise ValueError(f"schema.{field.format(name)} must be a whole number of at least {smallest}, "
                                      f"got {value!r}")
 
     def _check_words(self) -> None:
-        """Names by themselves: their characters, and the words of Python."""
-        for role in _ROLES:
-            for feature in getattr(self, role):
-                if type(feature.name) is not str or not _FEATURE_NAME.fullmatch(feature.name):
-                    raise ValueError(f"schema.{role}: feature {feature.name!r} cannot be an input of an exported "
-                                     "model: expected ASCII letters, digits and _ - . behind a letter")
-                if role != "context" and (keyword.iskeyword(feature.name) or feature.name == "self"):
-                    raise ValueError(f"schema.{role}: feature {feature.name!r} cannot be an input of an exported "
-                                     "model: the word is one of Python's own")
-        for field, name in (("name", self.name), *(("tables", table) for table in self.tables)):
-            if type(name) is not str or not _NAME.fullmatch(name):
-                raise ValueError(f"schema.{field}: {name!r} is no name: expected ASCII letters, digits and _ - . "
-                                 "behind a letter or digit")
+        check_words({role: [feature.name for feature in getattr(self, role)] for role in _ROLES},
+                    {"name": [self.name], "tables": list(self.tables), "histories": list(self.histories),
+                     "labels": [name for label in self.labels for name in (label.name, label.key)]})
 
     def _check_batch_names(self) -> None:
-        """Names beside each other: no two tensors of a batch have one that TensorFlow would take for the other's."""
-        of_package = ("user_key", "label", "timestamp", "impression_id", "row_number", "candidate_mask", *(
-            f"{history}_{field}" for history in HISTORIES for field in ("timestamp", "offset", "mask")))
-        owners = {_as_tensorflow_sees(name): f"the tensor {name!r} of the package" for name in of_package}
-        for role in _ROLES:
-            prefixes = {"item": ("", *(f"{history}_" for history in HISTORIES)),
-                        "context": tuple(f"{history}_" for history in HISTORIES)}.get(role, ("",))
-            for feature in getattr(self, role):
-                for name in (f"{prefix}{feature.name}" for prefix in prefixes):
-                    owner = owners.setdefault(_as_tensorflow_sees(name), f"schema.{role} feature {feature.name!r}")
-                    if owner != f"schema.{role} feature {feature.name!r}":
-                        raise ValueError(f"schema.{role}: feature {feature.name!r} would have the name of {owner}"
-                                         f"{f' as {name!r}' if name != feature.name else ''}: choose another")
+        of_package = ("user_key", "timestamp", "impression_id", "row_number", "candidate_mask", *self.label_keys, *(
+            f"{history}_{field}" for history in self.histories for field in ("timestamp", "offset", "mask")))
+        prefixes = {"item": ("", *(f"{history}_" for history in self.histories)),
+                    "context": tuple(f"{history}_" for history in self.histories)}
+        check_batch_names(of_package, {role: {
+            feature.name: [f"{prefix}{feature.name}" for prefix in prefixes.get(role, ("",))]
+            for feature in getattr(self, role)} for role in _ROLES})
+
+    def _check_histories(self) -> None:
+        known = [feature.name for feature in self.context]
+        for name, history in self.histories.items():
+            if history.kind not in get_args(HistoryKind):
+                raise ValueError(f"schema.histories[{name!r}].kind must be one of {', '.join(get_args(HistoryKind))}, "
+                                 f"got {history.kind!r}")
+            if unknown := sorted(set(history.context or ()) - set(known)):
+                raise ValueError(f"schema.histories[{name!r}].context names {', '.join(unknown)}; known: "
+                                 f"{', '.join(known) or 'none'}")
+        if (lifelong := [name for name, history in self.histories.items() if history.kind == "lifelong"])[1:] or (
+                not lifelong):
+            raise ValueError(f"schema.histories must have one lifelong history, got {', '.join(lifelong) or 'none'}")
+
+    def _check_labels(self) -> None:
+        if not self.labels:
+            raise ValueError("schema.labels is empty: there is nothing to predict")
+        before: list[str] = []
+        for label in self.labels:
+            if label.name in before:
+                raise ValueError(f"schema.labels has {label.name!r} twice")
+            if label.given is not None and label.given not in before:
+                raise ValueError(f"schema.labels: {label.name!r} is given {label.given!r}, which is none of the labels "
+                                 f"before it: {', '.join(before) or 'none'}")
+            before.append(label.name)
+        requests = [feature.name for feature in self.request]
+        if self.scenario is not None and self.scenario not in requests:
+            raise ValueError(f"schema.scenario must be a request feature, one of {', '.join(requests) or 'none'}, got "
+                             f"{self.scenario!r}")
+        if unknown := sorted(set(self.vectors) - set(self.tables)):
+            raise ValueError(f"schema.vectors names the table {unknown[0]!r}; known tables: {sorted(self.tables)}")
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """History name -> longest history in the records."""
+        return {name: history.length for name, history in self.histories.items()}
+
+    @property
+    def lifelong(self) -> str:
+        """Name of the lifelong history."""
+        return self._histories_of("lifelong")[0]
+
+    @property
+    def short(self) -> tuple[str, ...]:
+        """Names of the short histories."""
+        return self._histories_of("short")
+
+    def short_of(self, domain: str) -> str:
+        """Name of the first short history of a domain.
+
+        Raises:
+          ValueError: there is none.
+        """
+        found = [name for name in self.short if self.histories[name].domain == domain]
+        if not found:
+            raise ValueError(f"the schema {self.name!r} has no short history of the domain {domain!r}, only "
+                             f"{', '.join(self.short) or 'none'}")
+        return found[0]
+
+    def _histories_of(self, kind: HistoryKind) -> tuple[str, ...]:
+        return tuple(name for name, history in self.histories.items() if history.kind == kind)
+
+    @property
+    def source(self) -> str:
+        """The domain of the lifelong history."""
+        return self.histories[self.lifelong].domain
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains, that of the candidates first."""
+        return tuple(dict.fromkeys((TARGET, *(history.domain for history in self.histories.values()))))
+
+    @property
+    def label_keys(self) -> tuple[str, ...]:
+        """Names of the labels' tensors."""
+        return tuple(label.key for label in self.labels)
 
     @property
     def time_gap_rows(self) -> int:
@@ -182,6 +242,11 @@ class FeatureSchema:
         """Context features in embedding order, the derived `time_gap` last."""
         derived = (Feature(TIME_GAP, TIME_GAP),) if self.time_gap_boundaries else ()
         return tuple(self.context) + derived
+
+    def stored_context(self, history: str) -> tuple[Feature, ...]:
+        """Context features that are stored with the events of a history."""
+        names = self.histories[history].context
+        return tuple(feature for feature in self.context if names is None or feature.name in names)
 
     @property
     def user_names(self) -> tuple[str, ...]:
@@ -196,18 +261,18 @@ class FeatureSchema:
     @property
     def impression_names(self) -> tuple[str, ...]:
         """All `[B, C]` names of a record."""
-        offsets = tuple(f"{history}_offset" for history in HISTORIES)
-        return (*self.candidate_names, "label", "timestamp", "impression_id", *offsets)
+        offsets = tuple(f"{history}_offset" for history in self.histories)
+        return (*self.candidate_names, *self.label_keys, "timestamp", "impression_id", *offsets)
 
     def history_names(self, history: str) -> tuple[str, ...]:
         """`[B, length]` names of one history in a record."""
-        fields = (*(feature.name for feature in (*self.item, *self.context)), "timestamp")
+        fields = (*(feature.name for feature in (*self.item, *self.stored_context(history))), "timestamp")
         return tuple(f"{history}_{field}" for field in fields)
 
     @property
     def record_names(self) -> tuple[str, ...]:
         """Every feature of a record; each is a list of int64."""
-        histories = (name for history in HISTORIES for name in self.history_names(history))
+        histories = (name for history in self.histories for name in self.history_names(history))
         return (*self.user_names, *self.impression_names, *histories)
 
     def reading(self, item_fields: Sequence[str] = (), context_fields: Sequence[str] = ()) -> FeatureSchema:
@@ -234,9 +299,14 @@ class FeatureSchema:
         dropped = {*self.item, *context} - {*item, *kept}
         used = {feature.table for feature in (*self.user, *item, *self.candidate, *self.request, *kept)}
         unused = {feature.table for feature in dropped} - used
+        stored = tuple(feature for feature in kept if feature in self.context)
+        histories = {name: history if history.context is None else dataclasses.replace(
+            history, context=tuple(field for field in history.context if field in {feature.name for feature in stored}))
+            for name, history in self.histories.items()}
         return dataclasses.replace(
-            self, item=item, context=tuple(feature for feature in kept if feature in self.context),
+            self, item=item, context=stored, histories=histories,
             tables={table: rows for table, rows in self.tables.items() if table not in unused},
+            vectors={table: file for table, file in self.vectors.items() if table not in unused},
             time_gap_boundaries=self.time_gap_boundaries if TIME_GAP in {feature.name for feature in kept} else ())
 
     @property
@@ -245,7 +315,7 @@ class FeatureSchema:
         tables = {feature.name: feature.table
                   for feature in (*self.user, *self.item, *self.candidate, *self.request)}
         return tables | {f"{history}_{feature.name}": feature.table
-                         for history in HISTORIES for feature in (*self.item, *self.context)}
+                         for history in self.histories for feature in (*self.item, *self.stored_context(history))}
 
     @property
     def fingerprint(self) -> str:
@@ -253,23 +323,21 @@ class FeatureSchema:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
-        """The schema as JSON text with sorted keys."""
-        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True)
+        """The schema as JSON text with sorted keys (`lcn_tf.schema_versions`)."""
+        return json.dumps(schema_versions.to_earliest(dataclasses.asdict(self)), indent=2, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> FeatureSchema:
-        """Reads what `to_json` wrote.
+        """Reads what `to_json` wrote, here or in an earlier version of the package.
 
         Raises:
-          ValueError: not JSON, or a field is missing or unknown.
+          ValueError: not JSON, a version that is not known, or a field is missing or unknown.
         """
-        values = json.loads(text)
-        fields = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or set(values) != fields:
-            found = sorted(values) if isinstance(values, dict) else type(values).__name__
-            raise ValueError(f"not a FeatureSchema: expected the keys {sorted(fields)}, got {found}")
+        values = schema_versions.to_newest(json.loads(text), {field.name for field in dataclasses.fields(cls)})
         for role in _ROLES:
             values[role] = tuple(Feature(**feature) for feature in values[role])
+        values["histories"] = {name: HistorySpec(**history) for name, history in values["histories"].items()}
+        values["labels"] = tuple(Label(**label) for label in values["labels"])
         values["time_gap_boundaries"] = tuple(values["time_gap_boundaries"])
         return cls(**values)
 
@@ -290,8 +358,3 @@ class FeatureSchema:
             return cls.from_json(text)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path}: {error}") from error
-
-
-def _as_tensorflow_sees(name: str) -> str:
-    """What two names have in common that TensorFlow does not tell apart as inputs of a signature."""
-    return re.sub("[-.]", "_", name).lower()

@@ -143,7 +143,8 @@ def read_records(data_dir, split):
     """The records of a prepared split in the order of their files, ids turned back into raw values unless hashed."""
     import tensorflow as tf
 
-    from lcn_tf.schema import FIRST_ID, HISTORIES, FeatureSchema
+    from lcn_tf.schema import FIRST_ID, FeatureSchema
+    from tests.synthetic import HISTORIES
 
     schema = FeatureSchema.load(data_dir)
     tables = {}

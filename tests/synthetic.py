@@ -6,16 +6,18 @@ candidate's category, so that a model can learn something within a few hundred i
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lcn_tf.schema import FIRST_ID, HISTORIES, TIME_GAP, Feature, FeatureSchema
+from lcn_tf.schema import FIRST_ID, TIME_GAP, Feature, FeatureSchema, HistorySpec, usual_histories
 
 Group = dict[str, list[int]]
 
+HISTORIES = tuple(usual_histories())
 LENGTHS = {"short_target": 5, "short_source": 7, "lifelong_source": 23}
 GROUPS = {"train": 61, "validation": 13, "test": 17}
 CLICK_PROBABILITY = (0.8, 0.2)  # of candidates with an even and an odd category id
@@ -31,8 +33,13 @@ def make_schema(name: str = "synthetic", lengths: Mapping[str, int] = LENGTHS, t
     return FeatureSchema(
         name=name, tables=tables, user=(Feature("user_id", "user"), Feature("age", "age")),
         item=(Feature("item_id", "item"), Feature("category", "category")), candidate=(Feature("price", "price"),),
-        request=(Feature("slot", "slot"),), context=(Feature("behaviour", "behaviour"),), lengths=dict(lengths),
-        time_gap_boundaries=boundaries)
+        request=(Feature("slot", "slot"),), context=(Feature("behaviour", "behaviour"),),
+        histories=histories_of(lengths), time_gap_boundaries=boundaries)
+
+
+def histories_of(lengths: Mapping[str, int]) -> dict[str, HistorySpec]:
+    """The usual histories, as long as given."""
+    return {name: dataclasses.replace(history, length=lengths[name]) for name, history in usual_histories().items()}
 
 
 def make_group(schema: FeatureSchema, rng: np.random.Generator, user_key: int, candidates: int,

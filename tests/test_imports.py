@@ -20,7 +20,7 @@ LAYERS = (
     ("data", "embeddings", "metrics", "optimizers"),
     ("layers",),
     ("ops",),
-    ("schema", "contracts", "checkpoint_folder", "lazy_names"),
+    ("schema", "schema_entries", "schema_names", "schema_versions", "contracts", "checkpoint_folder", "lazy_names"),
 )
 # Components do not know each other: what two of them need lives in `layers`.
 SEPARATE = ("long_term", "objectives", "short_term", "heads")

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from lcn_tf.schema import Feature, FeatureSchema
+from lcn_tf.schema import CLICK, Feature, FeatureSchema, HistorySpec, Label
 from tests import synthetic
 
 
@@ -12,6 +12,67 @@ def test_json_round_trip_keeps_everything():
     schema = synthetic.make_schema()
     assert FeatureSchema.from_json(schema.to_json()) == schema
     assert FeatureSchema.from_json(schema.to_json()).fingerprint == schema.fingerprint
+
+
+VERSION_1 = """{
+  "candidate": [],
+  "context": [],
+  "item": [
+    {
+      "name": "brand",
+      "table": "brand"
+    }
+  ],
+  "lengths": {
+    "lifelong_source": 500,
+    "short_source": 24,
+    "short_target": 23
+  },
+  "name": "ads",
+  "request": [],
+  "tables": {
+    "brand": 9
+  },
+  "time_gap_boundaries": [],
+  "user": []
+}"""
+
+
+def test_what_earlier_versions_wrote_is_read_and_written_as_it_was():
+    schema = FeatureSchema.from_json(VERSION_1)
+    assert schema.lengths == {"short_target": 23, "short_source": 24, "lifelong_source": 500}
+    assert (schema.short, schema.lifelong, schema.domains) == (
+        ("short_target", "short_source"), "lifelong_source", ("target", "source"))
+    assert schema.labels == (CLICK,) and schema.label_keys == ("label",)
+    assert schema.to_json() == VERSION_1
+
+
+@pytest.mark.parametrize("text, message", [
+    (VERSION_1.replace("{", '{"version": 3,', 1), "of version 3; this package reads those up to 2"),
+    (VERSION_1.replace("short_source", "clicked"), r"schema.lengths has \['clicked', .*expected"),
+    ("[]", "expected a JSON object, got list"),
+])
+def test_what_no_version_wrote_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        FeatureSchema.from_json(text)
+
+
+def rich_schema():
+    """More of everything than version 1 could say."""
+    schema = synthetic.make_schema()
+    histories = {"zapped": HistorySpec("target", 4, "extra", ()), **schema.histories}
+    return dataclasses.replace(
+        schema, histories=histories, labels=(CLICK, Label("long_stay", given="click")), scenario="slot",
+        vectors={"item": "texts.npy"})
+
+
+def test_histories_and_labels_keep_their_order_in_a_file():
+    schema = rich_schema()
+    again = FeatureSchema.from_json(schema.to_json())
+    assert again == schema and again.record_names == schema.record_names and '"version": 2' in schema.to_json()
+    assert schema.history_names("zapped") == ("zapped_item_id", "zapped_category", "zapped_timestamp")
+    assert schema.impression_names[4:6] == ("label", "long_stay")
+    assert "zapped_behaviour" not in schema.table_of_feature and schema.table_of_feature["zapped_item_id"] == "item"
 
 
 def test_fingerprint_changes_with_a_table():
@@ -24,7 +85,16 @@ def test_fingerprint_changes_with_a_table():
     ({"user": (Feature("age", "ages"),)}, "'age' names table 'ages'"),
     ({"request": (Feature("price", "slot"),)}, "'price'.*twice"),
     ({"context": (Feature("time_gap", "behaviour"),)}, "'time_gap'.*twice"),
-    ({"lengths": {"short_target": 5}}, "lengths"),
+    ({"histories": {"short_target": HistorySpec("target", 5, "short")}}, "must have one lifelong history, got none"),
+    ({"histories": {name: HistorySpec("source", 5, "lifelong") for name in "ab"}}, "one lifelong history, got a, b"),
+    ({"histories": {"all": HistorySpec("source", 5, "long")}}, r"\['all'\].kind must be one of short, lifelong, extra"),
+    ({"histories": {"all": HistorySpec("source", 5, "lifelong", ("stars",))}}, "context names stars; known: behaviour"),
+    ({"labels": ()}, "labels is empty"),
+    ({"labels": (CLICK, Label("click"))}, "'click' twice"),
+    ({"labels": (Label("stay", given="click"), CLICK)}, "'stay' is given 'click', which is none of the labels before"),
+    ({"labels": (CLICK, Label("age"))}, "schema.user: feature 'age' would have the name of the tensor 'age'"),
+    ({"scenario": "price"}, "scenario must be a request feature, one of slot, got 'price'"),
+    ({"vectors": {"texts": "a.npy"}}, "vectors names the table 'texts'"),
     ({"time_gap_boundaries": (60, 30, 90)}, "must increase"),
     ({"time_gap_boundaries": (60,)}, "'time_gap'.*must be 4, got 6"),
 ])
@@ -77,7 +147,8 @@ def test_ordinary_names_are_not(role, name):
     ({"tables": {"a/b": 3}}, "schema.tables: 'a/b' is no name"),
     ({"tables": {"user": 43.0}}, "schema.tables['user'] must be a whole number of at least 2, got 43.0"),
     ({"tables": {"user": True}}, "schema.tables['user'] must be a whole number of at least 2, got True"),
-    ({"lengths": {"short_target": "5"}}, "schema.lengths['short_target'] must be a whole number of at least 1, got '5"),
+    ({"histories": {"short_target": HistorySpec("target", "5", "short")}},
+     "schema.histories['short_target'].length must be a whole number of at least 1, got '5"),
     ({"user": (Feature("age", "time_gap"),)}, "schema.user: feature 'age' reads the table 'time_gap', which is that"),
 ])
 def test_tables_lengths_and_the_data_set_are_checked_too(change, message):

@@ -90,9 +90,11 @@ def compositions() -> tuple[Composition, ...]:
     used = {part for composition in found.values() for part in composition.model.parts}
     for kind in registry.KINDS:
         for name in sorted(set(registry.components(kind)) - {name for known, name in used if known == kind}):
-            flag = "tower" if kind == "towers" else kind
+            flag = {"towers": "tower", "heads": "head"}.get(kind, kind)
+            value = f"item:{name}" if kind == "tables" else name
             alone = [] if kind == "long_term" else ["--model.long_term=none", "--model.objectives="]
-            _add(found, f"{kind}/{name}", "grouped", [*alone, f"--model.{flag}={name}"])
+            if (kind, name) != ("tables", "dense"):  # of the core
+                _add(found, f"{kind}/{name}", "grouped", [*alone, f"--model.{flag}={value}"])
     return tuple(found.values())
 
 

@@ -11,7 +11,7 @@ from data_prep.errors import InputError
 from data_prep.text_table import align
 from lcn_tf.data.record_chunks import Chunk, read_chunks
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.schema import FIRST_ID, HISTORIES, OOV_ID, PADDING_ID
+from lcn_tf.schema import FIRST_ID, OOV_ID, PADDING_ID
 
 _ROWS = 8  # candidates, and events of each history, that are shown
 _RESERVED = {PADDING_ID: "PADDING", OOV_ID: "OOV"}
@@ -30,17 +30,18 @@ def describe_group(files: RecordFiles, split: str, utc_offset: int) -> str:
       InputError: a vocabulary without the values of the group's ids.
     """
     path, chunk = next((path, chunk) for path in files.splits[split] for chunk in read_chunks(files.schema, path))
-    events = np.stack([chunk[f"{history}_timestamp"].lengths for history in HISTORIES])
+    events = np.stack([chunk[f"{history}_timestamp"].lengths for history in files.schema.histories])
     record = int(np.lexsort((-events.sum(0), -events.min(0)))[0])
     cells = _Cells(files, chunk, record, utc_offset)
     schema = files.schema
-    offsets = [name for name in (f"{history}_offset" for history in HISTORIES) if chunk[name].of(record).any()]
+    offsets = [name for name in (f"{history}_offset" for history in schema.histories) if chunk[name].of(record).any()]
     lines = [f"{os.path.basename(path)}, record {record}: user {chunk['user_key'].of(record)[0]}",
              *(f"  {feature.name} = {cells.texts(feature.name)[0]}" for feature in schema.user),
-             *_rows("candidates", cells.table(["timestamp", "label", *schema.candidate_names, *offsets]),
-                    len(chunk["label"].of(record)))]
-    for history in HISTORIES:
-        names = [f"{history}_timestamp", *(f"{history}_{feature.name}" for feature in (*schema.item, *schema.context))]
+             *_rows("candidates", cells.table(["timestamp", *schema.label_keys, *schema.candidate_names, *offsets]),
+                    len(chunk["timestamp"].of(record)))]
+    for history in schema.histories:
+        *features, moment = schema.history_names(history)
+        names = [moment, *features]
         table = [[name.removeprefix(f"{history}_") for name in names], *cells.table(names)[1:]]
         lines += _rows(history, table, len(chunk[names[0]].of(record)))
     return "\n".join(lines)

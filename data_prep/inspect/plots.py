@@ -11,7 +11,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from data_prep.inspect.split_statistics import SplitStatistics
-from lcn_tf.schema import HISTORIES
 
 _BINS = 50  # bars of a histogram of lengths
 
@@ -63,8 +62,9 @@ def _click_rates(statistics: Mapping[str, SplitStatistics], zone: str) -> Figure
 
 
 def _lengths(statistics: Mapping[str, SplitStatistics]) -> Figure:
-    figure, every_axes = _figure(columns=len(HISTORIES))
-    for axes, history in zip(every_axes, HISTORIES, strict=True):
+    histories = list(next(iter(statistics.values())).lengths)
+    figure, every_axes = _figure(columns=len(histories))
+    for axes, history in zip(every_axes, histories, strict=True):
         for split, found in statistics.items():
             counts = found.lengths[history].impressions
             edges = np.unique(np.linspace(0, len(counts), _BINS + 1, dtype=int))
@@ -72,7 +72,7 @@ def _lengths(statistics: Mapping[str, SplitStatistics]) -> Figure:
             axes.stairs(shares, edges, label=split)
         axes.set(title=history, xlabel="events that a candidate sees")
     every_axes[0].set_ylabel("share of impressions")
-    every_axes[-1].legend()  # the same splits in all three
+    every_axes[-1].legend()  # the same splits in all of them
     return figure
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from data_prep.inspect.split_statistics import SplitStatistics
 from data_prep.text_table import align
-from lcn_tf.schema import HISTORIES
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _MOST_DAYS = 31  # listed one by one; longer spans are listed by month, or by year
@@ -63,7 +62,7 @@ def _click_rates(statistics: Mapping[str, SplitStatistics]) -> list[str]:
 
 def _lengths(statistics: Mapping[str, SplitStatistics]) -> list[str]:
     rows = [("history", "split", "mean", "empty", *(f"{share:.0%}" for share in QUANTILES), "longest")]
-    for history in HISTORIES:
+    for history in next(iter(statistics.values())).lengths:
         for split, found in statistics.items():
             counts = found.lengths[history]
             rows.append((history, split, f"{counts.mean:.1f}", f"{counts.empty:.1%}",

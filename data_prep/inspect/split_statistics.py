@@ -15,7 +15,7 @@ import numpy as np
 from data_prep.description import DAY_SECONDS
 from lcn_tf.data.record_chunks import Chunk, read_chunks
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.schema import FIRST_ID, HISTORIES, FeatureSchema
+from lcn_tf.schema import FIRST_ID, FeatureSchema
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ def measure_split(files: RecordFiles, split: str, utc_offset: int) -> SplitStati
     groups = impressions = clicks = 0
     users = _DistinctIntegers()
     days: dict[int, np.ndarray] = {}
-    lengths = {history: np.zeros(schema.lengths[history] + 1, np.int64) for history in HISTORIES}
+    lengths = {history: np.zeros(schema.lengths[history] + 1, np.int64) for history in schema.histories}
     known = _KnownIds(schema)
     for path in files.splits[split]:
         for chunk in read_chunks(schema, path):
@@ -144,7 +144,7 @@ class _KnownIds:
     def __init__(self, schema: FeatureSchema):
         self._users = tuple(feature.name for feature in schema.user)
         self._places: dict[str, Iterable[str]] = {"impressions": (*self._users, *schema.candidate_names)}
-        for history in HISTORIES:
+        for history in schema.histories:
             self._places[history] = [f"{history}_{feature.name}" for feature in (*schema.item, *schema.context)]
         self._counts = {name: np.zeros(2, np.int64) for names in self._places.values() for name in names}
 

@@ -99,7 +99,8 @@ def measure_layouts(files: RecordFiles) -> list[dict[str, Any]]:
       ValueError: the training split is too small for two batches, or its histories are shorter than asked for.
     """
     configs = {layout: DataConfig(layout, common.SHORT_LENGTH.value, _LIFELONG_LENGTH.value) for layout in LAYOUTS}
-    model = build_model(files.schema, configs["flat"].lengths, ModelConfig())  # the defaults are LCN-200-50
+    lengths = configs["flat"].lengths_of(files.schema)
+    model = build_model(files.schema, lengths, ModelConfig())  # the defaults are LCN-200-50
     compile_model(model, TrainConfig(batch_size=common.BATCH_SIZE.value))
     return [_measure_layout(files, config, model) for config in configs.values()]
 

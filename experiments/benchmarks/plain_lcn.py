@@ -218,7 +218,7 @@ def compile_plain(model: PlainLCN, batch: Batch, learning_rate: float = 1e-3) ->
 def weight_pairs(plain: PlainLCN, model: CTRModel) -> list[tuple[tf.Variable, tf.Variable]]:
     """Each weight of a built plain model beside that of a built `CTRModel` with default components and one seed."""
     lap = model.long_term.lap
-    theirs: list[Any] = [model.embedder.tables.tables[name] for name in plain.tables]
+    theirs: list[Any] = [model.embedder.tables.vectors[name] for name in plain.tables]
     ours: list[Any] = list(plain.tables.values())
     for name, layers in plain.short.items():
         ours += [weight for layer in layers for weight in layer.weights]

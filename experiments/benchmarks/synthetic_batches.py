@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_prep.taobao.config import TIME_GAP_BOUNDARIES
-from lcn_tf.schema import FIRST_ID, HISTORIES, TIME_GAP, Feature, FeatureSchema
+from lcn_tf.schema import FIRST_ID, TIME_GAP, Feature, FeatureSchema, usual_histories
 
 ITEM, AGE, SLOT, TYPE = "item_id", "age", "slot", "type"
 LAYOUTS = ("flat", "grouped")
@@ -36,11 +36,10 @@ def make_schema(table_rows: int, short_length: int, lifelong_length: int, contex
     tables = {ITEM: table_rows, AGE: _AGES, SLOT: _SLOTS}
     if context:
         tables.update({TYPE: _TYPES, TIME_GAP: FIRST_ID + len(boundaries) + 1})
-    lengths = {name: lifelong_length if name == "lifelong_source" else short_length for name in HISTORIES}
     return FeatureSchema(
         name="synthetic_batches", tables=tables, user=(Feature(AGE, AGE),), item=(Feature(ITEM, ITEM),), candidate=(),
-        request=(Feature(SLOT, SLOT),), context=(Feature(TYPE, TYPE),) if context else (), lengths=lengths,
-        time_gap_boundaries=boundaries)
+        request=(Feature(SLOT, SLOT),), context=(Feature(TYPE, TYPE),) if context else (),
+        histories=usual_histories(short_length, lifelong_length), time_gap_boundaries=boundaries)
 
 
 def make_batch(schema: FeatureSchema, requests: int, candidates: int, seed: int = 1, law_ids: int | None = None
@@ -77,7 +76,7 @@ def make_batch(schema: FeatureSchema, requests: int, candidates: int, seed: int 
     batch["impression_id"] = np.arange(requests * candidates).reshape(impressions)
     batch["row_number"] = batch["impression_id"]
     batch["candidate_mask"] = np.ones(impressions, bool)
-    for history in HISTORIES:
+    for history in schema.histories:
         shape = (requests, schema.lengths[history])
         for feature in (*schema.item, *schema.context):
             batch[f"{history}_{feature.name}"] = ids(feature, *shape)
@@ -89,8 +88,8 @@ def make_batch(schema: FeatureSchema, requests: int, candidates: int, seed: int 
 
 def signature(schema: FeatureSchema, batch: Batch, layout: str) -> dict[str, tf.TensorSpec]:
     """What the pipeline tells `fit` of a batch in one of the `LAYOUTS`; flat batches have C = 1."""
-    of_events = {f"{history}_mask": history for history in HISTORIES}
-    of_events.update({name: history for history in HISTORIES for name in schema.history_names(history)})
+    of_events = {f"{history}_mask": history for history in schema.histories}
+    of_events.update({name: history for history in schema.histories for name in schema.history_names(history)})
 
     def spec(name: str, tensor: tf.Tensor) -> tf.TensorSpec:
         flat_width = schema.lengths[of_events[name]] if name in of_events else 1

@@ -82,4 +82,5 @@ def _data_settings(experiment: flags.Experiment) -> str:
     """What the prepared data depends on, as text."""
     run, groups = experiment.run, experiment.groups
     names = [run.dataset, "prep", f"{run.dataset}_generator"]
-    return repr([run.input_dir, run.data_dir, groups["data"].lengths, [groups.get(name) for name in names]])
+    lengths = groups["data"].short_length, groups["data"].lifelong_length
+    return repr([run.input_dir, run.data_dir, lengths, [groups.get(name) for name in names]])

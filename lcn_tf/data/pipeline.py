@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from lcn_tf.data import records, tfrecords
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.schema import HISTORIES, FeatureSchema
+from lcn_tf.schema import FeatureSchema
 
 _CHUNK = 256  # records whose impressions are counted at once
 
@@ -51,10 +51,10 @@ class DataConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"data.{name} must be at least 1, got {getattr(self, name)}")
 
-    @property
-    def lengths(self) -> dict[str, int]:
-        """History name -> events a candidate sees."""
-        return {name: self.lifelong_length if name == "lifelong_source" else self.short_length for name in HISTORIES}
+    def lengths_of(self, schema: FeatureSchema) -> dict[str, int]:
+        """History name -> events a candidate sees; of extra histories all that are stored."""
+        of_kind = {"short": self.short_length, "lifelong": self.lifelong_length}
+        return {name: of_kind.get(history.kind, history.length) for name, history in schema.histories.items()}
 
 
 def read(
@@ -96,7 +96,7 @@ def cut(files: RecordFiles, split: str, config: DataConfig, batch_size: int, see
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    for history, length in config.lengths.items():
+    for history, length in config.lengths_of(files.schema).items():
         if length > files.schema.lengths[history]:
             raise ValueError(f"{history}: {length} events asked for, but the records of {files.data_dir} hold at most "
                              f"{files.schema.lengths[history]}; prepare the data again with longer histories")
@@ -130,7 +130,7 @@ def parse(dataset: tf.data.Dataset, files: RecordFiles, config: DataConfig, batc
       part: (index, parts) keeps one of several parts of each batch, of nearly as many rows, some of which may have
         none. Apart from its rows, a part has the shape of the whole.
     """
-    schema, lengths = files.schema, config.lengths
+    schema, lengths = files.schema, config.lengths_of(files.schema)
 
     def batch(serialized: tf.Tensor, first: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
         if config.layout == "flat":
@@ -148,16 +148,16 @@ def flat_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str, i
     Rows are numbered from `number` on, the impressions before `first` included.
     """
     parsed = records.parse(schema, serialized)
-    rows = tf.shape(parsed["label"].flat_values, tf.int64)[0] - first
+    rows = tf.shape(parsed["timestamp"].flat_values, tf.int64)[0] - first
     rows = rows if size is None else tf.minimum(rows, size)
     begin, end = _edges(rows, part)
     chosen = slice(first + begin, first + end)
-    row = parsed["label"].value_rowids()[chosen]  # [N]
+    row = parsed["timestamp"].value_rowids()[chosen]  # [N]
     batch = {name: tf.gather(parsed[name], row) for name in schema.user_names}
     batch.update({name: parsed[name].flat_values[chosen, tf.newaxis] for name in schema.impression_names})
     batch["row_number"] = (number + tf.range(first + begin, first + end, dtype=tf.int64))[:, tf.newaxis]
-    batch["label"] = tf.cast(batch["label"], tf.float32)
-    batch["candidate_mask"] = tf.ones_like(batch["label"], tf.bool)
+    batch.update({key: tf.cast(batch[key], tf.float32) for key in schema.label_keys})
+    batch["candidate_mask"] = tf.ones_like(batch["timestamp"], tf.bool)
     for history, length in lengths.items():
         names = schema.history_names(history)
         offset = batch[f"{history}_offset"][:, 0]
@@ -176,17 +176,17 @@ def grouped_rows(schema: FeatureSchema, serialized: tf.Tensor, lengths: dict[str
     Rows are numbered from `number` on.
     """
     whole = records.parse(schema, serialized)
-    labels = whole["label"]
-    whole["row_number"] = labels.with_flat_values(number + tf.range(tf.size(labels.flat_values, tf.int64)))
+    moments = whole["timestamp"]
+    whole["row_number"] = moments.with_flat_values(number + tf.range(tf.size(moments.flat_values, tf.int64)))
     parsed = whole
     if part != (0, 1):
         begin, end = _edges(tf.shape(serialized, tf.int64)[0], part)
         parsed = {name: values[begin:end] for name, values in whole.items()}
     batch = {name: parsed[name] for name in schema.user_names}
-    candidates = labels.bounding_shape(axis=1)
+    candidates = moments.bounding_shape(axis=1)
     batch.update(_padded(parsed, (*schema.impression_names, "row_number"), candidates))
-    batch["label"] = tf.cast(batch["label"], tf.float32)
-    batch["candidate_mask"] = tf.sequence_mask(parsed["label"].row_lengths(), candidates)
+    batch.update({key: tf.cast(batch[key], tf.float32) for key in schema.label_keys})
+    batch["candidate_mask"] = tf.sequence_mask(parsed["timestamp"].row_lengths(), candidates)
     for history, length in lengths.items():
         names = schema.history_names(history)
         visible = length + tf.reduce_max(whole[f"{history}_offset"].flat_values)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from lcn_tf.data import record_rules, tfds_metadata, tfrecords
@@ -77,6 +78,28 @@ class RecordFiles:
         """The same files for a model that reads only some features of events, see `FeatureSchema.reading`."""
         return dataclasses.replace(self, schema=self.schema.reading(item_fields, context_fields))
 
+    def vectors(self) -> dict[str, np.ndarray]:
+        """Table name -> frozen content vectors `[rows, width]` float32 of its ids, where the schema names a file.
+
+        Raises:
+          ValueError: a file that is missing, no NumPy array, or not of the table's rows; the message names it.
+        """
+        found = {}
+        for table, name in self.schema.vectors.items():
+            path, rows = os.path.join(self.data_dir, name), self.schema.tables[table]
+            try:
+                values = np.load(path, allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise ValueError(f"{path}: expected vectors of table {table!r}, a NumPy array: {error}") from error
+            if values.ndim != 2 or len(values) != rows or not np.issubdtype(values.dtype, np.floating):
+                raise ValueError(f"{path}: expected {rows} rows of numbers, one for each id of table {table!r}, got "
+                                 f"{values.dtype} {list(values.shape)}")
+            if not np.isfinite(values).all():
+                row = int(np.argmin(np.isfinite(values).all(axis=1)))
+                raise ValueError(f"{path}: the vector of id {row} of table {table!r} has a value that is not finite")
+            found[table] = values.astype(np.float32)
+        return found
+
     @property
     def paths(self) -> tuple[str, ...]:
         """Every record file."""
@@ -90,7 +113,7 @@ class RecordFiles:
             no impression in the split, or not as many as `preparation.json` says.
         """
         chunks = (chunk for path in self.splits[split] for chunk in read_chunks(self.schema, path))
-        found = sum(len(chunk["label"].values) for chunk in chunks)
+        found = sum(len(chunk["timestamp"].values) for chunk in chunks)
         if not found:
             raise RecordError(f"{self.data_dir}: no impression in the {split} split: its records have no candidates")
         if self.impressions.get(split, found) != found:

@@ -4,10 +4,10 @@
 |---------------------|--------------------------------------------------------------------------------------|
 | every feature       | a list of int64                                                                      |
 | user features       | exactly one value                                                                    |
-| candidates' features | as many values as each other, `label` and the offsets included                      |
+| candidates' features | as many values as each other, labels and offsets included                            |
 | a history's features | as many values as each other                                                        |
 | ids                 | 0 to the rows of their table, exclusive                                              |
-| `label`             | 0 or 1                                                                               |
+| labels              | 0 or 1; 0 where the label that they are given is 0                                   |
 | timestamps          | seconds from 1970 to the end of the year 9999                                        |
 | offsets             | 0 to the number of the history's events                                              |
 
@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from lcn_tf.schema import HISTORIES, FeatureSchema
+from lcn_tf.schema import FeatureSchema, Label
 
 _LAST_SECOND = 253_402_300_799  # of the year 9999: larger timestamps are not seconds
 
@@ -51,10 +51,12 @@ def fits(schema: FeatureSchema, parsed: Parsed) -> tf.Tensor:
         # As unsigned numbers, negative ones are large; of no values, the largest is 0.
         largest.append(tf.raw_ops.Max(input=tf.bitcast(values, tf.uint64), axis=first_axis))
     kept.append(tf.reduce_all(tf.stack(largest) < tf.constant([limit for limit, _ in limits.values()], tf.uint64)))
-    hidden = tf.stack([parsed[f"{history}_offset"].flat_values for history in HISTORIES])  # [H, N]
-    stored = tf.stack([parsed[f"{history}_timestamp"].row_lengths() for history in HISTORIES])  # [H, G]
-    stored = tf.gather(stored, parsed["label"].value_rowids(), axis=1)  # [H, N]
+    hidden = tf.stack([parsed[f"{history}_offset"].flat_values for history in schema.histories])  # [H, N]
+    stored = tf.stack([parsed[f"{history}_timestamp"].row_lengths() for history in schema.histories])  # [H, G]
+    stored = tf.gather(stored, parsed["timestamp"].value_rowids(), axis=1)  # [H, N]
     kept.append(tf.reduce_all((hidden >= 0) & (hidden <= stored)))
+    kept += [tf.reduce_all(parsed[label.key].flat_values <= parsed[given.key].flat_values)
+             for label, given in _given(schema)]
     return tf.reduce_all(tf.stack(kept))
 
 
@@ -84,7 +86,10 @@ def objection(schema: FeatureSchema, serialized: bytes) -> str | None:
         outside = next((value for value in lists[name] if not 0 <= value < limit), None)
         if outside is not None:
             return f"feature {name!r} has the value {outside}, expected 0 to {limit - 1} ({why})"
-    for history in HISTORIES:
+    for label, given in _given(schema):
+        if any(value > other for value, other in zip(lists[label.key], lists[given.key], strict=True)):
+            return f"feature {label.key!r} has the value 1 where {given.key!r} has 0, given which it says nothing"
+    for history in schema.histories:
         stored = len(lists[f"{history}_timestamp"])
         outside = next((value for value in lists[f"{history}_offset"] if not 0 <= value <= stored), None)
         if outside is not None:
@@ -106,16 +111,23 @@ def lacking(schema: FeatureSchema, serialized: bytes) -> str:
 def _lists(schema: FeatureSchema) -> dict[str, tuple[str, ...]]:
     """What has one value in a list -> the features with such lists."""
     return {"candidate": schema.impression_names,
-            **{f"event of {history}": schema.history_names(history) for history in HISTORIES}}
+            **{f"event of {history}": schema.history_names(history) for history in schema.histories}}
 
 
 def _limits(schema: FeatureSchema) -> dict[str, tuple[int, str]]:
     """Feature -> the first value that is too large, and why."""
-    moments = ("timestamp", *(f"{history}_timestamp" for history in HISTORIES))
+    moments = ("timestamp", *(f"{history}_timestamp" for history in schema.histories))
     ids = {name: (schema.tables[table], f"its table {table!r} has {schema.tables[table]} rows")
            for name, table in schema.table_of_feature.items()}
-    return {"label": (2, "a click or none"), **ids,
+    labels = {label.key: (2, f"a {label.name.replace('_', ' ')} or none") for label in schema.labels}
+    return {**labels, **ids,
             **dict.fromkeys(moments, (_LAST_SECOND + 1, "seconds since 1970"))}
+
+
+def _given(schema: FeatureSchema) -> list[tuple[Label, Label]]:
+    """Labels that are given another, and that one."""
+    by_name = {label.name: label for label in schema.labels}
+    return [(label, by_name[label.given]) for label in schema.labels if label.given is not None]
 
 
 def _number(values: Sequence[int], present: bool) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from lcn_tf.data import record_rules
-from lcn_tf.schema import HISTORIES, FeatureSchema
+from lcn_tf.schema import FeatureSchema
 
 
 def encode(schema: FeatureSchema, group: Mapping[str, Sequence[int]]) -> bytes:
@@ -48,7 +48,7 @@ def parse(schema: FeatureSchema, serialized: tf.Tensor) -> dict[str, tf.Tensor |
     check = tf.raw_ops.Assert(
         condition=record_rules.fits(schema, parsed), data=[f"a record breaks the rules of {schema.name!r}"])
     with tf.control_dependencies([check]):  # before offsets decide how much memory a batch takes
-        offsets = {name: tf.identity(parsed[name]) for name in (f"{history}_offset" for history in HISTORIES)}
+        offsets = {name: tf.identity(parsed[name]) for name in (f"{history}_offset" for history in schema.histories)}
     return parsed | offsets
 
 

@@ -6,19 +6,12 @@ Shape letters: B requests, C candidates, L events, K selected events, D item wid
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from lcn_tf.embeddings.row_reader import NEGATIVE, RowReader
 from lcn_tf.ops.event_forms import Bucketed, Vectors, as_tensor, beside
 from lcn_tf.schema import FIRST_ID, PADDING_ID, Feature
-
-if TYPE_CHECKING:
-    from lcn_tf.embeddings.embedder import FeatureEmbedder
-
-LIFELONG = "lifelong_source"
-NEGATIVE = "negative "  # prefix of a batch's item features that lifelong events are contrasted with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +28,7 @@ class EmbeddedHistory:
     items: tf.Tensor
     mask: tf.Tensor
     search: tuple[tf.Tensor, tf.Tensor] | None
-    _embedder: FeatureEmbedder
-    _batch: Mapping[str, tf.Tensor]
+    _reader: RowReader
     _name: str
 
     @property
@@ -45,7 +37,7 @@ class EmbeddedHistory:
         if self.mask.shape[1] == 1:
             return self.mask
         own = self.mask[:, :1]
-        same = tf.equal(self.mask, own) | ~self._batch["candidate_mask"][:, :, tf.newaxis]
+        same = tf.equal(self.mask, own) | ~self._reader.batch["candidate_mask"][:, :, tf.newaxis]
         return tf.cond(tf.reduce_all(same), lambda: own, lambda: self.mask)
 
     @property
@@ -56,12 +48,14 @@ class EmbeddedHistory:
     @property
     def context_widths(self) -> dict[str, int]:
         """Width of each field that a context embedding concatenates, by name; the time gap is the last."""
-        return self._embedder.context_widths
+        config = self._reader.reading.tables.config
+        return {feature.name: config.width(feature.table) for feature in self._context_features()}
 
     def event_ids(self) -> tf.Tensor:
         """What identifies each event: the ids of its item fields and its timestamp, int64 `[B, L, fields + 1]`."""
-        names = (*(feature.name for feature in self._embedder.schema.item), "timestamp")
-        return tf.stack([self._batch[f"{self._name}_{name}"] for name in names], axis=-1)
+        batch = self._reader.batch
+        names = (*(feature.name for feature in self._reader.schema.item), "timestamp")
+        return tf.stack([batch[f"{self._name}_{name}"] for name in names], axis=-1)
 
     def shares(self, field: str | None = None) -> tf.Tensor:
         """Which events have the candidate's value of an item field; a value out of vocabulary is shared by none.
@@ -75,25 +69,25 @@ class EmbeddedHistory:
         Raises:
           ValueError: `field` is not an item feature.
         """
-        schema = self._embedder.schema
+        schema, batch = self._reader.schema, self._reader.batch
         names = [feature.name for feature in sorted(schema.item, key=lambda feature: schema.tables[feature.table])]
         if field is not None and field not in names:
             raise ValueError(f"field must be an item feature, one of {', '.join(names)}, got {field!r}")
         name = field or names[0]
-        own = self._batch[name][:, :, tf.newaxis]  # [B, C, 1]
-        return tf.equal(own, self._batch[f"{self._name}_{name}"][:, tf.newaxis]) & (own >= FIRST_ID)
+        own = batch[name][:, :, tf.newaxis]  # [B, C, 1]
+        return tf.equal(own, batch[f"{self._name}_{name}"][:, tf.newaxis]) & (own >= FIRST_ID)
 
     def trained_search(self) -> tuple[tf.Tensor, tf.Tensor]:
         """`search` with the gradient that it stops, for a loss of the search itself."""
-        return self._embedder.search_pair(self._batch, self._name)
+        return self._reader.search_pair(self._name)
 
     def negatives(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Items `[B, n, D]` to contrast the first n events with (`lcn_tf.models.negative_events`), and their mask.
 
         The mask, bool `[B, n]`, is False where there is none or where it is the event's own item.
         """
-        batch, fields = self._batch, self._embedder.schema.item
-        items = self._embedder.items(batch, self._embedder.item_keys(batch, NEGATIVE))
+        batch, fields = self._reader.batch, self._reader.schema.item
+        items = self._reader.items(self._reader.item_keys(NEGATIVE))
         drawn = tf.stack([batch[f"{NEGATIVE}{field.name}"] for field in fields], -1)  # [B, n, fields]
         own = tf.stack([batch[f"{self._name}_{field.name}"] for field in fields], -1)[:, :tf.shape(drawn)[1]]
         return items, tf.reduce_any(drawn != own, -1) & (drawn[..., 0] != PADDING_ID)
@@ -123,7 +117,7 @@ class EmbeddedHistory:
           `[B, C, K, D + D_c]`, or `[B, C, K, D]` without context.
         """
         items = self._items(indices)
-        return beside(items, self._context(indices, self._batch["timestamp"])) if context else items
+        return beside(items, self._context(indices, self._reader.batch["timestamp"])) if context else items
 
     def context_at(self, indices: tf.Tensor) -> Vectors | None:
         """Context embeddings of chosen events; None if the schema has no context.
@@ -138,34 +132,39 @@ class EmbeddedHistory:
         shape = tf.shape(self.mask)
         return as_tensor(self.select(tf.broadcast_to(tf.range(shape[2]), shape)))
 
+    def _context_features(self) -> tuple[Feature, ...]:
+        schema = self._reader.schema
+        return (*schema.stored_context(self._name), *schema.context_features[len(schema.context):])
+
     def _items(self, indices: tf.Tensor | None) -> Vectors:
-        return beside(*(self._vectors(feature, indices) for feature in self._embedder.schema.item))
+        return beside(*(self._vectors(feature, indices) for feature in self._reader.schema.item))
 
     def _context(self, indices: tf.Tensor | None, moments: tf.Tensor) -> Vectors | None:
         """Of all events, or those at `indices`, as candidates at `moments [B, 1 or C]` see them."""
-        schema = self._embedder.schema
-        parts = [self._vectors(feature, indices) for feature in schema.context]
+        schema = self._reader.schema
+        parts = [self._vectors(feature, indices) for feature in schema.stored_context(self._name)]
         if schema.time_gap_boundaries:
-            timestamp = self._batch[f"{self._name}_timestamp"]
+            timestamp = self._reader.batch[f"{self._name}_timestamp"]
             timestamp = timestamp[:, tf.newaxis] if indices is None else tf.gather(timestamp, indices, batch_dims=1)
             buckets = time_gap_buckets(moments[:, :, tf.newaxis] - timestamp, schema.time_gap_boundaries)
-            parts.append(Bucketed(self._embedder.time_gap_rows(self._batch), buckets))
+            parts.append(Bucketed(self._reader.time_gap_rows(), buckets))
         return beside(*parts) if parts else None
 
     def _vectors(self, feature: Feature, indices: tf.Tensor | None) -> Vectors:
-        return self._embedder.event_vectors(self._batch, feature.table, f"{self._name}_{feature.name}", indices)
+        return self._reader.event_vectors(feature.table, f"{self._name}_{feature.name}", indices)
 
     def _moments(self) -> tf.Tensor:
         """Timestamps of the candidates `[B, C]`, or `[B, 1]` where each request's candidates have one timestamp."""
-        moments = self._batch["timestamp"]
+        moments = self._reader.batch["timestamp"]
         if self.mask.shape[1] == 1:
             return moments
         return tf.cond(self._same_moment(), lambda: moments[:, :1], lambda: moments)
 
     def _same_moment(self) -> tf.Tensor:
         """Scalar bool: all candidates of each request have the timestamp of its first one."""
-        timestamp = self._batch["timestamp"]
-        return tf.reduce_all(tf.equal(timestamp, timestamp[:, :1]) | ~self._batch["candidate_mask"])
+        batch = self._reader.batch
+        timestamp = batch["timestamp"]
+        return tf.reduce_all(tf.equal(timestamp, timestamp[:, :1]) | ~batch["candidate_mask"])
 
 
 def time_gap_buckets(gap: tf.Tensor, boundaries: tuple[int, ...]) -> tf.Tensor:

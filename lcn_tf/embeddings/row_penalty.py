@@ -5,19 +5,16 @@ Shape letters: B requests, C candidates, L events, N ids, U distinct ids, D tabl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from lcn_tf.embeddings.batch_rows import Batch, attended_rows_name, places_name, search_rows_name
+from lcn_tf.embeddings.row_reader import RowReader
+from lcn_tf.embeddings.schema_reading import readers, seen_ids
 from lcn_tf.schema import PADDING_ID, TIME_GAP
 
-if TYPE_CHECKING:
-    from lcn_tf.embeddings.embedder import FeatureEmbedder
 
-
-def row_penalty(embedder: FeatureEmbedder, batch: Batch) -> tf.Tensor:
+def row_penalty(reader: RowReader, lengths: Mapping[str, int]) -> tf.Tensor:
     """This replica's share of `l2 / 2` times the sum of squares of the rows that the global batch reads.
 
     Every distinct row counts once, however often the batch names it, as in DIN's mini-batch aware regularisation (KDD
@@ -28,27 +25,28 @@ def row_penalty(embedder: FeatureEmbedder, batch: Batch) -> tf.Tensor:
     tables are frozen.
 
     Args:
-      embedder: its tables' configuration has `l2`.
-      batch: of `embedder.look_up`.
+      reader: of a batch that was looked up; the tables' configuration has `l2`.
+      lengths: history name -> number of events a candidate sees.
 
     Returns:
       Scalar float32.
     """
+    reading, batch = reader.reading, reader.batch
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    seen, total = embedder.seen(batch), tf.constant(0.0)
-    search = embedder.search_tables
-    for table, names in embedder.readers().items():
-        rows = batch[attended_rows_name(table)]
-        ids = _joined([embedder.row_ids(batch, table, name) for name in names])
-        places = _joined([batch[places_name(name)] for name in names])
+    seen, total = seen_ids(reading.schema, lengths, batch), tf.constant(0.0)
+    search = reading.search_tables
+    for table, names in readers(reading.schema, reading.exclude).items():
+        rows = reader.rows[table]
+        ids = _joined([reading.row_ids(batch, table, name) for name in names])
+        places = _joined([reader.places[name] for name in names])
         counted = _joined([seen[name] & (batch[name] != PADDING_ID) for name in names])
-        shares = _shares(ids, places, counted, tf.shape(rows)[0], replicas)
-        total += _squares(shares, rows)
-        if search is not None and search.trainable and table in search.tables:
-            total += _squares(shares, batch[search_rows_name(table)])
-    if embedder.schema.time_gap_boundaries:
-        total += _squares(1 / replicas, batch[attended_rows_name(TIME_GAP)])
-    return embedder.tables.config.l2 / 2 * total
+        shares = _shares(ids, places, counted, tf.shape(rows.attended)[0], replicas)
+        total += _squares(shares, rows.attended)
+        if rows.search is not None and search is not None and search.trainable:
+            total += _squares(shares, rows.search)
+    if reading.schema.time_gap_boundaries:
+        total += _squares(1 / replicas, reader.rows[TIME_GAP].attended)
+    return reading.tables.config.l2 / 2 * total
 
 
 def _joined(tensors: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -1,43 +1,55 @@
-"""The click head: one logit per candidate (LCN paper, eq. 2).
+"""The click head: the logit of the schema's first label (LCN paper, eq. 2).
 
 Shape letters: B requests, C candidates, U hidden width.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping, Sequence
+
 import tensorflow as tf
+
+from lcn_tf.layers.logit import Logit
+from lcn_tf.schema import Label
 
 VERSION = 1
 
+_TERM = "ctr_loss"
 
-@tf.keras.utils.register_keras_serializable("lcn_tf")
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """No options."""
+
+
 class ClickHead(tf.keras.layers.Layer):
-    """A linear layer from hidden vectors to click logits, in float32 under mixed precision too.
+    """One logit for every candidate, trained on all of them.
 
-    The click probability is the sigmoid of the logit; losses take the logit itself, which stays exact where the
-    probability would round to 0 or 1.
-
-    Call arguments:
-      hidden: `[B, C, U]` float.
-
-    Returns:
-      Logits `[B, C]` float32.
+    Attributes:
+      labels, terms: see `lcn_tf.contracts.Head`.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, label: str, **kwargs):
         super().__init__(**kwargs)
-        self._dense = tf.keras.layers.Dense(1, dtype="float32", name="logit")
+        self.labels = (label,)
+        self.terms = (_TERM,)
+        self.logit = Logit(name="logit")
 
-    def build(self, input_shape):
-        """Builds the linear layer for vectors of width `input_shape[-1]`."""
-        with tf.name_scope(self._dense.name):
-            self._dense.build((None, None, input_shape[-1]))
-        super().build(input_shape)
+    def call(self, hidden: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Hidden `[B, C, U]` -> label -> logit `[B, C]`."""
+        return {self.labels[0]: self.logit(hidden)}
 
-    def call(self, hidden: tf.Tensor) -> tf.Tensor:
-        """Hidden `[B, C, U]` -> logit `[B, C]`."""
-        return self._dense(hidden)[..., 0]
+    def counted(self, labels: Mapping[str, tf.Tensor], mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Every real candidate, `[B, C]`."""
+        return {_TERM: mask}
 
-    def compute_output_shape(self, input_shape):
-        """`[B, C, U]` -> `[B, C]`."""
-        return tuple(input_shape)[:-1]
+    def targets(self, logits: Mapping[str, tf.Tensor], labels: Mapping[str, tf.Tensor]
+                ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """The click and its logit."""
+        return {_TERM: (labels[self.labels[0]], logits[self.labels[0]])}
+
+
+def build(config: Config, labels: Sequence[Label]) -> ClickHead:
+    """The head of a configuration, for the first of a schema's labels."""
+    return ClickHead(labels[0].name, name="click")

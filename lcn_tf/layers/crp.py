@@ -11,71 +11,20 @@ candidates, M negative pairs, D item width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
+from lcn_tf.ops.item_pairs import CRP_TERMS, Ids, ItemHistory, PairSample, same_items, sample_pairs
 from lcn_tf.ops.masking import MASKED_SCORE
-from lcn_tf.ops.pair_sampling import (
-    EventWindows,
-    draw_events,
-    event_windows,
-    first_of_each_group,
-    fold_seed,
-    sample_events,
-    sample_negative_pairs,
-)
+from lcn_tf.ops.pair_sampling import first_of_each_group
 from lcn_tf.ops.pairwise_products import distinct_items, pairwise_products
 
-CRP_TERMS = ("pt", "ps", "pc")
 CRP_DENOMINATORS = ("negatives", "infonce", "inbatch")
 CRP_REDUCTIONS = ("valid_mean", "batch_mean")
 CRP_ROWS = ("all", "positive", "unique_user")
 CRP_NEGATIVES_BY = ("user", "row")
 _EPSILON = 1e-8  # under the square root of the norms: embeddings of norm 0.01 and above keep their cosine to 5e-5
-
-Ids = Mapping[str, tf.Tensor]
-
-
-class ItemHistory(NamedTuple):
-    """Items of a short history, most recent first.
-
-    Attributes:
-      ids: int64 `[B, S]` by item field.
-      mask: bool `[B, S]`, True = real.
-      offset: int `[B, C]`, the newest events that each candidate may not see; None hides nothing.
-      length: events that a candidate sees from its offset on; None for all.
-
-    Example:
-      >>> from lcn_tf.layers import ItemHistory
-      >>> brand = tf.constant([[3, 9, 0], [5, 0, 0]])  # of 2 users; 0 is padding
-      >>> ItemHistory({"brand": brand}, mask=brand != 0).mask.numpy().sum(axis=1).tolist()
-      [2, 1]
-    """
-
-    ids: Ids
-    mask: tf.Tensor
-    offset: tf.Tensor | None = None
-    length: int | None = None
-
-
-class PairSample(NamedTuple):
-    """Sampled items of one CRP term.
-
-    Attributes:
-      first, second: ids of the positives, `[N]` by field.
-      valid: bool `[N]`, candidates that have a positive pair.
-      negative_first, negative_second: ids of the negatives, `[M]` by field.
-      negative_valid: bool `[M]`.
-    """
-
-    first: Ids
-    second: Ids
-    valid: tf.Tensor
-    negative_first: Ids
-    negative_second: Ids
-    negative_valid: tf.Tensor
 
 
 def cosine(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
@@ -113,14 +62,9 @@ def contrastive_loss(positive_cosines: tf.Tensor, positive_valid: tf.Tensor, neg
     _check(denominator=denominator, reduce=reduce, temperature=temperature)
     if denominator == "inbatch":
         raise ValueError("denominator='inbatch' has no sampled negatives: use inbatch_loss")
-    positives = tf.cast(positive_cosines, tf.float32) / temperature  # [N]
-    negatives = tf.cast(negative_cosines, tf.float32) / temperature  # [M]
-    log_sum = tf.reduce_logsumexp(tf.where(negative_valid, negatives, MASKED_SCORE))
-    losses = log_sum - positives
-    if denominator == "infonce":
-        losses = tf.nn.softplus(losses)
-    losses = tf.where(positive_valid & tf.reduce_any(negative_valid), losses, 0.0)
-    return _reduce_rows(losses, positive_valid, reduce)
+    losses = _contrastive_rows(positive_cosines, positive_valid, negative_cosines, negative_valid, temperature,
+                               denominator)
+    return tf.math.divide_no_nan(*_sum_and_count(losses, positive_valid, reduce))
 
 
 def inbatch_loss(cosines: tf.Tensor, positive_valid: tf.Tensor, negative_valid: tf.Tensor, temperature: float,
@@ -147,51 +91,8 @@ def inbatch_loss(cosines: tf.Tensor, positive_valid: tf.Tensor, negative_valid: 
       0.313
     """
     _check(reduce=reduce, temperature=temperature)
-    logits = tf.cast(cosines, tf.float32) / temperature
-    positives = tf.linalg.diag_part(logits)
-    negative_valid = tf.linalg.set_diag(negative_valid, tf.zeros_like(positive_valid))
-    log_sum = tf.reduce_logsumexp(tf.where(negative_valid, logits, MASKED_SCORE), axis=-1)  # [N]
-    losses = tf.nn.softplus(log_sum - positives)
-    losses = tf.where(positive_valid & tf.reduce_any(negative_valid, axis=-1), losses, 0.0)
-    return _reduce_rows(losses, positive_valid, reduce)
-
-
-def sample_pairs(term: str, short_target: ItemHistory, short_source: ItemHistory, group_key: tf.Tensor,
-                 counted: tf.Tensor, num_negatives: int, mask_same_id: bool, seed: tf.Tensor) -> PairSample:
-    """Positives and negatives of one term: `pt` within the target history, `ps` within the source, `pc` across.
-
-    The draws of a term depend on `seed` and the term alone, never on which other terms are in use.
-
-    Args:
-      term: of `CRP_TERMS`.
-      short_target, short_source: as in `crp_loss`.
-      group_key: `[B, C]`, which candidates may form a negative pair: those of different keys.
-      counted: bool `[B, C]`, the N candidates that take part.
-      num_negatives: M.
-      mask_same_id: as in `crp_loss`.
-      seed: int32 or int64 `[2]`.
-    """
-    seed = fold_seed(seed, CRP_TERMS.index(term))
-    history_a = short_source if term == "ps" else short_target
-    history_b = short_target if term == "pt" else short_source
-    seen_a, seen_b = (_windows(history, counted) for history in (history_a, history_b))
-    counted = tf.reshape(counted, [-1])  # [P]
-    own = tf.cast(tf.where(counted)[:, 0], tf.int32)  # [N]
-    if term == "pc":
-        (event_a,), valid_a = sample_events(seen_a, own, fold_seed(seed, 0), 1)
-        (event_b,), valid_b = sample_events(seen_b, own, fold_seed(seed, 1), 1)
-        valid = valid_a & valid_b
-    else:
-        (event_a, event_b), valid = sample_events(seen_a, own, fold_seed(seed, 0), 2)
-    first, second = _items(history_a, event_a), _items(history_b, event_b)
-    a, b, negative_valid = sample_negative_pairs(
-        counted, seen_a.count > 0, seen_b.count > 0, tf.reshape(group_key, [-1]), num_negatives, fold_seed(seed, 2))
-    negative_first = _items(history_a, draw_events(seen_a, a, fold_seed(seed, 3)))
-    negative_second = _items(history_b, draw_events(seen_b, b, fold_seed(seed, 4)))
-    if mask_same_id:
-        valid &= ~_same_items(first, second)
-        negative_valid &= ~_same_items(negative_first, negative_second)
-    return PairSample(first, second, valid, negative_first, negative_second, negative_valid)
+    losses = _inbatch_rows(cosines, tf.range(tf.shape(cosines)[0]), positive_valid, negative_valid, temperature)
+    return tf.math.divide_no_nan(*_sum_and_count(losses, positive_valid, reduce))
 
 
 def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callable[[dict[str, tf.Tensor]], tf.Tensor],
@@ -206,8 +107,8 @@ def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callab
 
     Args:
       short_target, short_source: the two short histories of the requests.
-      embed: item ids by field, `[K]` each, to embeddings `[K, D]`, each item by itself; called once, on the sampled
-        items only.
+      embed: item ids by field, `[K]` each, to embeddings `[K, D]`, each item by itself; called on the sampled items
+        only.
       user_key: `[B]`, requests with equal keys belong to one user.
       candidate_mask: bool `[B, C]`, the candidates that count (for `rows="positive"` the clicked ones).
       seed: int32 or int64 `[2]`; the same seed and candidates give the same loss.
@@ -237,6 +138,34 @@ def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callab
       >>> {term: round(float(loss), 3) for term, loss in losses.items()}  # log 64: all cosines are 0
       {'pt': 4.159, 'ps': 4.159, 'pc': 4.159}
     """
+    sums = crp_sums(short_target, short_source, embed, user_key, candidate_mask, seed, terms=terms,
+                    temperature=temperature, num_negatives=num_negatives, denominator=denominator, reduce=reduce,
+                    rows=rows, negatives_by=negatives_by, mask_same_id=mask_same_id, chunk_size=chunk_size)
+    return {term: tf.math.divide_no_nan(total, count) for term, (total, count) in sums.items()}
+
+
+def crp_sums(short_target: ItemHistory, short_source: ItemHistory, embed: Callable[[dict[str, tf.Tensor]], tf.Tensor],
+             user_key: tf.Tensor, candidate_mask: tf.Tensor, seed: tf.Tensor, *, terms: Sequence[str] = CRP_TERMS,
+             temperature: float = 0.2, num_negatives: int = 4096, denominator: str = "negatives",
+             reduce: str = "valid_mean", rows: str = "all", negatives_by: str = "user", mask_same_id: bool = True,
+             chunk_size: int = 8192, anchors: tuple[tf.Tensor, tf.Tensor] | None = None
+             ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+    """As `crp_loss`, whose mean is over all replicas when each adds up its own rows.
+
+    Args:
+      short_target, short_source, embed, user_key, candidate_mask, seed: as of `crp_loss`, of the requests of all
+        replicas.
+      terms, temperature, num_negatives, denominator, reduce, rows, negatives_by, mask_same_id, chunk_size: as of
+        `crp_loss`.
+      anchors: first and behind the last request whose candidates' losses are added up; None for all. Pairs and
+        negatives are the same whatever they are.
+
+    Returns:
+      Sum of the losses and how many count, float32 scalars, by term name.
+
+    Raises:
+      ValueError: as `crp_loss`.
+    """
     _check(denominator=denominator, reduce=reduce, temperature=temperature, rows=rows, negatives_by=negatives_by)
     if unknown := set(terms) - set(CRP_TERMS):
         raise ValueError(f"terms must be among {CRP_TERMS}, got {sorted(unknown)}")
@@ -261,25 +190,26 @@ def crp_loss(short_target: ItemHistory, short_source: ItemHistory, embed: Callab
         group_key = tf.reshape(tf.range(tf.size(candidate_mask)), shape)
     samples = {term: sample_pairs(term, short_target, short_source, group_key, candidate_mask, num_negatives,
                                   mask_same_id, seed) for term in terms}
-    inbatch = denominator == "inbatch"
-    if num_negatives > chunk_size and not inbatch:
+    begin, end = (0, tf.size(user_key)) if anchors is None else anchors
+    own = slice(*(tf.reduce_sum(tf.cast(candidate_mask[:request], tf.int32)) for request in (begin, end)))
+    if denominator == "inbatch":
+        keys = tf.boolean_mask(group_key, candidate_mask)
+        return {term: _inbatch_sums(embed, sample, own, keys, mask_same_id, temperature, reduce)
+                for term, sample in samples.items()}
+    samples = {term: sample._replace(first=_part(sample.first, own), second=_part(sample.second, own),
+                                     valid=sample.valid[own]) for term, sample in samples.items()}
+    if num_negatives > chunk_size:
         cosines = iter(_cosines_by_chunks(embed, samples.values(), chunk_size))
-        return {term: contrastive_loss(next(cosines), sample.valid, next(cosines), sample.negative_valid, temperature,
-                                       denominator, reduce) for term, sample in samples.items()}
-    parts = [part for sample in samples.values()
-             for part in (sample.first, sample.second, *(() if inbatch else sample[3:5]))]
-    vectors = iter(_embed_together(embed, parts))
-    losses = {}
+    else:
+        vectors = iter(_embed_together(embed, [part for sample in samples.values() for part in (
+            sample.first, sample.second, sample.negative_first, sample.negative_second)]))
+        cosines = iter([cosine(next(vectors), next(vectors)) for _ in range(2 * len(samples))])
+    sums = {}
     for term, sample in samples.items():
-        first, second = next(vectors), next(vectors)  # [N, D]
-        if inbatch:
-            valid = _inbatch_negatives(sample, tf.boolean_mask(group_key, candidate_mask), mask_same_id)
-            cosines = tf.matmul(_normalise(first), _normalise(second), transpose_b=True)  # [N, N]
-            losses[term] = inbatch_loss(cosines, sample.valid, valid, temperature, reduce)
-        else:
-            losses[term] = contrastive_loss(cosine(first, second), sample.valid, cosine(next(vectors), next(vectors)),
-                                            sample.negative_valid, temperature, denominator, reduce)
-    return losses
+        losses = _contrastive_rows(next(cosines), sample.valid, next(cosines), sample.negative_valid, temperature,
+                                   denominator)
+        sums[term] = _sum_and_count(losses, sample.valid, reduce)
+    return sums
 
 
 def _not_empty(values: tf.Tensor) -> tf.Tensor:
@@ -307,34 +237,49 @@ def _normalise(vectors: tf.Tensor) -> tf.Tensor:
     return vectors * tf.math.rsqrt(tf.reduce_sum(tf.square(vectors), axis=-1, keepdims=True) + _EPSILON)
 
 
-def _reduce_rows(losses: tf.Tensor, valid: tf.Tensor, reduce: str) -> tf.Tensor:
-    """Mean of the losses (0 where not valid) over the valid rows or over all of them."""
+def _contrastive_rows(positive_cosines: tf.Tensor, positive_valid: tf.Tensor, negative_cosines: tf.Tensor,
+                      negative_valid: tf.Tensor, temperature: float, denominator: str) -> tf.Tensor:
+    """Losses `[N]` of `contrastive_loss`, 0 where not valid."""
+    positives = tf.cast(positive_cosines, tf.float32) / temperature  # [N]
+    negatives = tf.cast(negative_cosines, tf.float32) / temperature  # [M]
+    losses = tf.reduce_logsumexp(tf.where(negative_valid, negatives, MASKED_SCORE)) - positives
+    if denominator == "infonce":
+        losses = tf.nn.softplus(losses)
+    return tf.where(positive_valid & tf.reduce_any(negative_valid), losses, 0.0)
+
+
+def _inbatch_rows(cosines: tf.Tensor, own_column: tf.Tensor, positive_valid: tf.Tensor, negative_valid: tf.Tensor,
+                  temperature: float) -> tf.Tensor:
+    """Losses `[R]` of `inbatch_loss` over cosines `[R, N]`, where row i's positive is in column `own_column[i]`."""
+    logits = tf.cast(cosines, tf.float32) / temperature
+    positives = tf.gather(logits, own_column, batch_dims=1)  # [R]
+    negative_valid &= tf.not_equal(own_column[:, tf.newaxis], tf.range(tf.shape(logits)[1]))
+    log_sum = tf.reduce_logsumexp(tf.where(negative_valid, logits, MASKED_SCORE), axis=-1)
+    return tf.where(positive_valid & tf.reduce_any(negative_valid, axis=-1), tf.nn.softplus(log_sum - positives), 0.0)
+
+
+def _sum_and_count(losses: tf.Tensor, valid: tf.Tensor, reduce: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """The sum of the losses (0 where not valid), and the number of valid rows or of all of them."""
     rows = valid if reduce == "valid_mean" else tf.ones_like(valid)
-    return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.reduce_sum(tf.cast(rows, tf.float32)))
+    return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(rows, tf.float32))
 
 
-def _windows(history: ItemHistory, candidates: tf.Tensor) -> EventWindows:
-    """What each of `[B, C]` candidates sees of a history."""
-    offset = tf.zeros(tf.shape(candidates), tf.int32) if history.offset is None else history.offset
-    return event_windows(history.mask, offset, history.length)
+def _part(ids: Ids, rows: slice) -> dict[str, tf.Tensor]:
+    return {field: values[rows] for field, values in ids.items()}
 
 
-def _items(history: ItemHistory, events: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Ids `[K]` of the events at some places of the flattened history, `[K]`."""
-    return {field: tf.gather(tf.reshape(values, [-1]), events) for field, values in history.ids.items()}
-
-
-def _same_items(first: Ids, second: Ids) -> tf.Tensor:
-    return tf.reduce_all(tf.stack([tf.equal(first[field], second[field]) for field in first]), axis=0)
-
-
-def _inbatch_negatives(sample: PairSample, group_key: tf.Tensor, mask_same_id: bool) -> tf.Tensor:
-    """Columns `[B, B]` whose second item may be a negative of the row's first item."""
-    valid = sample.valid & tf.not_equal(group_key[:, tf.newaxis], group_key)
+def _inbatch_sums(embed: Callable[[dict[str, tf.Tensor]], tf.Tensor], sample: PairSample, own: slice,
+                  group_key: tf.Tensor, mask_same_id: bool, temperature: float, reduce: str
+                  ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Own rows R against the second items of all N."""
+    first, columns = _part(sample.first, own), tf.range(tf.size(group_key))[own]
+    vectors, others = _embed_together(embed, [first, sample.second])  # [R, D], [N, D]
+    valid = sample.valid & tf.not_equal(group_key[own][:, tf.newaxis], group_key)  # [R, N]
     if mask_same_id:
-        first = {field: values[:, tf.newaxis] for field, values in sample.first.items()}
-        valid &= ~_same_items(first, sample.second)
-    return valid
+        valid &= ~same_items({field: values[:, tf.newaxis] for field, values in first.items()}, sample.second)
+    cosines = tf.matmul(_normalise(vectors), _normalise(others), transpose_b=True)
+    losses = _inbatch_rows(cosines, columns, sample.valid[own], valid, temperature)
+    return _sum_and_count(losses, sample.valid[own], reduce)
 
 
 def _embed_together(embed: Callable[[dict[str, tf.Tensor]], tf.Tensor], parts: Sequence[Ids]) -> list[tf.Tensor]:

@@ -12,7 +12,7 @@ from typing import Literal
 import tensorflow as tf
 
 from lcn_tf.contracts import History, SearchTables, TrainingInputs
-from lcn_tf.heads.click import ClickHead
+from lcn_tf.layers.logit import Logit
 from lcn_tf.layers.soft_search import SoftSearch
 from lcn_tf.layers.top_k_attention import TopKAttention
 from lcn_tf.towers.mlp import MLPTower
@@ -88,7 +88,7 @@ class SIMInterest(tf.keras.layers.Layer):
         if config.gsu == "bilinear_aux":
             self.search = SoftSearch(config.attention_dim, config.gsu_pool, name="search")
             self.auxiliary_tower = MLPTower(config.aux_units, name="auxiliary_tower")
-            self.auxiliary_head = ClickHead(name="auxiliary_click")
+            self.auxiliary_head = Logit(name="auxiliary_click")
 
     def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""

@@ -1,79 +1,60 @@
-"""The click model: embeddings -> short-term and long-term interests -> tower -> logit, plus auxiliary losses.
+"""The training step: look up, forward, losses, gradients, update of weights and tables, `after_update`.
 
 Every row of the paper's tables is a composition of this class. Losses are means over the *global* batch, so the number
-of replicas changes neither their value nor their gradient. Shape letters: B requests, C candidates, N candidate rows.
+of replicas changes neither their value nor their gradient. Shape letters: B requests, C candidates, N candidate rows,
+U distinct ids, d table width.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from lcn_tf.contracts import Head, LongTerm, Objective, OwnLoss, ShortTerm, Tower, TrainingInputs
-from lcn_tf.embeddings import FeatureEmbedder
-from lcn_tf.embeddings.batch_rows import Gradient, dense_gradient, merged_gradient
-from lcn_tf.embeddings.embedder import visible_events
-from lcn_tf.embeddings.history import LIFELONG, NEGATIVE
+from lcn_tf.contracts import AfterUpdate, Everyone, Head, LongTerm, Objective, OwnUpdate, ShortTerm, Tower
+from lcn_tf.embeddings import FeatureEmbedder, LookedUp
+from lcn_tf.embeddings.distinct_rows import Gradient, dense_gradient, merged_gradient
+from lcn_tf.embeddings.row_reader import NEGATIVE
 from lcn_tf.metrics import StreamingAUC
+from lcn_tf.models.global_batch import StepInputs, gather, requests_before, sum_over_replicas, summed_by_id
 from lcn_tf.models.microbatches import check_independent, sum_over_parts
-from lcn_tf.models.negative_events import add_negative_events, negative_pool_names
-from lcn_tf.models.requests import example_batch
+from lcn_tf.models.negative_events import add_negative_events, negative_pool, negative_pool_names
+from lcn_tf.models.network import Batch, Network
 
-Batch = Mapping[str, tf.Tensor]
+_ADDED = "added_losses"  # by `add_loss`
+_FIRST_NAME = b"crp"  # whose draws are those of the seed itself
 
-_HISTORY_LENGTHS = {"target_length": "short_target", "source_length": "lifelong_source"}
 
-
-class CTRModel(tfrs.Model):
+class CTRModel(Network):
     """A click model composed of an embedder, encoders, a tower, a head and training objectives.
 
     Args:
-      embedder: owns the tables and the schema.
-      short_term: "short_target" and "short_source" -> encoder of that history.
-      long_term: model of the lifelong history. Terms of its own loss (`lcn_tf.contracts.OwnLoss`) join as
-        "<name>_<term>".
-      tower: network over the concatenated features and interests.
-      head: hidden state -> logit.
-      objectives: name -> auxiliary loss with a `weight`; absent from `call`.
-      seed: of the objectives' sampling, which also depends on the step.
+      embedder, short_term, long_term, tower, head, objectives: of `Network`. Terms of the long-term model's own loss
+        (`lcn_tf.contracts.OwnLoss`) join as "<name>_<term>", those of an objective likewise.
+      seed: of the objectives' sampling, which also depends on their names and the step.
 
-    Call arguments:
-      batch: tensors as in the table of `lcn_tf.schema` (label, impression_id and user_key are not needed).
-
-    Returns:
-      logit `[B, C]` float32; the click probability is its sigmoid.
+    Call arguments, returns: as of `Network`.
     """
 
     def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, ShortTerm], long_term: LongTerm,
                  tower: Tower, head: Head, objectives: Mapping[str, Objective], seed: int = 0, **kwargs):
-        super().__init__(**kwargs)
-        self.embedder = embedder
-        self.short_term = dict(short_term)
-        self.long_term = long_term
-        self.tower = tower
-        self.head = head
-        self.objectives = dict(objectives)
+        super().__init__(embedder, short_term, long_term, tower, head, objectives, **kwargs)
         self.seed = seed
         self.microbatches = 1
         self.task = tfrs.tasks.Ranking(
             loss=tf.keras.losses.BinaryCrossentropy(from_logits=True, reduction=tf.keras.losses.Reduction.SUM))
         self.auc = StreamingAUC(name="auc")
-        self.losses_seen: dict[str, tf.keras.metrics.Mean] = {
-            name: tf.keras.metrics.Mean(name=name)
-            for name in ("loss", *self._click_terms(), *self._penalty_terms(), *self._objective_terms())}
-
-    @property
-    def _own_loss(self) -> OwnLoss | None:
-        """The long-term model where it learns from a loss of its own."""
-        model = self.long_term
-        return model if isinstance(model, OwnLoss) and model.own_terms else None
+        names = ("loss", *self._click_terms(), *self._penalty_terms(), *self._objective_terms())
+        self.losses_seen: dict[str, tf.keras.metrics.Mean] = {name: tf.keras.metrics.Mean(name=name) for name in names}
+        self._added = tf.keras.metrics.Mean(name=_ADDED)
+        self._adds = False  # until a step is traced in which a part calls `add_loss`
 
     def _click_terms(self) -> list[str]:
-        own = self._own_loss
-        return ["ctr_loss", *(f"{self.long_term.name}_{term}" for term in (own.own_terms if own else ()))]
+        own = self.own_loss
+        return [*self.head.terms, *(f"{self.long_term.name}_{term}" for term in (own.own_terms if own else ()))]
 
     def _objective_terms(self) -> list[str]:
         return [f"{name}_{term}" for name, objective in self.objectives.items() for term in objective.terms]
@@ -84,18 +65,7 @@ class CTRModel(tfrs.Model):
     @property
     def metrics(self) -> list[tf.keras.metrics.Metric]:
         """What `fit` shows: the streaming AUC and the running mean of every loss."""
-        return [*self.losses_seen.values(), self.auc]
-
-    def build_weights(self) -> None:
-        """Creates every weight, training-only ones included."""
-        batch = example_batch(self.embedder.schema, self.embedder.lengths)
-        self(batch)
-        if self._own_loss:
-            events = [1, self.embedder.lengths[LIFELONG]]
-            drawn = {f"{NEGATIVE}{field.name}": tf.zeros(events, tf.int64) for field in self.embedder.schema.item}
-            self._logit_and_own_losses({**batch, **drawn, "label": tf.zeros([1, 1])}, training=False)
-        for objective in self.objectives.values():
-            objective.build_weights(self.embedder)
+        return [*self.losses_seen.values(), *([self._added] if self._adds else []), self.auc]
 
     def compile(self, *args: Any, microbatches: int = 1, **kwargs: Any) -> None:
         """As `tf.keras.Model.compile`.
@@ -116,90 +86,87 @@ class CTRModel(tfrs.Model):
         self.microbatches = microbatches
         super().compile(*args, **kwargs)
 
-    def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
-        """Logits `[B, C]` of a batch."""
-        candidate = self.embedder.candidate(batch)
-        features, history = self.features(batch, candidate, training), self.embedder.history(batch, LIFELONG)
-        return self._logit(batch, features, self.long_term(candidate, history, training=training), training)
-
-    def _logit(self, batch: Batch, features: list[tf.Tensor], interest: tf.Tensor, training: bool) -> tf.Tensor:
-        hidden = self.tower(tf.concat([*features, interest], -1), mask=batch["candidate_mask"], training=training)
-        return self.head(hidden)
-
-    def _logit_and_own_losses(self, batch: Batch, training: bool = True) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """As a call, and the terms of the long-term model's own loss by candidate."""
-        own = self._own_loss
-        if own is None:
-            return self(batch, training=training), {}
-        candidate = self.embedder.candidate(batch)
-        features, history = self.features(batch, candidate, training), self.embedder.history(batch, LIFELONG)
-        inputs = TrainingInputs(tf.concat(features, -1), batch["label"], batch["candidate_mask"])
-        interest, losses = own.interest_and_losses(candidate, history, inputs, training)
-        return self._logit(batch, features, interest, training), losses
-
-    def features(self, batch: Batch, candidate: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
-        """The tower's inputs but the lifelong interest, `[B, C, width]` each, in their order.
-
-        Features of the user, items (`candidate`, `[B, C, D]`), features of candidate and request, short-term interests.
-        """
-        candidates = tf.shape(candidate)[1]
-        user = [tf.repeat(feature[:, tf.newaxis], candidates, axis=1) for feature in self.embedder.user(batch)]
-        interests = [encoder(candidate, self.embedder.history(batch, name), training=training)
-                     for name, encoder in self.short_term.items()]
-        return [*user, candidate, *self.embedder.candidate_side(batch), *interests]
-
     def compute_losses(self, batch: Batch, training: bool = True) -> dict[str, tf.Tensor]:
         """This replica's share of every loss term, weights applied; over the replicas they sum to the batch's loss.
 
         "ctr_loss" is the mean binary cross-entropy over the N candidate rows of the global batch (paper, eq. 2).
         """
         batch = self._with_negatives(batch)
-        losses, logit = self._click_losses(batch, self._candidate_rows(batch), training)
-        self._update_auc(batch, logit)
-        return {**losses, **self._whole_batch_losses(batch)}
+        return self._all_losses(StepInputs(self.embedder.read(batch), self._everyone(batch)), training)
 
-    def _candidate_rows(self, batch: Batch) -> tf.Tensor:
-        """N of the global batch, float32."""
-        return _sum_over_replicas(tf.reduce_sum(tf.cast(batch["candidate_mask"], tf.float32)))
+    def _all_losses(self, step: StepInputs, training: bool = True) -> dict[str, tf.Tensor]:
+        losses, logit = self._click_losses(step.own, self._counts(step.own), training)
+        self._update_auc(step.own, logit)
+        losses.update(self._whole_batch_losses(step))
+        return {**losses, **self._added_losses()}
 
-    def _update_auc(self, batch: Batch, logit: tf.Tensor) -> None:
-        self.auc.update_state(batch["label"], logit, sample_weight=tf.cast(batch["candidate_mask"], tf.float32))
+    def _added_losses(self) -> dict[str, tf.Tensor]:
+        """What parts added by `add_loss` in this step."""
+        if not self.losses:
+            return {}
+        self._adds = True
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return {_ADDED: tf.add_n([tf.cast(loss, tf.float32) for loss in self.losses]) / replicas}
 
-    def _click_losses(self, batch: Batch, rows: tf.Tensor, training: bool = True
+    def _counts(self, own: LookedUp) -> dict[str, tf.Tensor]:
+        """Click term -> what it is the mean over in the global batch, float32 scalars."""
+        counted = self.head.counted(own.labels, own.mask)
+        found = {term: sum_over_replicas(tf.reduce_sum(tf.cast(rows, tf.float32))) for term, rows in counted.items()}
+        every = sum_over_replicas(tf.reduce_sum(tf.cast(own.mask, tf.float32)))
+        return {**dict.fromkeys(self._click_terms(), every), **found}
+
+    def _update_auc(self, own: LookedUp, logit: tf.Tensor) -> None:
+        label = own.labels[self.head.labels[0]]
+        self.auc.update_state(label, logit, sample_weight=tf.cast(own.mask, tf.float32))
+
+    def _click_losses(self, own: LookedUp, counts: Mapping[str, tf.Tensor], training: bool = True
                       ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """The losses that are sums over requests, divided by `rows`, and the logits `[B, C]`."""
-        real = batch["candidate_mask"]
-        logit, own = self._logit_and_own_losses(batch, training)
-        totals = {"ctr_loss": self.task(
-            labels=tf.reshape(batch["label"], [-1, 1]), predictions=tf.reshape(logit, [-1, 1]),
-            sample_weight=tf.reshape(tf.cast(real, tf.float32), [-1]), training=training, compute_metrics=False)}
-        for term, loss in own.items():
-            totals[f"{self.long_term.name}_{term}"] = tf.reduce_sum(tf.where(real, loss, 0.0))
-        return {name: tf.math.divide_no_nan(total, rows) for name, total in totals.items()}, logit
+        """The losses that are sums over requests, divided by `counts`, and the logits `[B, C]` of the first label."""
+        logits, of_long_term = self(own, training=training, returns="losses")
+        counted, totals = self.head.counted(own.labels, own.mask), {}
+        for term, (label, logit) in self.head.targets(logits, own.labels).items():
+            totals[term] = self.task(
+                labels=tf.reshape(label, [-1, 1]), predictions=tf.reshape(logit, [-1, 1]),
+                sample_weight=tf.reshape(tf.cast(counted[term], tf.float32), [-1]), training=training,
+                compute_metrics=False)
+        for term, loss in of_long_term.items():
+            totals[f"{self.long_term.name}_{term}"] = tf.reduce_sum(tf.where(own.mask, loss, 0.0))
+        losses = {name: tf.math.divide_no_nan(total, counts[name]) for name, total in totals.items()}
+        return losses, logits[self.head.labels[0]]
 
     def _with_negatives(self, batch: Batch) -> Batch:
         """The batch with negatives of its lifelong events, where the long-term model contrasts them."""
-        schema, own = self.embedder.schema, self._own_loss
+        schema, own = self.embedder.schema, self.own_loss
         if own is None or own.contrasted_events == 0 or f"{NEGATIVE}{schema.item[0].name}" in batch:
             return batch
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        everyone = batch if replicas == 1 else _global_batch(batch, negative_pool_names(schema))
-        return add_negative_events(batch, everyone, schema, self.embedder.lengths["short_source"],
-                                   own.contrasted_events, self._seed(0))
+        everyone = batch if replicas == 1 else gather(batch, negative_pool_names(schema))
+        return add_negative_events(batch, everyone, schema, self.embedder.lengths[negative_pool(schema)],
+                                   own.contrasted_events, self._seed())
 
-    def _seed(self, index: int) -> tf.Tensor:
-        """Of the draws of this step, int64 `[2]`."""
-        return tf.stack([tf.constant(self.seed + index, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])
+    def _everyone(self, batch: Batch) -> Everyone | None:
+        """What the objectives read of the batch of all replicas; None where that is the replica's own."""
+        names = {name for objective in self.objectives.values() if not objective.per_replica
+                 for name in objective.reads(self.embedder.schema)}
+        if tf.distribute.get_strategy().num_replicas_in_sync == 1 or not names:
+            return None
+        return Everyone(self.embedder.look_up(gather(batch, sorted(names))), requests_before(batch))
 
-    def _whole_batch_losses(self, batch: Batch) -> dict[str, tf.Tensor]:
+    def _seed(self, name: str = _FIRST_NAME.decode()) -> tf.Tensor:
+        """Of the draws of an objective in this step, int64 `[2]`; of what the name says, never of its place in a list.
+
+        Names differ by their checksums. CRP's draws are those of the seed itself, as they were when it was alone.
+        """
+        offset = zlib.crc32(name.encode()) ^ zlib.crc32(_FIRST_NAME)
+        return tf.stack([tf.constant(self.seed + offset, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])
+
+    def _whole_batch_losses(self, step: StepInputs) -> dict[str, tf.Tensor]:
         """The losses that are no sums over requests: of objectives that compare them, and of the rows they share."""
-        losses = {name: self.embedder.row_penalty(batch) for name in self._penalty_terms()}
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        for index, (name, objective) in enumerate(self.objectives.items()):
-            names = objective.batch_names(self.embedder.schema)
-            seen = batch if objective.per_replica or replicas == 1 else _global_batch(batch, names)
-            for term, value in objective(seen, self.embedder, self._seed(index)).items():
-                losses[f"{name}_{term}"] = objective.weight * value / replicas
+        own = step.own if step.own.reader.rows else self.embedder.look_up(step.own.batch)
+        losses = {name: own.row_penalty() for name in self._penalty_terms()}
+        for name, objective in self.objectives.items():
+            for term, (total, count) in objective(step.own, step.seen_by(objective), self._seed(name)).items():
+                losses[f"{name}_{term}"] = objective.weight * tf.math.divide_no_nan(total, sum_over_replicas(count))
         return losses
 
     def compute_loss(self, batch: Batch, training: bool = True) -> tf.Tensor:
@@ -212,70 +179,51 @@ class CTRModel(tfrs.Model):
         Tables are looked up once for the whole batch: the gradient of each names the batch's distinct ids, once each.
         With microbatches, objectives and penalties come first: they alone need the whole batch at once.
         """
+        return self._gradients(self._with_negatives(batch))[:2]
+
+    def _gradients(self, batch: Batch) -> tuple[dict[str, tf.Tensor], list[Gradient | None], StepInputs,
+                                                list[tf.Tensor]]:
+        """As `compute_gradients`, and what was read with the gradient of its rows."""
         variables, whole = self.trainable_variables, self.microbatches == 1
-        batch = self._with_negatives(batch)
         with tf.GradientTape() as lookup:
-            looked_up = self.embedder.look_up(batch)
-        rows = {name: looked_up[name] for name in self.embedder.row_names()}
+            step = StepInputs(self.embedder.look_up(batch), self._everyone(batch))
+        rows = step.rows()
         with tf.GradientTape() as tape:
             tape.watch(rows)
-            losses = self.compute_losses(looked_up) if whole else self._whole_batch_losses(looked_up)
+            losses = self._all_losses(step) if whole else self._whole_batch_losses(step)
             total = tf.add_n([tf.constant(0.0), *losses.values()])
-        direct, of_rows = tape.gradient(total, [variables, list(rows.values())])
-        of_rows = [dense_gradient(*pair) for pair in zip(of_rows, rows.values(), strict=True)]
+        direct, of_rows = tape.gradient(total, [variables, rows])
+        of_rows = [dense_gradient(*pair) for pair in zip(of_rows, rows, strict=True)]
         if not whole:
-            candidates, names = self._candidate_rows(batch), self._click_terms()
-            of_requests = {name: value for name, value in looked_up.items() if name not in rows}
+            counts, names = self._counts(step.own), self._click_terms()
             tables = {table.ref() for table in self.embedder.trainable_variables}  # read through their rows alone
             weights = [None if weight.ref() in tables else weight for weight in variables]
-            clicks, added, logit = sum_over_parts(lambda part: self._click_losses(part, candidates), names, of_requests,
-                                                  rows, self.microbatches, [*weights, *rows.values()])
-            self._update_auc(batch, logit)
+            clicks, added, logit = sum_over_parts(lambda part: self._click_losses(part, counts), names, step.own, rows,
+                                                  self.microbatches, [*weights, *rows])
+            self._update_auc(step.own, logit)
             losses = {**clicks, **losses}
             direct = list(map(merged_gradient, direct, added[:len(variables)]))
             of_rows = list(map(merged_gradient, of_rows, added[len(variables):]))
-        through_rows = lookup.gradient(list(rows.values()), variables, of_rows)
-        return losses, list(map(merged_gradient, direct, through_rows))
+        through_rows = lookup.gradient(rows, variables, of_rows)
+        return losses, list(map(merged_gradient, direct, through_rows)), step, of_rows
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """One step of the optimiser; returns running means over the global batches of the epoch."""
-        losses, gradients = self.compute_gradients(batch)
-        total = tf.add_n(list(losses.values()))
+        losses, gradients, step, of_rows = self._gradients(self._with_negatives(batch))
+        seeds = {name: self._seed(name) for name in self.objectives}  # of this step, before it is counted
         pairs = zip(gradients, self.trainable_variables, strict=True)
         self.optimizer.apply_gradients([(gradient, variable) for gradient, variable in pairs if gradient is not None])
+        for name, table in self.embedder.tables.tables.items():
+            if isinstance(table, OwnUpdate):
+                table.apply_gradient(*summed_by_id(*step.of_table(name, of_rows)))
+        for name, objective in self.objectives.items():
+            if isinstance(objective, AfterUpdate):
+                objective.after_update(step.own, step.seen_by(objective), seeds[name])
         replicas = tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, tf.float32)
+        added = losses.pop(_ADDED, None)
+        total = tf.add_n([*losses.values(), *([] if added is None else [added])])
         for name, value in {"loss": total, **losses}.items():  # the mean over replicas of R * share is the global value
             self.losses_seen[name].update_state(value * replicas)
+        if added is not None:
+            self._added.update_state(added * replicas)
         return {metric.name: metric.result() for metric in self.metrics}
-
-    def predict_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Flat vectors `[N]` of a batch's candidate rows: their keys, numbers, labels, logits and history lengths.
-
-        `target_length` and `source_length` (int64) count the events of "short_target" and "lifelong_source" that the
-        candidate sees.
-        """
-        mask = batch["candidate_mask"]
-        user_key = tf.broadcast_to(batch["user_key"][:, tf.newaxis], tf.shape(mask))
-        values = {"user_key": user_key, "impression_id": batch["impression_id"], "row_number": batch["row_number"],
-                  "label": batch["label"], "logit": self(self.embedder.look_up(batch), training=False)}
-        for name, history in _HISTORY_LENGTHS.items():
-            visible = visible_events(batch, history, self.embedder.lengths[history])  # [B, C, L]
-            values[name] = tf.math.count_nonzero(visible, axis=-1)
-        return {name: tf.boolean_mask(value, mask) for name, value in values.items()}
-
-
-def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return value
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
-
-
-def _global_batch(batch: Batch, names: tuple[str, ...]) -> dict[str, tf.Tensor]:
-    """The named tensors of all replicas, concatenated in the order of the global batch."""
-    context = tf.distribute.get_replica_context()
-    dtypes = {name: batch[name].dtype for name in names}
-    # An operation of the replica's own knows its device; what the input pipeline of several machines returns does not.
-    local = {name: tf.cast(batch[name], tf.int32) if dtypes[name] == tf.bool else tf.identity(batch[name])
-             for name in names}
-    return {name: tf.cast(context.all_gather(value, axis=0), dtypes[name]) for name, value in local.items()}

@@ -5,26 +5,29 @@ Shape letters: B requests, C candidates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from lcn_tf.embeddings.batch_rows import dense_gradient
+from lcn_tf.embeddings import LookedUp
+from lcn_tf.embeddings.distinct_rows import dense_gradient
 from lcn_tf.layers import StatelessDropout
 
-Batch = Mapping[str, tf.Tensor]
 Losses = dict[str, tf.Tensor]
 
 # The result of these depends on which requests come together in a call.
 _DEPENDENT = (tf.keras.layers.BatchNormalization, tf.keras.layers.Dropout, StatelessDropout)
 
 
-def check_independent(model: tf.Module) -> None:
+def check_independent(model: tf.keras.Model) -> None:
     """Refuses a model whose result would depend on how a batch is divided.
 
     Raises:
-      ValueError: a layer takes statistics over the batch, or draws dropout masks by place in it.
+      ValueError: a layer takes statistics over the batch, draws dropout masks by place in it, or adds a loss.
     """
+    if model.losses:
+        raise ValueError("microbatches must be 1 with a part that calls add_loss, whose value depends on how the batch "
+                         "is divided")
     for layer in model.submodules:
         if isinstance(layer, _DEPENDENT):
             raise ValueError(f"microbatches must be 1 with the layer {layer.name!r} ({type(layer).__name__}), whose "
@@ -32,8 +35,8 @@ def check_independent(model: tf.Module) -> None:
                              "dropout, are without such layers")
 
 
-def sum_over_parts(function: Callable[[Batch], tuple[Losses, tf.Tensor]], names: Sequence[str], batch: Batch,
-                   shared: Batch, parts: int, sources: Sequence[tf.Variable | tf.Tensor | None]
+def sum_over_parts(function: Callable[[LookedUp], tuple[Losses, tf.Tensor]], names: Sequence[str], looked_up: LookedUp,
+                   rows: Sequence[tf.Tensor], parts: int, sources: Sequence[tf.Variable | tf.Tensor | None]
                    ) -> tuple[Losses, list[tf.Tensor | None], tf.Tensor]:
     """Adds the losses and gradients of one part of a batch after the other.
 
@@ -41,13 +44,12 @@ def sum_over_parts(function: Callable[[Batch], tuple[Losses, tf.Tensor]], names:
     part begins when the one before it is done, so that the activations of one part alone are in memory.
 
     Args:
-      function: part, `shared` included -> losses by name (float32 scalars, sums over the part's requests), and logit
-        `[B, C]`.
+      function: part -> losses by name (float32 scalars, sums over the part's requests), and logit `[B, C]`.
       names: of those losses.
-      batch: tensors whose first axis are the B requests.
-      shared: tensors of the batch that all parts read.
+      looked_up: the batch of B requests.
+      rows: tensors of rows that all parts read.
       parts: at most so many parts.
-      sources: to differentiate the sum of the losses by: weights, and tensors among `shared`; None is passed over.
+      sources: to differentiate the sum of the losses by: weights, and tensors among `rows`; None is passed over.
 
     Returns:
       The losses of the batch; the gradient of each source, float32 and dense, None where it has none; the logit
@@ -55,14 +57,14 @@ def sum_over_parts(function: Callable[[Batch], tuple[Losses, tf.Tensor]], names:
     """
     known = [source for source in sources if source is not None]
     has_gradient = [False] * len(known)
-    requests, candidates = tf.unstack(tf.shape(batch["candidate_mask"]))
+    requests, candidates = tf.unstack(tf.shape(looked_up.mask))
     parts = tf.clip_by_value(requests, 1, parts)  # a replica without requests has one part, an empty one
 
     def add_part(part: tf.Tensor, losses: Losses, sums: list[tf.Tensor], logits: tf.TensorArray) -> tuple:
         begin, end = part * requests // parts, (part + 1) * requests // parts
         with tf.GradientTape() as tape:
-            tape.watch(list(shared.values()))
-            found, logit = function({**{name: value[begin:end] for name, value in batch.items()}, **shared})
+            tape.watch(list(rows))
+            found, logit = function(looked_up.part(begin, end))
             total = tf.add_n([found[name] for name in names])
         sums = list(sums)
         for place, gradient in enumerate(tape.gradient(total, known)):

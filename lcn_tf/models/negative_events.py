@@ -9,17 +9,21 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from lcn_tf.embeddings.history import LIFELONG, NEGATIVE
+from lcn_tf.embeddings.row_reader import NEGATIVE
 from lcn_tf.ops.negative_events import draw_negative_events
 from lcn_tf.ops.pair_sampling import event_windows
 from lcn_tf.schema import PADDING_ID, FeatureSchema
 
-_POOL = "short_source"  # the newest events of the same domain
+
+def negative_pool(schema: FeatureSchema) -> str:
+    """Name of the history that negatives are drawn from: the newest events of the lifelong history's domain."""
+    return schema.short_of(schema.source)
 
 
 def negative_pool_names(schema: FeatureSchema) -> tuple[str, ...]:
     """Names of the batch tensors that negatives are drawn from."""
-    return ("candidate_mask", f"{_POOL}_mask", f"{_POOL}_offset", *(f"{_POOL}_{field.name}" for field in schema.item))
+    pool = negative_pool(schema)
+    return ("candidate_mask", f"{pool}_mask", f"{pool}_offset", *(f"{pool}_{field.name}" for field in schema.item))
 
 
 def add_negative_events(batch: Mapping[str, tf.Tensor], everyone: Mapping[str, tf.Tensor], schema: FeatureSchema,
@@ -37,17 +41,18 @@ def add_negative_events(batch: Mapping[str, tf.Tensor], everyone: Mapping[str, t
     Returns:
       `batch` and per item feature its ids, int64 `[B, n]`, under `NEGATIVE` and its name; padding where there are none.
     """
-    count = tf.shape(batch[f"{LIFELONG}_timestamp"])[1]
+    lifelong, pool = schema.lifelong, negative_pool(schema)
+    count = tf.shape(batch[f"{lifelong}_timestamp"])[1]
     if newest is not None:
-        hidden = tf.reduce_max(tf.concat([[0], tf.reshape(batch[f"{LIFELONG}_offset"], [-1])], 0))
+        hidden = tf.reduce_max(tf.concat([[0], tf.reshape(batch[f"{lifelong}_offset"], [-1])], 0))
         count = tf.minimum(count, newest + tf.cast(hidden, tf.int32))
     names = (*(field.name for field in schema.item), "timestamp")
-    ids = tf.stack([batch[f"{LIFELONG}_{name}"][:, :count] for name in names], -1)  # [B, n, fields + 1]
+    ids = tf.stack([batch[f"{lifelong}_{name}"][:, :count] for name in names], -1)  # [B, n, fields + 1]
     ids = tf.concat([ids, tf.broadcast_to(seed, tf.concat([tf.shape(ids)[:2], [2]], 0))], -1)
-    windows = event_windows(everyone[f"{_POOL}_mask"], everyone[f"{_POOL}_offset"], pool_length)
+    windows = event_windows(everyone[f"{pool}_mask"], everyone[f"{pool}_offset"], pool_length)
     places, valid = draw_negative_events(ids, windows, tf.reshape(everyone["candidate_mask"], [-1]))
     added = {}
     for field in schema.item:
-        pool = tf.concat([tf.reshape(everyone[f"{_POOL}_{field.name}"], [-1]), [PADDING_ID]], 0)
-        added[f"{NEGATIVE}{field.name}"] = tf.where(valid, tf.gather(pool, places), PADDING_ID)
+        ids_of_pool = tf.concat([tf.reshape(everyone[f"{pool}_{field.name}"], [-1]), [PADDING_ID]], 0)
+        added[f"{NEGATIVE}{field.name}"] = tf.where(valid, tf.gather(ids_of_pool, places), PADDING_ID)
     return {**batch, **added}

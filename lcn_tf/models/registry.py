@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from lcn_tf.contracts import SearchesTables, check_offers
+import numpy as np
+
+from lcn_tf.contracts import SearchesTables, TableSpec, check_offers
 from lcn_tf.embeddings import EmbeddingConfig, FeatureEmbedder
-from lcn_tf.heads.click import ClickHead
 from lcn_tf.models.ctr_model import CTRModel
 from lcn_tf.schema import FeatureSchema
 
-KINDS = ("long_term", "short_term", "objectives", "towers")
+_ROOMS = {"tables": "embeddings.tables"}  # of the kinds whose folder is not called like them
+KINDS = ("long_term", "short_term", "objectives", "towers", "heads", "tables")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,33 +28,50 @@ class ModelConfig:
     objectives: tuple[str, ...] = dataclasses.field(
         default=("crp",), metadata={"help": "auxiliary training losses, comma separated; empty for none"})
     tower: str = dataclasses.field(default="mlp", metadata={"help": "network over all interests and features"})
+    head: str = dataclasses.field(default="click", metadata={"help": "from hidden vectors to logits: which labels"})
+    tables: tuple[str, ...] = dataclasses.field(
+        default=(), metadata={"help": "kinds of single tables, like item:pretrained; the others are dense"})
 
     def __post_init__(self):
-        for kind, names in (("long_term", (self.long_term,)), ("short_term", (self.short_term,)),
-                            ("objectives", self.objectives), ("towers", (self.tower,))):
+        for entry in self.tables:
+            if not all(entry.partition(":")):
+                raise ValueError("model.tables must give tables their kinds, like item:pretrained, got "
+                                 f"{','.join(self.tables)!r}")
+        for kind, flag, names in (
+                ("long_term", "long_term", (self.long_term,)), ("short_term", "short_term", (self.short_term,)),
+                ("objectives", "objectives", self.objectives), ("towers", "tower", (self.tower,)),
+                ("heads", "head", (self.head,)), ("tables", "tables", tuple(self.table_kinds.values()))):
             for name in names:
                 if name not in components(kind):
-                    flag = kind if kind in ("long_term", "short_term", "objectives") else "tower"
                     raise ValueError(f"model.{flag}={name!r} is not known; known: {', '.join(components(kind))}")
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError(f"model.objectives names one twice: {','.join(self.objectives)}")
+        if len(self.table_kinds) < len(self.tables):
+            raise ValueError(f"model.tables names a table twice: {','.join(self.tables)}")
+
+    @property
+    def table_kinds(self) -> dict[str, str]:
+        """Table name -> its kind, of those that are not dense."""
+        return {table: kind for table, _, kind in (entry.partition(":") for entry in self.tables) if kind != "dense"}
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
         """(kind, name) of every component in use."""
+        kinds = dict.fromkeys(self.table_kinds.values())  # dense tables are of the core
         return (("long_term", self.long_term), ("short_term", self.short_term), ("towers", self.tower),
-                *(("objectives", name) for name in self.objectives))
+                ("heads", self.head), *(("objectives", name) for name in self.objectives),
+                *(("tables", name) for name in kinds))
 
 
 def components(kind: str) -> tuple[str, ...]:
-    """Names of the components of a kind: the modules of `lcn_tf/<kind>`."""
-    package = importlib.import_module(f"lcn_tf.{kind}")
+    """Names of the components of a kind: the modules of its folder, `lcn_tf/<kind>` or `lcn_tf/embeddings/tables`."""
+    package = importlib.import_module(f"lcn_tf.{_ROOMS.get(kind, kind)}")
     return tuple(sorted(module.name for module in pkgutil.iter_modules(package.__path__)))
 
 
 def component(kind: str, name: str) -> Any:
     """The module of a component, with its `Config` and `build`."""
-    return importlib.import_module(f"lcn_tf.{kind}.{name}")
+    return importlib.import_module(f"lcn_tf.{_ROOMS.get(kind, kind)}.{name}")
 
 
 def build_model(
@@ -62,6 +81,7 @@ def build_model(
     configs: Mapping[tuple[str, str], Any] | None = None,
     embeddings: EmbeddingConfig | None = None,
     seed: int = 0,
+    vectors: Mapping[str, np.ndarray] | None = None,
 ) -> CTRModel:
     """Composes a model.
 
@@ -72,29 +92,33 @@ def build_model(
       configs: (kind, name) -> the component's `Config`; defaults where absent.
       embeddings: width and initialisation of the tables.
       seed: of the auxiliary objectives' sampling.
+      vectors: table name -> frozen content vectors `[rows, any width]` of its ids, for the kinds that read them
+        (`RecordFiles.vectors`).
 
     Raises:
-      ValueError: an unknown component, values that a component refuses, two that train the same search tables, or one
-        that trains search tables which nothing reads.
+      ValueError: an unknown component, values that a component refuses, what a component needs of the schema and does
+        not find, two that train the same search tables, or one that trains search tables which nothing reads.
 
     Example:
       >>> from lcn_tf import EmbeddingConfig, Feature, FeatureSchema, ModelConfig, build_model
       >>> from lcn_tf.models import component, example_batch
-      >>> lengths = {"short_target": 24, "short_source": 24, "lifelong_source": 500}
+      >>> from lcn_tf.schema import usual_histories
       >>> schema = FeatureSchema("ads", {"brand": 100}, user=(), item=(Feature("brand", "brand"),), candidate=(),
-      ...                        request=(), context=(), lengths=lengths)
+      ...                        request=(), context=(), histories=usual_histories(short=24, lifelong=500))
       >>> lap = component("long_term", "lap").Config(msa_top_k=100)
-      >>> model = build_model(schema, lengths, ModelConfig(short_term="mean"), {("long_term", "lap"): lap},
+      >>> model = build_model(schema, schema.lengths, ModelConfig(short_term="mean"), {("long_term", "lap"): lap},
       ...                     EmbeddingConfig(embedding_dim=8))
-      >>> model(example_batch(schema, lengths)).shape  # the logit of 1 request with 1 candidate
+      >>> model(example_batch(schema, schema.lengths)).shape  # the logit of 1 request with 1 candidate
       TensorShape([1, 1])
     """
-    def build(kind, name):
+    def build(kind: str, name: str, *facts: Any) -> Any:
         module = component(kind, name)
-        return module.build((configs or {}).get((kind, name)) or module.Config())
+        return module.build((configs or {}).get((kind, name)) or module.Config(), *facts)
 
     objectives = {name: build("objectives", name) for name in model.objectives}
     objectives = {name: objective for name, objective in objectives.items() if objective.weight}
+    for objective in objectives.values():
+        objective.reads(schema)
     separate = [name for name, objective in objectives.items() if objective.separate_tables]
     long_term = build("long_term", model.long_term)
     check_offers(f"model.long_term={model.long_term}", long_term)
@@ -106,16 +130,23 @@ def build_model(
     if separate and search_tables != "objective":
         raise ValueError(f"{separate[0]}.tables=separate trains search tables, which model.long_term={model.long_term} "
                          "as it is configured never reads; lap does, and sim with sim.gsu=inner")
+    if unknown := sorted(set(model.table_kinds) - set(schema.tables)):
+        raise ValueError(f"model.tables names {', '.join(unknown)}; known: {', '.join(sorted(schema.tables))}")
+
+    def table_builder(table: str, kind: str) -> Callable[[TableSpec], Any]:
+        return lambda spec: build("tables", kind, spec._replace(vectors=(vectors or {}).get(table)))
+
+    builders = {table: table_builder(table, kind) for table, kind in model.table_kinds.items()}
     embedder = FeatureEmbedder(schema, lengths, embeddings or EmbeddingConfig(), own_tables or bool(separate),
-                               name="embedder")
+                               builders, name="embedder")
     if search_tables == "pretrained":
         embedder.freeze_search_tables(long_term.pretrained)
     return CTRModel(
         embedder=embedder,
-        short_term={name: build("short_term", model.short_term) for name in ("short_target", "short_source")},
+        short_term={name: build("short_term", model.short_term) for name in schema.short},
         long_term=long_term,
         tower=build("towers", model.tower),
-        head=ClickHead(name="click"),
+        head=build("heads", model.head, schema.labels),
         objectives=objectives,
         seed=seed,
     )

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from lcn_tf.schema import HISTORIES, PADDING_ID, FeatureSchema
+from lcn_tf.schema import PADDING_ID, FeatureSchema
 
 
 def request_names(schema: FeatureSchema) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Names a serving request must give: those of shape `[B]`, of shape `[B, C]` and of shape `[B, L]`; all int64."""
     users = tuple(feature.name for feature in schema.user)
-    histories = tuple(name for history in HISTORIES for name in schema.history_names(history))
+    histories = tuple(name for history in schema.histories for name in schema.history_names(history))
     return users, (*schema.candidate_names, "timestamp"), histories
 
 
@@ -24,7 +24,7 @@ def complete_request(schema: FeatureSchema, request: Mapping[str, tf.Tensor]) ->
     batch = dict(request)
     first = schema.item[0].name
     batch["candidate_mask"] = tf.not_equal(request[first], PADDING_ID)
-    for history in HISTORIES:
+    for history in schema.histories:
         batch[f"{history}_offset"] = tf.zeros_like(request["timestamp"])
         batch[f"{history}_mask"] = tf.not_equal(request[f"{history}_{first}"], PADDING_ID)
     return batch
@@ -35,7 +35,7 @@ def example_batch(schema: FeatureSchema, lengths: Mapping[str, int]) -> dict[str
     users, impressions, _ = request_names(schema)
     request = {name: tf.zeros([1], tf.int64) for name in users}
     request.update({name: tf.zeros([1, 1], tf.int64) for name in impressions})
-    for history in HISTORIES:
+    for history in schema.histories:
         for name in schema.history_names(history):
             request[name] = tf.zeros([1, lengths[history]], tf.int64)
     return complete_request(schema, request)

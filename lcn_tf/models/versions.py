@@ -14,5 +14,4 @@ CORE_VERSION = 1  # of what all models share: input pipeline, look-up, training 
 
 def part_versions(model: ModelConfig) -> dict[str, int]:
     """"<kind>/<name>" -> version of every part of a model, "core" among them."""
-    parts = (*model.parts, ("heads", "click"))
-    return {"core": CORE_VERSION, **{f"{kind}/{name}": component(kind, name).VERSION for kind, name in parts}}
+    return {"core": CORE_VERSION, **{f"{kind}/{name}": component(kind, name).VERSION for kind, name in model.parts}}

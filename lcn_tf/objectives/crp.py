@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Literal
 
 import tensorflow as tf
 
+from lcn_tf.contracts import Everyone, LookedUp
 from lcn_tf.embeddings import FeatureEmbedder
-from lcn_tf.layers.crp import CRP_TERMS, ItemHistory, crp_loss
-from lcn_tf.schema import FeatureSchema
+from lcn_tf.layers.crp import CRP_TERMS, ItemHistory, crp_sums
+from lcn_tf.schema import TARGET, FeatureSchema
 
 VERSION = 1
 
-_HISTORIES = ("short_target", "short_source")
 _PROJECTION_DIM = 64  # output width of the training-only projection
 
 
@@ -84,11 +83,16 @@ class CRPObjective(tf.keras.layers.Layer):
         self.per_replica = config.negatives_scope == "per_replica"
         self.projection: tf.keras.Model | None = None
 
-    def batch_names(self, schema: FeatureSchema) -> tuple[str, ...]:
-        """Names of the batch tensors that a call reads."""
-        items = tuple(f"{history}_{feature.name}" for history in _HISTORIES for feature in schema.item)
-        windows = tuple(f"{history}_{part}" for history in _HISTORIES for part in ("mask", "offset"))
-        return ("user_key", "label", "candidate_mask", *items, *windows)
+    def reads(self, schema: FeatureSchema) -> tuple[str, ...]:
+        """Names of the batch tensors that a call reads of everyone.
+
+        Raises:
+          ValueError: the schema has no short history of the target or of the lifelong history's domain.
+        """
+        histories = _histories(schema)
+        items = tuple(f"{history}_{feature.name}" for history in histories for feature in schema.item)
+        windows = tuple(f"{history}_{part}" for history in histories for part in ("mask", "offset"))
+        return ("user_key", schema.label_keys[0], "candidate_mask", *items, *windows)
 
     def build_weights(self, embedder: FeatureEmbedder) -> None:
         """Creates the projection where there is one."""
@@ -98,41 +102,49 @@ class CRPObjective(tf.keras.layers.Layer):
                 tf.keras.layers.Dense(_PROJECTION_DIM, name="output")], name="projection")
             self.projection.build([None, embedder.item_width])
 
-    def call(self, batch: Mapping[str, tf.Tensor], embedder: FeatureEmbedder, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Losses of a batch.
+    def call(self, own: LookedUp, everyone: Everyone, seed: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """Losses of a batch, see `lcn_tf.contracts.Objective`.
+
+        Every candidate has pairs of its own, of events it may see. Which, and which negatives all share, is the same on
+        every replica; each adds up the losses of its own candidates.
 
         Args:
-          batch: the tensors of `batch_names`; every candidate has pairs of its own, of events it may see.
-          embedder: the model's.
+          own: the replica's batch.
+          everyone: the tensors of `reads` of all replicas.
           seed: int64 `[2]`; the same seed gives the same pairs.
 
         Returns:
-          Term -> float32 scalar, term weights applied, `weight` not.
+          Term -> sum and count, float32 scalars, term weights applied, `weight` not.
         """
+        looked_up, config = everyone.looked_up, self.config
+        batch, schema = looked_up.batch, looked_up.reader.schema
         short_target, short_source = (
-            ItemHistory(embedder.item_keys(batch, f"{history}_"), batch[f"{history}_mask"], batch[f"{history}_offset"],
-                        embedder.lengths[history])
-            for history in _HISTORIES)
-        counted = batch["candidate_mask"]
-        if self.config.rows == "positive":
-            counted &= batch["label"] > 0
-        config = self.config
-        losses = crp_loss(
-            short_target, short_source, self._embed(batch, embedder), batch["user_key"], counted, seed,
+            ItemHistory(looked_up.reader.item_keys(f"{history}_"), batch[f"{history}_mask"], batch[f"{history}_offset"],
+                        looked_up.lengths[history])
+            for history in _histories(schema))
+        counted = looked_up.mask
+        if config.rows == "positive":
+            counted &= batch[schema.label_keys[0]] > 0
+        sums = crp_sums(
+            short_target, short_source, self._embed(looked_up), batch["user_key"], counted, seed,
             terms=config.terms, temperature=config.temperature, num_negatives=config.num_negatives,
             denominator=config.denominator, reduce=config.reduce, rows=config.rows, negatives_by=config.negatives_by,
-            mask_same_id=config.mask_same_id)
+            mask_same_id=config.mask_same_id, anchors=(everyone.begin, everyone.begin + tf.shape(own.mask)[0]))
         weights = dict(zip(CRP_TERMS, config.term_weights, strict=True))
-        return {term: weights[term] * loss for term, loss in losses.items()}
+        return {term: (weights[term] * total, count) for term, (total, count) in sums.items()}
 
-    def _embed(self, batch: Mapping[str, tf.Tensor], embedder: FeatureEmbedder
-               ) -> Callable[[Mapping[str, tf.Tensor]], tf.Tensor]:
+    def _embed(self, looked_up: LookedUp) -> Callable[[Mapping[str, tf.Tensor]], tf.Tensor]:
         if self.separate_tables:
-            return functools.partial(embedder.search_items, batch)
+            return looked_up.reader.search_items
         projection = self.projection
         if projection is None:
-            return functools.partial(embedder.items, batch)
-        return lambda keys: projection(embedder.items(batch, keys))
+            return looked_up.reader.items
+        return lambda keys: projection(looked_up.reader.items(keys))
+
+
+def _histories(schema: FeatureSchema) -> tuple[str, str]:
+    """The short histories of the target domain and of the lifelong history's."""
+    return schema.short_of(TARGET), schema.short_of(schema.source)
 
 
 def build(config: Config) -> CRPObjective:

@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from lcn_tf.models.requests import complete_request, request_names
-from lcn_tf.schema import HISTORIES, OOV_ID, PADDING_ID, Feature, FeatureSchema
+from lcn_tf.schema import OOV_ID, PADDING_ID, Feature, FeatureSchema
 
 Request = Mapping[str, tf.Tensor]
 Counts = dict[str, tf.Tensor]
@@ -59,26 +59,33 @@ def admit(schema: FeatureSchema, lengths: Mapping[str, int], request: Request) -
     histories, skipped = _without_gaps(
         [tf.stack([request[name] for name in schema.history_names(history)]) for history in lengths])  # [F, B, L] each
     histories = [values[:, :, :length] for values, length in zip(histories, lengths.values(), strict=True)]
-    events = tf.concat(histories, axis=2)  # the fields are the same in every history, the timestamp is the last
     candidates = tf.stack([request[name] for name in impressions])  # [F, B, C], the timestamp is the last
-    real_event, real_candidate = (tf.not_equal(values[0], PADDING_ID) for values in (events, candidates))
+    real_candidate = tf.not_equal(candidates[0], PADDING_ID)
 
-    event_ids, outside_events = _within_tables(schema, (*schema.item, *schema.context), events[:-1], real_event)
-    candidate_ids, outside_candidates = _within_tables(
+    candidate_ids, outside = _within_tables(
         schema, (*schema.item, *schema.candidate, *schema.request), candidates[:-1], real_candidate)
-    outside = outside_events + outside_candidates
     batch = dict(zip(impressions, (*tf.unstack(candidate_ids), candidates[-1]), strict=True))
-    parts = tf.split(event_ids, [tf.shape(values)[2] for values in histories], axis=2)
-    for history, values, ids in zip(lengths, histories, parts, strict=True):
-        batch.update(zip(schema.history_names(history), (*tf.unstack(ids), values[-1]), strict=True))
+    by_context: dict[tuple[Feature, ...], dict[str, tf.Tensor]] = {}  # histories of the same fields in one operation
+    for history, values in zip(lengths, histories, strict=True):
+        by_context.setdefault(schema.stored_context(history), {})[history] = values
+    for context, alike in by_context.items():
+        events = tf.concat(list(alike.values()), axis=2)  # [F, B, L], the timestamp is the last
+        event_ids, outside_events = _within_tables(
+            schema, (*schema.item, *context), events[:-1], tf.not_equal(events[0], PADDING_ID))
+        outside += outside_events
+        parts = tf.split(event_ids, [tf.shape(values)[2] for values in alike.values()], axis=2)
+        for (history, values), ids in zip(alike.items(), parts, strict=True):
+            batch.update(zip(schema.history_names(history), (*tf.unstack(ids), values[-1]), strict=True))
     if users:
         values = tf.stack([request[name] for name in users])[:, :, tf.newaxis]  # [F, B, 1]
         ids, outside_users = _within_tables(schema, schema.user, values, tf.ones_like(values[0], tf.bool))
         batch.update(zip(users, tf.unstack(ids[:, :, 0]), strict=True))
         outside += outside_users
 
-    newest = tf.reduce_max(tf.where(real_event, events[-1], tf.int64.min), axis=1, keepdims=True)  # [B, 1]
-    timestamps = tf.concat([events[-1], candidates[-1]], axis=1)
+    moments, items = (tf.concat([values[place] for values in histories], axis=1) for place in (-1, 0))  # [B, L]
+    real_event = tf.not_equal(items, PADDING_ID)
+    newest = tf.reduce_max(tf.where(real_event, moments, tf.int64.min), axis=1, keepdims=True)  # [B, 1]
+    timestamps = tf.concat([moments, candidates[-1]], axis=1)
     wrong = (timestamps < 0) | (timestamps > LAST_SECOND)
     return complete_request(schema, batch), {
         OUTSIDE_TABLES: outside,
@@ -135,7 +142,7 @@ def _of_equal_shape(schema: FeatureSchema, request: Request) -> dict[str, tf.Ten
     requests = tf.shape(request["timestamp"])[:1]
     checks = [_assert_shape(request, names, tf.shape(request["timestamp"])[:rank], "timestamp")
               for names, rank in ((users, 1), (impressions, 2)) if names]
-    for history in HISTORIES:
+    for history in schema.histories:
         names = schema.history_names(history)
         shape = tf.concat([requests, tf.shape(request[names[0]])[1:]], 0)
         checks.append(_assert_shape(request, names, shape, names[0]))

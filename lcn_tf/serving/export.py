@@ -53,8 +53,9 @@ def export_model(model: CTRModel, export_dir: str, files: RecordFiles, data: Dat
     if files.schema != schema:
         raise ValueError(f"files: expected the model's schema ({schema.name!r}, {schema.fingerprint}), got that of "
                          f"{files.data_dir} ({files.schema.name!r}, {files.schema.fingerprint})")
-    if data.lengths != model.embedder.lengths:
-        raise ValueError(f"data: expected the model's history lengths {model.embedder.lengths}, got {data.lengths}")
+    if data.lengths_of(schema) != model.embedder.lengths:
+        raise ValueError(f"data: expected the model's history lengths {model.embedder.lengths}, got "
+                         f"{data.lengths_of(schema)}")
     recorded = requests_from_records(files, "test", data, RECORDS, REQUESTS)
     signatures = build_signatures(model)
     module = tf.Module(name="click_model")

@@ -17,7 +17,7 @@ import tensorflow as tf
 from lcn_tf.data import pipeline, records, tfrecords
 from lcn_tf.data.pipeline import DataConfig, RecordFiles
 from lcn_tf.models.requests import request_names
-from lcn_tf.schema import HISTORIES, PADDING_ID, FeatureSchema
+from lcn_tf.schema import PADDING_ID, FeatureSchema
 
 Values = dict[str, list[int]]
 
@@ -71,9 +71,10 @@ def requests_from_records(files: RecordFiles, split: str, data: DataConfig, reco
     found = [found[index] for index in _spread_over_sizes([_size_of(schema, request) for _, request in found], most)]
     requests = [request for _, request in found]
     serialized_parts = [records.encode(schema, part) for part, _ in found]
-    position = [(place, candidate) for place, (part, _) in enumerate(found) for candidate in range(len(part["label"]))]
+    position = [(place, candidate) for place, (part, _) in enumerate(found)
+                for candidate in range(len(part["timestamp"]))]
     with files.naming_bad_records():
-        impressions = pipeline.flat_rows(schema, tf.constant(serialized_parts), data.lengths)
+        impressions = pipeline.flat_rows(schema, tf.constant(serialized_parts), data.lengths_of(schema))
     return RecordedRequests(
         tensors=named_tensors(schema, requests),
         examples=[encode_request(schema, request) for request in requests],
@@ -92,7 +93,7 @@ def named_tensors(schema: FeatureSchema, requests: Sequence[Mapping[str, Sequenc
     """Requests -> int64 arrays `[G]`, `[G, C]` and `[G, L]`, padded with id 0 to the largest C and L of each part."""
     users, impressions, _ = request_names(schema)
     tensors = {name: np.array([request[name][0] for request in requests], np.int64) for name in users}
-    for names in (impressions, *(schema.history_names(history) for history in HISTORIES)):
+    for names in (impressions, *(schema.history_names(history) for history in schema.histories)):
         longest = max(len(request[names[0]]) for request in requests)
         for name in names:
             tensors[name] = np.full((len(requests), longest), PADDING_ID, np.int64)
@@ -110,14 +111,14 @@ def _requests_of(schema: FeatureSchema, values: Values) -> list[tuple[Values, Va
     """For each combination of offsets in a record: the record with these candidates alone, and their request."""
     users, impressions, _ = request_names(schema)
     together: dict[tuple[int, ...], list[int]] = {}
-    offsets = zip(*(values[f"{history}_offset"] for history in HISTORIES), strict=True)
+    offsets = zip(*(values[f"{history}_offset"] for history in schema.histories), strict=True)
     for candidate, hidden in enumerate(offsets):
         together.setdefault(hidden, []).append(candidate)
     parts = []
     for hidden, members in together.items():
         chosen = {name: [values[name][member] for member in members] for name in schema.impression_names}
         request = {name: values[name] for name in users} | {name: chosen[name] for name in impressions}
-        for history, offset in zip(HISTORIES, hidden, strict=True):
+        for history, offset in zip(schema.histories, hidden, strict=True):
             request.update({name: values[name][offset:] for name in schema.history_names(history)})
         parts.append(({**values, **chosen}, request))
     return parts
@@ -125,7 +126,7 @@ def _requests_of(schema: FeatureSchema, values: Values) -> list[tuple[Values, Va
 
 def _size_of(schema: FeatureSchema, request: Values) -> tuple[int, int]:
     """Candidates and events of a request."""
-    events = sum(len(request[schema.history_names(history)[0]]) for history in HISTORIES)
+    events = sum(len(request[schema.history_names(history)[0]]) for history in schema.histories)
     return len(request["timestamp"]), events
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lcn_tf.models.requests import request_names
-from lcn_tf.schema import HISTORIES, Feature, FeatureSchema
+from lcn_tf.schema import Feature, FeatureSchema
 from lcn_tf.serving.admission import WARNINGS
 
 _TEXT = """# Requests to a click model of `{name}`
@@ -56,8 +56,8 @@ def request_guide(schema: FeatureSchema, lengths: Mapping[str, int], signatures:
     of_candidates = [*ids((*schema.item, *schema.candidate, *schema.request)), "seconds UTC"]
     inputs = [*zip(users, ["[B]"] * len(users), ids(schema.user), strict=True),
               *zip(impressions, ["[B, C]"] * len(impressions), of_candidates, strict=True)]
-    for history in HISTORIES:
-        of_events = [*ids((*schema.item, *schema.context)), "seconds UTC"]
+    for history in schema.histories:
+        of_events = [*ids((*schema.item, *schema.stored_context(history))), "seconds UTC"]
         inputs += [(name, "[B, L]", f"{text}; {lengths[history]:,} events are read")
                    for name, text in zip(schema.history_names(history), of_events, strict=True)]
     return _TEXT.format(

@@ -8,6 +8,9 @@
 | `explain`          | as `serving_default`                              | `probability`; warnings; events attended    |
 |                    |                                                   | to, by level                                |
 
+With several labels, `probability` is of the first and `<label>_probability` of each other one; of a label that is given
+another it is the probability given that one.
+
 Every size is free. The names are `lcn_tf.models.requests.request_names`: the features of the schema and `timestamp`, no
 label, no user key, no offset, no mask. Id 0 is padding: a candidate whose first item feature is 0 gets probability 0,
 below every real candidate, and `candidate_mask` is False there. Any other id outside its table is read as out of
@@ -30,12 +33,13 @@ import tensorflow as tf
 from lcn_tf.contracts import Explains
 from lcn_tf.models import CTRModel
 from lcn_tf.models.requests import request_names
-from lcn_tf.schema import HISTORIES, FeatureSchema
+from lcn_tf.schema import FeatureSchema
 from lcn_tf.serving.admission import Request, admit
 
 SERVING_DEFAULT = "serving_default"
 SERVING_EXAMPLES = "serving_examples"
 EXPLAIN = "explain"
+PROBABILITY = "probability"
 EXAMPLES_INPUT = "examples"
 
 
@@ -52,11 +56,11 @@ def build_signatures(model: CTRModel) -> dict[str, Any]:
 
     def serving_default(**request: tf.Tensor) -> dict[str, tf.Tensor]:
         batch, warnings = admit(schema, lengths, request)
-        return {"probability": _probability(model, batch), **warnings}
+        return {**_probabilities(model, batch), **warnings}
 
     def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         batch, warnings = admit(schema, lengths, parse_requests(schema, examples))
-        return {"probability": _probability(model, batch), "candidate_mask": batch["candidate_mask"], **warnings}
+        return {**_probabilities(model, batch), "candidate_mask": batch["candidate_mask"], **warnings}
 
     named = request_specs(schema)
     signatures = {
@@ -67,9 +71,9 @@ def build_signatures(model: CTRModel) -> dict[str, Any]:
     if isinstance(long_term, Explains):
         def explain(**request: tf.Tensor) -> dict[str, tf.Tensor]:
             batch, warnings = admit(schema, lengths, request)
-            candidate = model.embedder.candidate(batch)
-            explained = long_term.explain(candidate, model.embedder.history(batch, "lifelong_source"))
-            return {"probability": _probability(model, batch), **warnings, **explained}
+            read = model.embedder.read(batch)
+            explained = long_term.explain(read.candidate, read.lifelong)
+            return {**_probabilities(model, batch), **warnings, **explained}
 
         signatures[EXPLAIN] = tf.function(explain).get_concrete_function(**named)
     return signatures
@@ -94,7 +98,7 @@ def parse_requests(schema: FeatureSchema, examples: tf.Tensor) -> dict[str, tf.T
     spec.update({name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64) for name in (*impressions, *histories)})
     parsed = tf.io.parse_example(examples, spec)
     checks = []
-    for names in (impressions, *(schema.history_names(history) for history in HISTORIES)):
+    for names in (impressions, *(schema.history_names(history) for history in schema.histories)):
         expected = parsed[names[0]].row_lengths()
         checks += [tf.debugging.assert_equal(parsed[name].row_lengths(), expected, message=(
             f"{name} must have as many values as {names[0]} in every request")) for name in names[1:]]
@@ -104,7 +108,11 @@ def parse_requests(schema: FeatureSchema, examples: tf.Tensor) -> dict[str, tf.T
     return request
 
 
-def _probability(model: CTRModel, batch: Request) -> tf.Tensor:
-    """Click probabilities `[B, C]` float32, 0 for padded candidates."""
-    probability = tf.sigmoid(tf.cast(model(batch, training=False), tf.float32))
-    return tf.where(batch["candidate_mask"], probability, tf.zeros_like(probability))
+def _probabilities(model: CTRModel, batch: Request) -> dict[str, tf.Tensor]:
+    """Probabilities `[B, C]` float32 of every label, 0 for padded candidates."""
+    first, found = model.head.labels[0], {}
+    for label, logit in model(batch, training=False, returns="logits").items():
+        probability = tf.sigmoid(tf.cast(logit, tf.float32))
+        name = PROBABILITY if label == first else f"{label}_{PROBABILITY}"
+        found[name] = tf.where(batch["candidate_mask"], probability, tf.zeros_like(probability))
+    return found

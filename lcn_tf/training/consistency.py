@@ -18,7 +18,6 @@ import tensorflow as tf
 
 from lcn_tf.contracts import Explains, SearchesByHead
 from lcn_tf.data import pipeline
-from lcn_tf.embeddings.embedder import LIFELONG
 from lcn_tf.metrics.consistency import Consistency, consistency_of_overlaps, row_overlaps
 from lcn_tf.models import CTRModel
 from lcn_tf.ops.masking import masked_top_k
@@ -104,7 +103,7 @@ def _choices(model: CTRModel, layer: Explains, batch: Mapping[str, tf.Tensor], t
     Of a search by head also those of each head, `head_real` and `head_test` `[N, H, k]`.
     """
     looked_up = model.embedder.look_up(batch)
-    candidate, history = model.embedder.candidate(looked_up), model.embedder.history(looked_up, LIFELONG)
+    candidate, history = looked_up.candidate, looked_up.lifelong
     mask, stages = history.mask, layer.stage_scores(candidate, history)
     if isinstance(layer, SearchesByHead):
         test = _best(stages["gsu"], mask, min(top_k, layer.top_k))

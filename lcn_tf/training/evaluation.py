@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -30,6 +31,20 @@ class EvalConfig:
             raise ValueError(f"eval.consistency_rows must not be negative, got {self.consistency_rows}")
 
 
+class OtherLabel(NamedTuple):
+    """Arrays `[N]` of a label beside the first.
+
+    Attributes:
+      label: 0 or 1, float32.
+      logit: float32; of a label that is given another, given that.
+      counted: bool, where it says something.
+    """
+
+    label: np.ndarray
+    logit: np.ndarray
+    counted: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class Predictions:
     """Arrays `[N]`, one entry per impression of a split.
@@ -42,8 +57,9 @@ class Predictions:
       user_key: raw user, int64.
       label: 0 or 1, float32.
       logit: float32.
-      target_length: events of `short_target` that the candidate sees, int64.
-      source_length: events of `lifelong_source` that the candidate sees, int64.
+      target_length: events of the short target history that the candidate sees, int64.
+      source_length: events of the lifelong history that the candidate sees, int64.
+      others: the labels beside the first, by name.
     """
 
     impression_id: np.ndarray
@@ -52,6 +68,13 @@ class Predictions:
     logit: np.ndarray
     target_length: np.ndarray
     source_length: np.ndarray
+    others: Mapping[str, OtherLabel] = dataclasses.field(default_factory=dict)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every array by name; of another label "<its name>_label", "<its name>_logit" and "<its name>_counted"."""
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "others"}
+        return own | {f"{name}_{field}": values for name, other in self.others.items()
+                      for field, values in other._asdict().items()}
 
     @property
     def probability(self) -> np.ndarray:
@@ -59,8 +82,17 @@ class Predictions:
         return expit(self.logit.astype(np.float64))
 
     def metrics(self, gauc_weights: str = "impressions") -> dict[str, float]:
-        """AUC, GAUC, log loss and calibration (see `lcn_tf.metrics.report`)."""
-        return report.evaluate(self.label, self.logit, self.user_key, gauc_weights=gauc_weights)
+        """AUC, GAUC, log loss and calibration (see `lcn_tf.metrics.report`).
+
+        Of another label they are called "<its name>_auc" ..., over the impressions of which it says something.
+        """
+        found = report.evaluate(self.label, self.logit, self.user_key, gauc_weights=gauc_weights)
+        for name, other in self.others.items():
+            counted = other.counted
+            metrics = report.evaluate(other.label[counted], other.logit[counted], self.user_key[counted], gauc_weights
+                                      ) if counted.any() else {}
+            found.update({f"{name}_{metric}": value for metric, value in metrics.items()})
+        return found
 
     def slices(self, gauc_weights: str = "impressions") -> dict[str, list[dict[str, str | float]]]:
         """"target_length" and "source_length" -> metrics by that length (see `lcn_tf.metrics.slices`)."""
@@ -82,4 +114,8 @@ def predict(model: CTRModel, dataset: tf.data.Dataset | Batches) -> Predictions:
     if not len(rows["label"]):
         raise ValueError("no impression to score: the split is empty")
     order = np.lexsort((rows.pop("row_number"), rows["impression_id"]))
-    return Predictions(**{name: values[order] for name, values in rows.items()})
+    rows = {name: values[order] for name, values in rows.items()}
+    others = {name.removeprefix("label of ") for name in rows if name.startswith("label of ")}
+    found = {name: OtherLabel(*(rows.pop(f"{field} of {name}") for field in OtherLabel._fields))
+             for name in sorted(others)}
+    return Predictions(**rows, others=found)

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from lcn_tf.data import pipeline, record_bytes
 from lcn_tf.data.pipeline import DataConfig, RecordFiles, read
-from lcn_tf.embeddings.embedder import visible_events
-from lcn_tf.schema import HISTORIES
+from lcn_tf.embeddings.schema_reading import visible_events
 from tests import synthetic
+from tests.synthetic import HISTORIES
 
 FLAT = DataConfig(layout="flat", short_length=3, lifelong_length=11, shuffle_buffer=50)
 GROUPED = dataclasses.replace(FLAT, layout="grouped")
@@ -62,8 +62,8 @@ def seen_impressions(schema, dataset, lengths):
 def test_every_impression_once_with_its_own_window(prepared, config, seed):
     files, groups = prepared
     dataset = read(files, "train", config, batch_size=29, seed=seed)
-    expected = expected_impressions(files.schema, groups["train"], config.lengths)
-    assert seen_impressions(files.schema, dataset, config.lengths) == expected
+    expected = expected_impressions(files.schema, groups["train"], config.lengths_of(files.schema))
+    assert seen_impressions(files.schema, dataset, config.lengths_of(files.schema)) == expected
 
 
 def test_padding_is_zero(prepared):
@@ -175,7 +175,7 @@ def test_windows_are_never_wider_than_what_is_stored(prepared):
     files, _ = prepared
     config = dataclasses.replace(GROUPED, short_length=5, lifelong_length=17)
     for batch in read(files, "train", config, 29):
-        for history, length in config.lengths.items():
+        for history, length in config.lengths_of(files.schema).items():
             for name in files.schema.history_names(history):
                 assert length <= batch[name].shape[1] <= files.schema.lengths[history]
 

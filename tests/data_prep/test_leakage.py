@@ -10,9 +10,10 @@ import pytest
 from data_prep.config import PreparationConfig
 from data_prep.taobao.config import TaobaoConfig
 from data_prep.taobao.prepare import prepare
-from lcn_tf.schema import HISTORIES, FeatureSchema
+from lcn_tf.schema import FeatureSchema
 from tests import references_data
 from tests.data_prep.taobao_logs import second, write_logs
+from tests.synthetic import HISTORIES
 
 DAY, FIRST = 86_400, second(6)
 TRAIN_DAYS, DAYS = 5, 7

@@ -11,9 +11,9 @@ from data_prep.taobao.config import UTC_OFFSET, TaobaoConfig
 from data_prep.taobao.prepare import prepare
 from lcn_tf.data import pipeline
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.schema import HISTORIES
 from tests import references_data
 from tests.data_prep.taobao_logs import random_logs, second, write_logs
+from tests.synthetic import HISTORIES
 
 ALL = PreparationConfig(short_length=1_000, lifelong_length=1_000, shards=2, memory_limit="500MB")
 FEW = dataclasses.replace(ALL, short_length=3, lifelong_length=7, exclude_recent=True, history_gap_seconds=3_600)

@@ -10,8 +10,8 @@ from lcn_tf.data import records
 from lcn_tf.data.pipeline import flat_rows, grouped_rows
 from lcn_tf.embeddings import EmbeddingConfig, FeatureEmbedder
 from lcn_tf.models import ModelConfig, build_model
-from lcn_tf.schema import HISTORIES
 from tests import synthetic
+from tests.synthetic import HISTORIES
 
 LENGTHS = {"short_target": 3, "short_source": 5, "lifelong_source": 13}
 L2 = 0.3
@@ -48,9 +48,9 @@ def test_every_row_that_is_seen_counts_once(rows):
     embedder = FeatureEmbedder(schema, LENGTHS, CONFIG, search_tables=True)
     read = rows_read(schema, groups)
     with tf.GradientTape(persistent=True) as tape:
-        penalty = embedder.row_penalty(batch_of(schema, rows, groups))
+        penalty = embedder.look_up(batch_of(schema, rows, groups)).row_penalty()
     squares = 0.0
-    for tables in (embedder.tables.tables, embedder.search_tables.tables):
+    for tables in (embedder.tables.vectors, embedder.search_tables.vectors):
         for name, table in tables.items():
             value = table.numpy()
             squares += np.square(value[read[name]]).sum()
@@ -61,7 +61,7 @@ def test_every_row_that_is_seen_counts_once(rows):
     assert float(penalty) == pytest.approx(L2 / 2 * squares, rel=1e-5)
     assert len(read["item"]) < schema.tables["item"] - 1, "some rows are not read"
     embedder.search_tables.trainable = False  # as pretrained ones are
-    assert float(embedder.row_penalty(batch_of(schema, rows, groups))) < float(penalty)
+    assert float(embedder.look_up(batch_of(schema, rows, groups)).row_penalty()) < float(penalty)
 
 
 def test_rows_of_each_domain_count_apart():
@@ -74,8 +74,8 @@ def test_rows_of_each_domain_count_apart():
                   for name, values in group.items()} for group in groups]
         read[domain] = rows_read(schema, alone)["item"]
     with tf.GradientTape() as tape:
-        penalty = embedder.row_penalty(batch_of(schema, grouped_rows, groups))
-    gradient = tf.convert_to_tensor(tape.gradient(penalty, embedder.tables.tables["item"])).numpy()
+        penalty = embedder.look_up(batch_of(schema, grouped_rows, groups)).row_penalty()
+    gradient = tf.convert_to_tensor(tape.gradient(penalty, embedder.tables.vectors["item"])).numpy()
     assert np.flatnonzero(gradient.any(axis=1)).tolist() == [*read["target"], *(size + row for row in read["source"])]
 
 
@@ -93,7 +93,7 @@ def test_a_models_loss_and_gradients_gain_it(microbatches, long_term):
         found.append(model.compute_gradients(batch))
     (plain, of_plain), (losses, of_penalised) = found
     with tf.GradientTape() as tape:
-        penalty = model.embedder.row_penalty(batch)
+        penalty = model.embedder.look_up(batch).row_penalty()
     assert set(losses) == {*plain, "embeddings_l2"} and float(losses["embeddings_l2"]) == pytest.approx(float(penalty))
     added = tape.gradient(penalty, model.trainable_weights)
     for weight, found, *parts in zip(model.trainable_weights, of_penalised, of_plain, added, strict=True):

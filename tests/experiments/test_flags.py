@@ -40,14 +40,15 @@ def test_the_presets_of_the_paper():
 def test_real_taobao_has_the_papers_budget():
     groups = parsed("--flagfile=lcn_200_50.cfg --input_dir=logs").groups
     assert (groups["train"].batch_size, groups["train"].epochs) == (2048, 1)
-    assert groups["data"].lengths == {"short_target": 24, "short_source": 24, "lifelong_source": 500}
+    assert (groups["data"].short_length, groups["data"].lifelong_length) == (24, 500)
 
 
 def test_industrial_logs_have_the_papers_lengths():
     generated, given = (
         parsed(f"--flagfile=lcn_200_50.cfg --dataset=industrial {logs}") for logs in ("", "--input_dir=x"))
     for experiment in (generated, given):
-        assert experiment.groups["data"].lengths == {"short_target": 50, "short_source": 50, "lifelong_source": 2000}
+        data = experiment.groups["data"]
+        assert (data.short_length, data.lifelong_length) == (50, 2000)
         assert experiment.groups["prep"].exclude_recent
     assert (given.groups["train"].batch_size, given.groups["train"].epochs) == (2048, 1)
     assert given.components[("towers", "mlp")].units == (512, 256)

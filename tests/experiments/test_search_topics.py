@@ -45,7 +45,8 @@ def model_of(files, name, options):
     config = ModelConfig(short_term="mean", long_term=name, objectives=())
     components = {(kind, part): component(kind, part).Config() for kind, part in config.parts}
     components["long_term", name] = options
-    model = build_model(files.schema, DATA.lengths, config, components, EmbeddingConfig(embedding_dim=TOPICS), 1)
+    lengths = DATA.lengths_of(files.schema)
+    model = build_model(files.schema, lengths, config, components, EmbeddingConfig(embedding_dim=TOPICS), 1)
     model.build_weights()
     return model
 
@@ -56,7 +57,7 @@ def model_that_knows_the_topics(files):
     vectors = {"author": np.eye(TOPICS + 1)[search_topics.topics_of_ids(files, author_topics(GENERATOR))][:, :TOPICS],
                "category": np.zeros((files.schema.tables["category"], TOPICS))}
     for table, values in vectors.items():
-        model.embedder.tables.tables[table].assign(values.astype(np.float32))
+        model.embedder.tables.vectors[table].assign(values.astype(np.float32))
     model.long_term.search.candidate_kernel.assign(np.eye(2 * TOPICS))
     return model
 

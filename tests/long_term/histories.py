@@ -37,13 +37,13 @@ class Requests:
                 group["timestamp"] = [stamp - 5_000 * place for place, stamp in enumerate(group["timestamp"])]
         self.batch = rows(schema, tf.constant([records.encode(schema, group) for group in groups]), LENGTHS)
         self.embedder = embedder or make_embedder(schema)
-        self.candidate = self.embedder.candidate(self.batch)
+        self.candidate = self.embedder.read(self.batch).candidate
         self.events = np.asarray(self.history.events(), np.float64)
         self.mask = self.history.mask.numpy()
 
     @property
     def history(self):
-        return self.embedder.history(self.batch, "lifelong_source")
+        return self.embedder.read(self.batch).lifelong
 
     @property
     def real(self):
@@ -67,7 +67,7 @@ LAYOUTS = [(grouped_rows, False, False), (grouped_rows, True, False), (grouped_r
 def make_embedder(schema):
     """An embedder with normally distributed tables."""
     embedder = FeatureEmbedder(schema, LENGTHS, EmbeddingConfig(embedding_dim=5))
-    for place, table in enumerate(embedder.tables.tables.values()):
+    for place, table in enumerate(embedder.tables.vectors.values()):
         table.assign(tf.random.stateless_normal(table.shape, [7, place]))
     return embedder
 

@@ -82,7 +82,7 @@ def test_the_loss_on_the_next_event_is_a_weighted_mean_over_candidates(rows, top
     model, batch = model_and_batch(rows, top_k=top_k, aux_weight=0.25)
     loss = float(model.compute_losses(batch)["dien_next_event"])
     drawn = model._with_negatives(batch)
-    negatives, valid = (np.asarray(values) for values in model.embedder.history(drawn, "lifelong_source").negatives())
+    negatives, valid = (np.asarray(values) for values in model.embedder.read(drawn).lifelong.negatives())
     assert valid.any()
     requests, weights = Requests(rows, offsets=True, embedder=model.embedder), weights_of(model.long_term.evolution)
     expected = []
@@ -101,7 +101,7 @@ def test_the_loss_on_the_next_event_trains_the_first_recurrence_and_not_what_fol
     with tf.GradientTape() as tape:
         loss = model.compute_losses(batch)["dien_next_event"]
     trained, other, tables = tape.gradient(loss, [
-        list(evolution.extraction), list(evolution.evolution), model.embedder.tables.tables["item"]])
+        list(evolution.extraction), list(evolution.evolution), model.embedder.tables.vectors["item"]])
     assert all(np.any(gradient) for gradient in trained) and other == [None] * 3
     assert np.any(tf.convert_to_tensor(tables))
     np.testing.assert_allclose(model._logit_and_own_losses(model._with_negatives(batch))[0], model(batch), rtol=1e-6)

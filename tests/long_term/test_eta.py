@@ -39,12 +39,12 @@ def test_the_search_ranks_by_distance_then_by_recency():
 def test_the_embeddings_learn_from_the_attention_alone():
     requests = Requests(flat_rows)
     layer, history = built(eta, requests, **SIZES), requests.history
-    tables = requests.embedder.tables.tables
+    tables = requests.embedder.tables.vectors
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(layer(requests.candidate, history) ** 2)
     assert np.any(tf.convert_to_tensor(tape.gradient(total, tables["item"])))
     with tf.GradientTape() as tape:
-        candidate = requests.embedder.candidate(requests.batch)
+        candidate = requests.embedder.read(requests.batch).candidate
         scores = layer.stage_scores(candidate, requests.history)["gsu"]
     assert tape.gradient(scores, tables["item"]) is None
 

@@ -46,9 +46,9 @@ def test_tables_learn_the_same_from_groups_of_several_moments_as_from_single_imp
         @tf.function
         def gradients(requests=requests):
             with tf.GradientTape() as tape:
-                candidate = requests.embedder.candidate(requests.batch)
+                candidate = requests.embedder.read(requests.batch).candidate
                 total = tf.reduce_sum(tf.boolean_mask(layer(candidate, requests.history), requests.real) ** 3)
-            tables = requests.embedder.tables.tables
+            tables = requests.embedder.tables.vectors
             found = tape.gradient(total, {name: tables[name] for name in ("item", "category", "behaviour", "time_gap")})
             return {name: tf.math.unsorted_segment_sum(gradient.values, gradient.indices, tables[name].shape[0])
                     for name, gradient in found.items()}

@@ -87,7 +87,7 @@ def test_the_search_learns_from_its_own_loss_alone_and_the_embeddings_from_both(
     layer = model.long_term
     search = layer.search.trainable_variables + layer.auxiliary_tower.trainable_variables[::2]
     assert layer.search.pool == pool
-    attention, tables = layer.attention.trainable_variables, [model.embedder.tables.tables["item"]]
+    attention, tables = layer.attention.trainable_variables, [model.embedder.tables.vectors["item"]]
     assert len(search) == 4 and len(attention) == 4
     assert all(reached(model, "sim_gsu", search)) and not any(reached(model, "ctr_loss", search))
     assert all(reached(model, "ctr_loss", attention)) and not any(reached(model, "sim_gsu", attention))
@@ -96,7 +96,7 @@ def test_the_search_learns_from_its_own_loss_alone_and_the_embeddings_from_both(
 
 def test_separate_tables_learn_from_the_searchs_loss_alone():
     model = small_model("sim", config("sim", **SIZES, tables="separate"))
-    own, search = (tables.tables["item"] for tables in (model.embedder.tables, model.embedder.search_tables))
+    own, search = (tables.vectors["item"] for tables in (model.embedder.tables, model.embedder.search_tables))
     assert reached(model, "sim_gsu", [search]) == [True] and reached(model, "ctr_loss", [search, own]) == [False, True]
     requests = Requests(embedder=model.embedder)
     weights = attention_weights(model.long_term.attention.attention)
@@ -114,7 +114,7 @@ def test_separate_tables_learn_from_the_searchs_loss_alone():
 
 def test_parts_of_a_batch_train_separate_tables_as_the_whole_one():
     model = small_model("sim", config("sim", **SIZES, tables="separate"))
-    batch, table = Requests(embedder=model.embedder).batch, model.embedder.search_tables.tables["item"]
+    batch, table = Requests(embedder=model.embedder).batch, model.embedder.search_tables.vectors["item"]
     place = [variable is table for variable in model.trainable_variables].index(True)
     found = []
     for parts in (1, 3):
@@ -126,7 +126,7 @@ def test_parts_of_a_batch_train_separate_tables_as_the_whole_one():
 
 def test_crp_trains_the_models_tables_beside_those_of_the_search():
     model = small_model("sim", config("sim", **SIZES, tables="separate"), objectives=("crp",))
-    own, search = (tables.tables["item"] for tables in (model.embedder.tables, model.embedder.search_tables))
+    own, search = (tables.vectors["item"] for tables in (model.embedder.tables, model.embedder.search_tables))
     assert reached(model, "crp_pt", [own, search]) == [True, False]
     configs = {("long_term", "sim"): config("sim", tables="separate"),
                ("objectives", "crp"): registry.component("objectives", "crp").Config(tables="separate")}
@@ -140,12 +140,12 @@ def test_pretrained_tables_search_and_stay_as_they_are(tmp_path):
     manager = tf.train.CheckpointManager(tf.train.Checkpoint(model=first), str(tmp_path), max_to_keep=1)
     manager.save()  # as training does
     model = small_model("sim", config("sim", **SIZES, gsu="pretrained", pretrained=str(tmp_path)), seed=6)
-    frozen = model.embedder.search_tables.tables
+    frozen = model.embedder.search_tables.vectors
     assert not any(table is variable for table in frozen.values() for variable in model.trainable_variables)
     assert set(model.compute_losses(Requests(embedder=model.embedder).batch)) == {"ctr_loss"}
     model.train_step(Requests(embedder=model.embedder).batch)
     for name, table in frozen.items():
-        np.testing.assert_array_equal(table, first.embedder.tables.tables[name])
+        np.testing.assert_array_equal(table, first.embedder.tables.vectors[name])
     requests, old = (Requests(embedder=built_model.embedder) for built_model in (model, first))
     scores = model.long_term.stage_scores(requests.candidate, requests.history)["gsu"].numpy()
     expected = first.long_term.stage_scores(old.candidate, old.history)["gsu"].numpy()
@@ -159,9 +159,9 @@ def test_pretrained_tables_search_and_stay_as_they_are(tmp_path):
 
 
 def auxiliary_logit(model, requests):
-    batch, candidate = requests.batch, model.embedder.candidate(requests.batch)
-    inputs = TrainingInputs(tf.concat(model.features(batch, candidate), -1), batch["label"], batch["candidate_mask"])
-    return model.long_term.auxiliary_logit(candidate, model.embedder.history(batch, "lifelong_source"), inputs)
+    batch, read = requests.batch, model.embedder.read(requests.batch)
+    inputs = TrainingInputs(model.tower_inputs(read).concatenated, batch["label"], batch["candidate_mask"])
+    return model.long_term.auxiliary_logit(read.candidate, read.lifelong, inputs)
 
 
 def test_the_auxiliary_loss_is_a_weighted_mean_over_real_candidates():

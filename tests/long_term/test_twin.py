@@ -85,7 +85,7 @@ def test_shared_projections_learn_from_the_kept_events_only():
     layer, history = built(twin, requests, **SIZES), requests.history
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(layer(requests.candidate, history) ** 2)
-    tables = requests.embedder.tables.tables
+    tables = requests.embedder.tables.vectors
     gradients = tape.gradient(total, [*layer.trainable_variables, tables["item"]])
     assert len(gradients) == 7 and all(np.any(tf.convert_to_tensor(gradient)) for gradient in gradients)
     items = set(requests.batch["item_id"].numpy().flat)

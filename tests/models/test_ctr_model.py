@@ -131,7 +131,7 @@ def reached(model, name, batch, weights):
 
 
 def item_tables(tables):
-    return [tables.tables[name] for name in ("item", "category")]
+    return [tables.vectors[name] for name in ("item", "category")]
 
 
 def test_shared_tables_are_trained_by_both_losses():
@@ -194,8 +194,8 @@ def test_golden_total_of_the_terms(monkeypatch):
     golden = json.loads((pathlib.Path(__file__).parent.parent / "golden" / "crp.json").read_text())
     vector = golden["vectors"]["total_loss"]
     model, batch = make_model(weight=vector["lam_crp"], term_weights=tuple(map(float, vector["lam"]))), batch_of()
-    given = {term: tf.constant(vector[f"L_{term}"]) for term in ("pt", "ps", "pc")}
-    monkeypatch.setattr("lcn_tf.objectives.crp.crp_loss", lambda *arguments, **options: given)
+    given = {term: (tf.constant(vector[f"L_{term}"]), tf.constant(1.0)) for term in ("pt", "ps", "pc")}
+    monkeypatch.setattr("lcn_tf.objectives.crp.crp_sums", lambda *arguments, **options: given)
     losses = model.compute_losses(batch)
     crp = sum(float(value) for name, value in losses.items() if name != "ctr_loss")
     assert vector["L_ctr"] + crp == pytest.approx(vector["total"], rel=2e-5)

@@ -40,7 +40,7 @@ def make_model(schema, long_term="lap", objectives=("crp",), crp=None, **options
                         EmbeddingConfig(embedding_dim=4, **options))
     model.build_weights()
     model.compile(optimizer=tf.keras.optimizers.SGD(0.1))
-    for table in model.embedder.tables.tables.values():
+    for table in model.embedder.tables.vectors.values():
         table.assign(tf.random.stateless_normal(table.shape, [7, table.shape[0]]))
     return model
 
@@ -91,7 +91,7 @@ def test_equal_rows_of_both_domains_are_one_table(long_term, crp, item_rows):
 def test_candidates_and_events_train_the_rows_of_their_domain():
     schema = schema_of(97)
     model = make_model(schema, per_domain=("item",), crp={"terms": ("pc",)})
-    batch, table = make_batch(schema, grouped_rows), model.embedder.tables.tables["item"]
+    batch, table = make_batch(schema, grouped_rows), model.embedder.tables.vectors["item"]
 
     def rows_reached(names):
         with tf.GradientTape() as tape:
@@ -114,10 +114,10 @@ def test_candidates_and_events_train_the_rows_of_their_domain():
 def test_search_tables_are_per_domain_too():
     schema = schema_of(97)
     model = make_model(schema, per_domain=("item",), crp={"tables": "separate"})
-    table = model.embedder.search_tables.tables["item"]
+    table = model.embedder.search_tables.vectors["item"]
     assert table.shape[0] == 194
     batch = make_batch(schema, grouped_rows)
-    candidate, events = model.embedder.search_pair(batch, "lifelong_source")
+    candidate, events = model.embedder.read(batch).reader.search_pair("lifelong_source")
     np.testing.assert_array_equal(candidate[..., :4], tf.gather(table, batch["item_id"]))
     np.testing.assert_array_equal(events[..., :4], tf.gather(table, 97 + batch["lifelong_source_item_id"]))
 
@@ -141,13 +141,13 @@ def test_a_model_of_some_fields_trains_and_is_exported(tmp_path):
     synthetic.write_records(tmp_path / "data", groups={"train": 11, "validation": 5, "test": 9}, offsets=True)
     data = DataConfig(short_length=3, lifelong_length=13, item_fields=("item_id",), context_fields=("behaviour",))
     files = RecordFiles.open(str(tmp_path / "data")).reading(data.item_fields, data.context_fields)
-    model = build_model(files.schema, data.lengths, ModelConfig(objectives=("crp",)),
+    model = build_model(files.schema, data.lengths_of(files.schema), ModelConfig(objectives=("crp",)),
                         embeddings=EmbeddingConfig(embedding_dim=4, per_domain=("item",), dims=("item:7",)))
     model.build_weights()
     model.compile(optimizer=tf.keras.optimizers.Adam(1e-2))
     batches = pipeline.read(files, "train", data, 16, seed=(1, 1))
     dropped = {"category", "time_gap"}
-    assert not dropped & set(model.embedder.tables.tables)
+    assert not dropped & set(model.embedder.tables.vectors)
     assert not any(name.endswith(tuple(dropped)) for name in batches.element_spec)
     logs = model.fit(batches, verbose=0).history
     assert np.isfinite(logs["loss"][0])

@@ -138,7 +138,7 @@ def test_gradients_are_finite_and_masked_events_get_none(model):
     batch = grouped_rows(schema, examples, LENGTHS)
     with tf.GradientTape() as tape:
         loss = model.compute_loss(batch)
-    tables = model.embedder.tables.tables
+    tables = model.embedder.tables.vectors
     gradients = tape.gradient(loss, model.trainable_variables + list(tables.values()))
     for gradient in gradients:
         assert gradient is None or np.all(np.isfinite(tf.convert_to_tensor(gradient)))

@@ -28,9 +28,10 @@ def sizes(rows, length, level_norm):
     model = build_model(schema, lengths, ModelConfig(objectives=()), {("long_term", "lap"): lap},
                         EmbeddingConfig(embedding_dim=64))
     batch = model.embedder.look_up(batch)
-    candidate = model.embedder.candidate(batch)
-    levels = model.long_term(candidate, model.embedder.history(batch, "lifelong_source"))
-    blocks = [*model.features(batch, candidate), *tf.split(levels, [128, 64, 64], -1)]
+    levels = model.long_term(batch.candidate, batch.lifelong)
+    inputs = model.tower_inputs(batch)
+    blocks = [*inputs.user.values(), inputs.candidate, *inputs.side.values(), *inputs.interests.values(),
+              *tf.split(levels, [128, 64, 64], -1)]
     return np.array([np.sqrt(np.mean(np.square(block))) for block in blocks])
 
 

@@ -10,7 +10,7 @@ from lcn_tf.data import pipeline, records
 from lcn_tf.data.pipeline import DataConfig, flat_rows, grouped_rows
 from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.embeddings import EmbeddingConfig
-from lcn_tf.embeddings.batch_rows import FEW_ROWS
+from lcn_tf.embeddings.distinct_rows import FEW_ROWS
 from lcn_tf.models import ModelConfig, build_model
 from lcn_tf.models.registry import component, components
 from tests import synthetic
@@ -47,7 +47,7 @@ def make_model(schema, long_term="lap", objectives=(), **crp):
                         EmbeddingConfig(embedding_dim=4, initializer="uniform_0.05"))
     model.build_weights()
     model.compile(optimizer=tf.keras.optimizers.Adam())
-    for table in model.embedder.tables.tables.values():
+    for table in model.embedder.tables.vectors.values():
         table.assign(20 * table)
     return model
 

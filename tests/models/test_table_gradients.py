@@ -38,7 +38,7 @@ def indices_of_gradients(model, batch, tables=None):
     """Rows that the gradient of each table names; of the model's tables, or others."""
     found = {variable.ref(): gradient for variable, gradient in
              zip(model.trainable_variables, model.compute_gradients(batch)[1], strict=True)}
-    gradients = {name: found[table.ref()] for name, table in (tables or model.embedder.tables).tables.items()}
+    gradients = {name: found[table.ref()] for name, table in (tables or model.embedder.tables).vectors.items()}
     assert all(isinstance(gradient, tf.IndexedSlices) for gradient in gradients.values() if gradient is not None)
     return {name: gradient.indices for name, gradient in gradients.items() if gradient is not None}
 

@@ -26,7 +26,8 @@ def small_model(schema: FeatureSchema, configs: Mapping[tuple[str, str], Any] | 
     """A model with random weights large enough that candidates differ."""
     tf.keras.utils.set_random_seed(11)
     configs = {("long_term", "lap"): LAP, **(configs or {})}
-    model = build_model(schema, DATA.lengths, ModelConfig(**parts), configs, EmbeddingConfig(embedding_dim=5))
+    lengths = DATA.lengths_of(schema)
+    model = build_model(schema, lengths, ModelConfig(**parts), configs, EmbeddingConfig(embedding_dim=5))
     model.build_weights()
     for variable in model.embedder.variables:
         variable.assign(variable * 3.0)

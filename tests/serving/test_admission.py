@@ -5,13 +5,14 @@ import pytest
 import tensorflow as tf
 
 from lcn_tf.models.requests import request_names
-from lcn_tf.schema import HISTORIES, OOV_ID, PADDING_ID
+from lcn_tf.schema import OOV_ID, PADDING_ID
 from lcn_tf.serving import admission
 from lcn_tf.serving.admission import WARNINGS, admit
 from lcn_tf.serving.recorded_requests import encode_request, named_tensors
 from lcn_tf.serving.request_guide import request_guide
 from tests import synthetic
 from tests.serving.conftest import DATA
+from tests.synthetic import HISTORIES
 
 SCHEMA = synthetic.make_schema()
 USERS, IMPRESSIONS, EVENTS = request_names(SCHEMA)
@@ -35,7 +36,8 @@ def make_request(seed=0, candidates=3, lengths=SCHEMA.lengths, users=2):
 
 def admitted(request):
     """Batch and warnings as arrays; only the warnings that are not 0 for every user."""
-    batch, warnings = admit(SCHEMA, DATA.lengths, {name: tf.constant(values) for name, values in request.items()})
+    tensors = {name: tf.constant(values) for name, values in request.items()}
+    batch, warnings = admit(SCHEMA, DATA.lengths_of(SCHEMA), tensors)
     assert set(warnings) == set(WARNINGS)
     assert {(value.dtype, tuple(value.shape)) for value in warnings.values()} == {
         (tf.int32, (len(request["timestamp"]),))}
@@ -136,7 +138,7 @@ def test_milliseconds_are_counted():
     assert admitted(request)[1] == {admission.NOT_SECONDS: [3, 0]}
     for history in HISTORIES:
         request[f"{history}_timestamp"][0] *= 1_000
-    events = sum(DATA.lengths.values())
+    events = sum(DATA.lengths_of(SCHEMA).values())
     assert admitted(request)[1] == {admission.NOT_SECONDS: [3 + events, 0]}
     request["short_target_timestamp"][1, -1] = -1
     assert admitted(request)[1] == {admission.NOT_SECONDS: [3 + events, 1]}
@@ -154,7 +156,7 @@ def test_nothing_is_admitted_too(users, candidates):
 
 
 def test_the_guide_names_every_input_and_warning():
-    guide = request_guide(SCHEMA, DATA.lengths, ("serving_default", "serving_examples"))
+    guide = request_guide(SCHEMA, DATA.lengths_of(SCHEMA), ("serving_default", "serving_examples"))
     for name in (*USERS, *IMPRESSIONS, *EVENTS, *WARNINGS, "serving_examples"):
         assert f"`{name}`" in guide
     assert "| `lifelong_source_item_id` | `[B, L]` | ids 0 to 60; 17 events are read |" in guide
@@ -169,7 +171,8 @@ def test_one_request_does_not_disturb_those_merged_with_it(exported):
     for name in ID_NAMES:
         for place in range(0, len(bad[name]), 2):
             bad[name][place], stands_for[name][place] = (-1, rows_of(name), 10**12)[place % 3], OOV_ID
-            read = not any(name.startswith(history) and place >= DATA.lengths[history] for history in HISTORIES)
+            lengths = DATA.lengths_of(SCHEMA)
+            read = not any(name.startswith(history) and place >= lengths[history] for history in HISTORIES)
             wrong += read
     for signature in ("serving_default", "explain", "serving_examples"):
         answers = []

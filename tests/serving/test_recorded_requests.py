@@ -5,10 +5,10 @@ import tensorflow as tf
 
 from lcn_tf.data.pipeline import RecordFiles
 from lcn_tf.models.requests import request_names
-from lcn_tf.schema import HISTORIES
 from lcn_tf.serving.recorded_requests import requests_from_records
 from tests import synthetic
 from tests.serving.conftest import DATA
+from tests.synthetic import HISTORIES
 
 SCHEMA = synthetic.make_schema()
 
@@ -57,7 +57,7 @@ def test_impressions_and_requests_are_the_same_rows(tmp_path):
     for name in request_names(SCHEMA)[1]:
         np.testing.assert_array_equal(recorded.tensors[name][rows, columns], recorded.impressions[name][:, 0])
     for history in HISTORIES:
-        length = DATA.lengths[history]
+        length = DATA.lengths_of(SCHEMA)[history]
         for name in SCHEMA.history_names(history):
             seen = np.pad(recorded.tensors[name], ((0, 0), (0, length)))[rows, :length]
             np.testing.assert_array_equal(seen, recorded.impressions[name])

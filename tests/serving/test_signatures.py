@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from lcn_tf.long_term import sim
 from lcn_tf.models.requests import request_names
-from lcn_tf.schema import HISTORIES
 from lcn_tf.serving.admission import WARNINGS, admit
 from lcn_tf.serving.recorded_requests import encode_request, named_tensors
 from lcn_tf.serving.signatures import build_signatures, parse_requests
 from tests import synthetic
 from tests.serving.conftest import DATA, LAP, live_probability, small_model
+from tests.synthetic import HISTORIES
 
 SCHEMA = synthetic.make_schema()
 NAMED = ("serving_default", "explain")
@@ -72,7 +72,7 @@ def test_empty_histories(exported, empty):
 def test_only_the_most_recent_events_of_a_longer_history_count(exported):
     long = group_of(3, {"short_target": 11, "short_source": 13, "lifelong_source": 41})
     assert_as_live(exported, [long])
-    short = {name: values[:DATA.lengths[history]] for history in HISTORIES for name, values in long.items()
+    short = {name: values[:DATA.lengths_of(SCHEMA)[history]] for history in HISTORIES for name, values in long.items()
              if name in SCHEMA.history_names(history)}
     answers = [exported.serve("serving_default", **named_tensors(SCHEMA, [group]))["probability"]
                for group in (long, {**long, **short})]
@@ -131,9 +131,9 @@ def test_explain_is_what_the_model_says(exported):
     group = group_of(3, SCHEMA.lengths)
     answer = exported.serve("explain", **named_tensors(SCHEMA, [group]))
     serialized = tf.constant([encode_request(SCHEMA, group)])
-    batch, _ = admit(SCHEMA, DATA.lengths, parse_requests(SCHEMA, serialized))
+    batch, _ = admit(SCHEMA, DATA.lengths_of(SCHEMA), parse_requests(SCHEMA, serialized))
     embedder = exported.model.embedder
-    expected = exported.model.long_term.explain(embedder.candidate(batch), embedder.history(batch, "lifelong_source"))
+    expected = exported.model.long_term.explain(embedder.read(batch).candidate, embedder.read(batch).lifelong)
     assert expected
     for name, values in expected.items():
         np.testing.assert_allclose(answer[name], values.numpy(), atol=1e-6)

@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 
 from lcn_tf.data.pipeline import RecordFiles
-from lcn_tf.schema import HISTORIES
 from lcn_tf.serving.export import RECORDS, REQUESTS
 from lcn_tf.serving.recorded_requests import requests_from_records
 from lcn_tf.serving.warmup import MAX_RECORDS, WARMUP_PATH, log_class, prediction_log, warmup_logs, write_warmup
 from tests import synthetic
 from tests.serving.conftest import DATA
+from tests.synthetic import HISTORIES
 
 
 def wire_fields(message: bytes) -> list[tuple[int, bytes]]:

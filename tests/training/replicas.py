@@ -53,7 +53,7 @@ def train(strategy: tf.distribute.Strategy, files: RecordFiles, case: Case, micr
                for part in model_config.parts}
     tf.keras.utils.set_random_seed(7)
     with strategy.scope():
-        model = build_model(files.schema, data.lengths, model_config, configs,
+        model = build_model(files.schema, data.lengths_of(files.schema), model_config, configs,
                             EmbeddingConfig(embedding_dim=4, l2=0.01))
         compile_model(model, TrainConfig(table_optimizer=case.table_optimizer, microbatches=microbatches,
                                          weight_decay=0.1, warmup_steps=2, decay="cosine"), STEPS)

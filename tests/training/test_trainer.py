@@ -37,8 +37,8 @@ def new_model(files, config=TRAIN, tower=TOWER):
     crp = dataclasses.replace(component("objectives", "crp").Config(), num_negatives=31)
     configs = {("long_term", "lap"): lap, ("objectives", "crp"): crp, ("towers", "mlp"): tower}
     l2 = 0.01 if config.weight_decay else 0.0
-    model = build_model(files.schema, DATA.lengths, ModelConfig(), configs, EmbeddingConfig(embedding_dim=4, l2=l2),
-                        seed=config.seed)
+    model = build_model(files.schema, DATA.lengths_of(files.schema), ModelConfig(), configs,
+                        EmbeddingConfig(embedding_dim=4, l2=l2), seed=config.seed)
     compile_model(model, config, planned_steps(files, DATA, config))
     return model
 
@@ -216,7 +216,7 @@ def test_learns_what_is_planted(tmp_path, optimizer):
 
 def test_stops_at_a_loss_that_is_no_number(files, tmp_path):
     model = new_model(files)
-    table = model.embedder.tables.tables["category"]
+    table = model.embedder.tables.vectors["category"]
     table.assign(tf.fill(table.shape, float("nan")))
     with pytest.raises(FloatingPointError, match="training step 1: .*loss"):
         run(files, tmp_path, model=model)

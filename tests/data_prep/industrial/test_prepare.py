@@ -10,10 +10,11 @@ from data_prep.industrial.config import PROFILE_FIELDS, WATCH_BOUNDARIES, Indust
 from data_prep.industrial.generator import generate
 from data_prep.industrial.generator_config import GeneratorConfig
 from data_prep.industrial.prepare import prepare
-from lcn_tf.schema import HISTORIES, FeatureSchema
+from lcn_tf.schema import FeatureSchema
 from tests import references_data
 from tests.data_prep import industrial_logs
 from tests.data_prep.industrial_logs import HEADERS, random_logs, second, write_logs
+from tests.synthetic import HISTORIES
 
 ROLES = {"user": ("user_id", *PROFILE_FIELDS), "item": ("author", "category"), "candidate": ("room_id",),
          "request": ("page",), "context": ("watch", "finished")}

@@ -6,8 +6,8 @@ import pytest
 from data_prep.errors import InputError
 from data_prep.inspect.decoded_group import describe_group, raw_values
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.schema import HISTORIES
 from tests import synthetic
+from tests.synthetic import HISTORIES
 
 SCHEMA = synthetic.make_schema()
 

@@ -10,7 +10,7 @@ from matplotlib import _pylab_helpers
 from data_prep.inspect.plots import write_plots
 from data_prep.inspect.report import disagreements, format_report
 from data_prep.inspect.split_statistics import LengthCounts, SplitStatistics
-from lcn_tf.schema import HISTORIES
+from tests.synthetic import HISTORIES
 
 FIRST_DAY = 17_292  # 2017-05-06
 SPLIT = SplitStatistics(

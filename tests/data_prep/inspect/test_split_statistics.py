@@ -7,8 +7,9 @@ import pytest
 
 from data_prep.inspect.split_statistics import LengthCounts, _DistinctIntegers, measure_split
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.schema import FIRST_ID, HISTORIES
+from lcn_tf.schema import FIRST_ID
 from tests import synthetic
+from tests.synthetic import HISTORIES
 
 
 def spread_out(groups):

@@ -10,9 +10,10 @@ from data_prep.config import PreparationConfig
 from data_prep.errors import InputError, OutputError
 from data_prep.taobao.config import PROFILE_FIELDS, TaobaoConfig
 from data_prep.taobao.prepare import prepare
-from lcn_tf.schema import HISTORIES, FeatureSchema
+from lcn_tf.schema import FeatureSchema
 from tests import references_data
 from tests.data_prep.taobao_logs import random_logs, second, write_logs
+from tests.synthetic import HISTORIES
 
 ROLES = {"user": ("user_id", *PROFILE_FIELDS), "item": ("cate", "brand"),
          "candidate": ("adgroup_id", "campaign_id", "customer", "price_bucket"), "request": ("pid",),

@@ -9,8 +9,9 @@ from experiments.benchmarks.synthetic_batches import make_batch
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model
 from lcn_tf.models.registry import component
-from lcn_tf.schema import HISTORIES, TIME_GAP, Feature, FeatureSchema
+from lcn_tf.schema import TIME_GAP, Feature, FeatureSchema
 from lcn_tf.training import TrainConfig, compile_model
+from tests.synthetic import HISTORIES
 
 WIDTH = 5
 TOP_K = {"msa_top_k": 11, "fsa_top_k": 3}

@@ -9,8 +9,9 @@ import tensorflow as tf
 from experiments.benchmarks.synthetic_batches import LAYOUTS, make_batch, make_schema, signature
 from lcn_tf.data import pipeline
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.schema import FIRST_ID, HISTORIES
+from lcn_tf.schema import FIRST_ID
 from tests import synthetic
+from tests.synthetic import HISTORIES
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -18,7 +19,7 @@ def test_names_shapes_and_types_are_those_of_the_pipeline(tmp_path, layout):
     schema = synthetic.make_schema()
     synthetic.write_records(tmp_path, schema)
     config = pipeline.DataConfig(layout, 5, 23)
-    schema = synthetic.make_schema(lengths=config.lengths)
+    schema = synthetic.make_schema(lengths=config.lengths_of(synthetic.make_schema()))
     expected = pipeline.read(RecordFiles.open(str(tmp_path)), "train", config, 8).element_spec
     batch = make_batch(schema, 7, 1 if layout == "flat" else 3)
     specs = signature(schema, batch, layout)

@@ -2,27 +2,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.embeddings.batch_rows import (
-    add_rows,
-    dense_gradient,
-    merged_gradient,
-    places_name,
-    rows_name,
-    search_rows_name,
-)
+from lcn_tf.embeddings.distinct_rows import dense_gradient, find_rows, merged_gradient
 
 TABLE = tf.random.stateless_normal([29, 3], [0, 1])
 
 
 @tf.function(input_signature=[{"one": tf.TensorSpec([None], tf.int64), "many": tf.TensorSpec([None, None], tf.int64),
                                "none": tf.TensorSpec([0, 5], tf.int64)}])
-def added(batch):
-    found = add_rows(batch, 29, {
-        rows_name("item"): lambda ids: tf.gather(TABLE, ids),
-        search_rows_name("item"): lambda ids: tf.gather(-TABLE, ids)})
+def found_in(batch):
+    rows, places = find_rows(batch, 29, lambda ids: tf.gather(TABLE, ids), lambda ids: tf.gather(-TABLE, ids))
     for name, tensor in batch.items():
-        assert found[places_name(name)].shape.as_list() == tensor.shape.as_list()
-    return found
+        assert places[name].shape.as_list() == tensor.shape.as_list()
+    return rows, places
 
 
 def test_rows_of_distinct_ids_and_places_of_every_tensor():
@@ -30,14 +21,14 @@ def test_rows_of_distinct_ids_and_places_of_every_tensor():
     for length in (0, 7):
         batch = {"one": rng.integers(0, 29, 4), "many": rng.integers(0, 29, (2, length)), "none": np.zeros((0, 5), int)}
         batch = {name: tf.constant(ids, tf.int64) for name, ids in batch.items()}
-        found = added(batch)
+        rows, places = found_in(batch)
         distinct = {int(number) for ids in batch.values() for number in ids.numpy().ravel()}
-        assert set(found) == {rows_name("item"), search_rows_name("item"), *map(places_name, batch)}
-        np.testing.assert_array_equal(found[search_rows_name("item")], -found[rows_name("item")])
-        assert len(found[rows_name("item")]) == len(distinct)
+        np.testing.assert_array_equal(rows.search, -rows.gathered)
+        np.testing.assert_array_equal(rows.attended, rows.gathered)
+        assert len(rows.gathered) == len(rows.ids) == len(distinct) and set(places) == set(batch)
         for name, ids in batch.items():
-            vectors = tf.gather(found[rows_name("item")], found[places_name(name)])
-            np.testing.assert_array_equal(vectors, tf.gather(TABLE, ids))
+            np.testing.assert_array_equal(tf.gather(rows.gathered, places[name]), tf.gather(TABLE, ids))
+            np.testing.assert_array_equal(tf.gather(rows.ids, places[name]), ids)
 
 
 def slices(dtype=tf.float32):

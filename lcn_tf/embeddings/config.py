@@ -1,10 +1,10 @@
-"""One weight per table, shared by every feature that reads it."""
+"""How ids become vectors: widths, initial values and penalties of the tables."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Literal
 
 import tensorflow as tf
@@ -58,6 +58,10 @@ class EmbeddingConfig:
         return {name: int(width) for name, _, width in (entry.rpartition(":") for entry in self.dims)
                 }.get(table, self.embedding_dim)
 
+    def initializer_of(self, table: str) -> tf.keras.initializers.Initializer:
+        """Initial values of a table."""
+        return _INITIALIZERS[self.initializer](self.width(table))
+
     def check(self, tables: Collection[str], item_tables: Collection[str]) -> None:
         """Compares the tables that are named with those of a schema and those of its item features.
 
@@ -68,36 +72,3 @@ class EmbeddingConfig:
         for option, names, known in (("dims", named, tables), ("per_domain", self.per_domain, item_tables)):
             if unknown := sorted(set(names) - set(known)):
                 raise ValueError(f"embeddings.{option} names {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-
-
-class EmbeddingTables(tf.keras.layers.Layer):
-    """Tables `[rows, width]` by name.
-
-    Row 0 belongs to padding: whoever reads padded ids masks what comes back, so it is never trained.
-
-    Args:
-      rows: table name -> number of rows.
-      config: width and initialisation.
-    """
-
-    def __init__(self, rows: Mapping[str, int], config: EmbeddingConfig, **kwargs):
-        super().__init__(**kwargs)
-        self.config = config
-        initializer = _INITIALIZERS[config.initializer]
-        self.tables = {
-            name: self.add_weight(name=f"{name}_table", shape=(size, config.width(name)),
-                                  initializer=initializer(config.width(name)))
-            for name, size in rows.items()
-        }
-
-    def call(self, table: str, ids: tf.Tensor) -> tf.Tensor:
-        """Looks ids `[...]` (integer) up: `[..., width]` in the compute type.
-
-        Raises:
-          tf.errors.InvalidArgumentError: on the CPU, an id outside the table (a GPU returns zeros).
-        """
-        return tf.cast(self.rows(table, ids), self.compute_dtype)
-
-    def rows(self, table: str, ids: tf.Tensor) -> tf.Tensor:
-        """As a call, in the type of the weights."""
-        return tf.nn.embedding_lookup(self.tables[table], ids)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.heads.click import ClickHead
+from lcn_tf.layers.logit import Logit
 
 B, C, U = 2, 3, 7
 
@@ -15,7 +15,7 @@ def hidden(batch=B, candidates=C):
 
 @pytest.mark.parametrize(("batch", "candidates"), [(B, C), (1, 1), (1, C), (B, 1)])
 def test_equals_the_inner_product(batch, candidates):
-    head = ClickHead()
+    head = Logit()
     logit = head(hidden(batch, candidates))
     head.set_weights([np.arange(U, dtype=np.float32)[:, np.newaxis], np.array([0.5], np.float32)])
     assert logit.shape == head.compute_output_shape((batch, candidates, U)) == (batch, candidates)
@@ -24,13 +24,13 @@ def test_equals_the_inner_product(batch, candidates):
 
 
 def test_logits_are_float32_under_mixed_precision():
-    logit = ClickHead(dtype="mixed_bfloat16")(tf.cast(hidden(), tf.bfloat16))
+    logit = Logit(dtype="mixed_bfloat16")(tf.cast(hidden(), tf.bfloat16))
     assert logit.dtype == tf.float32
 
 
 def test_the_configuration_rebuilds_the_layer():
-    head = ClickHead(name="click")
-    copy = ClickHead.from_config(head.get_config())
+    head = Logit(name="click")
+    copy = Logit.from_config(head.get_config())
     head(hidden()), copy(hidden())
     copy.set_weights(head.get_weights())
     np.testing.assert_array_equal(copy(hidden()), head(hidden()))

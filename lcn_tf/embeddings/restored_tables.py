@@ -7,7 +7,7 @@ import os
 import tensorflow as tf
 
 from lcn_tf.checkpoint_folder import latest_checkpoint, restore
-from lcn_tf.embeddings.tables import EmbeddingTables
+from lcn_tf.embeddings.table_set import EmbeddingTables
 
 
 def restore_tables(tables: EmbeddingTables, checkpoint: str) -> None:
@@ -28,5 +28,5 @@ def restore_tables(tables: EmbeddingTables, checkpoint: str) -> None:
     try:
         restore(tf.train.Checkpoint(model=model), prefix).assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
-        shapes = {name: tuple(table.shape) for name, table in tables.tables.items()}
+        shapes = {name: tuple(table.shape) for name, table in tables.vectors.items()}
         raise ValueError(f"{checkpoint}: expected the tables {shapes}, got others: {error}") from error

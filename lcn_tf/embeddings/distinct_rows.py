@@ -1,13 +1,13 @@
-"""A batch whose tables are looked up once: the rows of its distinct ids, and its id tensors as places among them.
+"""The rows of a batch's distinct ids: each table is looked up once, and its gradient names each id once.
 
 What a step then gathers, sums and updates are a few rows in memory instead of a table that may be large, sharded or far
-away; the gradient of a table names each id once. Shape letters: U distinct ids, D table width.
+away. Shape letters: U distinct ids, d table width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -18,53 +18,52 @@ FEW_ROWS = 64  # of a table whose rows attention reads as `Bucketed`
 
 Batch = Mapping[str, tf.Tensor]
 Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
+Find: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
 
-def rows_name(table: str) -> str:
-    """Name, in such a batch, of a table's rows `[U, D]`."""
-    return f"rows of {table}"
+class TableRows(NamedTuple):
+    """What a batch reads of a table.
+
+    Attributes:
+      ids: int64 `[U]`, in no particular order.
+      gathered: `[U, d]`, in the type of the weights; its gradient is `IndexedSlices`.
+      attended: the same rows as read by attention, whose gradient is a tensor.
+      search: rows of the same ids in a separate search table, or None.
+    """
+
+    ids: tf.Tensor
+    gathered: tf.Tensor
+    attended: tf.Tensor
+    search: tf.Tensor | None = None
 
 
-def attended_rows_name(table: str) -> str:
-    """Name of the same rows as read by attention, whose gradient is a tensor; that of the others is `IndexedSlices`."""
-    return f"attended {rows_name(table)}"
-
-
-def search_rows_name(table: str) -> str:
-    """Name of the rows of the same ids in a separate search table."""
-    return f"search {rows_name(table)}"
-
-
-def places_name(name: str) -> str:
-    """Name, in such a batch, of the places (int32, shape of the ids) that an id tensor's ids have among the rows."""
-    return f"places of {name}"
-
-
-def add_rows(ids: Batch, size: int, lookups: Mapping[str, Callable[[tf.Tensor], tf.Tensor]]) -> dict[str, tf.Tensor]:
-    """What a batch gains by looking a table, or several of the same ids, up once.
+def find_rows(ids: Batch, size: int, find: Find, search: Find | None = None) -> tuple[TableRows, dict[str, tf.Tensor]]:
+    """Looks a table, or two of the same ids, up once.
 
     Of a batch without ids, as a replica may get it, that is the row of padding: there is always one to read.
 
     Args:
       ids: name -> ids of this table, any shape.
       size: its number of rows.
-      lookups: name of the rows -> what finds rows `[U, D]`, in the type of the weights, by their ids `[U]`.
+      find: rows `[U, d]` by their ids `[U]`.
+      search: the same for a separate search table.
 
     Returns:
-      The rows and, for every tensor, the places.
+      The rows, and for every tensor the places of its ids among them, int32 of its shape.
     """
     tensors = list(ids.values())
     sizes = tf.stack([tf.size(tensor) for tensor in tensors])
     unique, places = unique_ids(tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0), size)
     unique = tf.pad(unique, [[0, tf.maximum(1 - tf.size(unique), 0)]])
-    added = {name: lookup(unique) for name, lookup in lookups.items()}
-    for name, tensor, part in zip(ids, tensors, tf.split(places, sizes), strict=True):
-        added[places_name(name)] = tf.ensure_shape(tf.reshape(part, tf.shape(tensor)), tensor.shape)
-    return added
+    rows = find(unique)
+    found = TableRows(unique, rows, tf.identity(rows), None if search is None else search(unique))
+    split = tf.split(places, sizes)
+    return found, {name: tf.ensure_shape(tf.reshape(part, tf.shape(tensor)), tensor.shape)
+                   for (name, tensor), part in zip(ids.items(), split, strict=True)}
 
 
 def dense_gradient(gradient: Gradient | None, rows: tf.Tensor) -> tf.Tensor:
-    """The gradient of a table's rows `[U, D]` as a float32 tensor of that shape, what several gathers name summed."""
+    """The gradient of a table's rows `[U, d]` as a float32 tensor of that shape, what several gathers name summed."""
     if gradient is None:
         return tf.zeros_like(rows, tf.float32)
     if not isinstance(gradient, tf.IndexedSlices):

@@ -1,0 +1,42 @@
+"""The ordinary table: a trained float32 vector for every id."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from lcn_tf.contracts import TableSpec
+
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """No options beyond those of all tables."""
+
+
+class DenseTable(tf.keras.layers.Layer):
+    """A weight `[rows, width]`.
+
+    Attributes:
+      vectors: the weight.
+    """
+
+    def __init__(self, spec: TableSpec, **kwargs):
+        super().__init__(**kwargs)
+        self.vectors = self.add_weight(name=f"{spec.name}_table", shape=(spec.rows, spec.width),
+                                       initializer=spec.initializer)
+
+    def rows(self, ids: tf.Tensor) -> tf.Tensor:
+        """Vectors `[..., width]` of ids `[...]`, in the type of the weights.
+
+        Raises:
+          tf.errors.InvalidArgumentError: on the CPU, an id outside the table (a GPU returns zeros).
+        """
+        return tf.nn.embedding_lookup(self.vectors, ids)
+
+
+def build(config: Config, spec: TableSpec) -> DenseTable:
+    """The table of a configuration."""
+    return DenseTable(spec, name=spec.name)

@@ -1,0 +1,134 @@
+"""The forward pass: looked-up batch -> short-term and lifelong interests -> tower -> logits.
+
+Shape letters: B requests, C candidates, N candidate rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from lcn_tf.contracts import (
+    Head,
+    LongTerm,
+    Objective,
+    OwnLoss,
+    ReadsFields,
+    ShortTerm,
+    Tower,
+    TowerInputs,
+    TrainingInputs,
+)
+from lcn_tf.embeddings import FeatureEmbedder, LookedUp
+from lcn_tf.embeddings.row_reader import NEGATIVE
+from lcn_tf.models.requests import example_batch
+from lcn_tf.schema import TARGET
+
+Batch = Mapping[str, tf.Tensor]
+Returns = Literal["logit", "logits", "losses"]
+
+
+class Network(tfrs.Model):
+    """An embedder, encoders, a tower and a head, composed; `CTRModel` trains it.
+
+    Args:
+      embedder: owns the tables and the schema.
+      short_term: name of each short history -> its encoder.
+      long_term: model of the lifelong history.
+      tower: network over the features and interests.
+      head: hidden vectors -> logits.
+      objectives: name -> auxiliary loss with a `weight`; absent from `call`.
+
+    Call arguments:
+      batch: tensors as in the table of `lcn_tf.schema` (labels, impression_id and user_key are not needed), or what
+        `embedder.look_up` made of them.
+
+    Returns:
+      logit of the first label `[B, C]` float32; the click probability is its sigmoid.
+    """
+
+    def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, ShortTerm], long_term: LongTerm,
+                 tower: Tower, head: Head, objectives: Mapping[str, Objective], **kwargs):
+        super().__init__(**kwargs)
+        self.embedder = embedder
+        self.short_term = dict(short_term)
+        self.long_term = long_term
+        self.tower = tower
+        self.head = head
+        self.objectives = dict(objectives)
+
+    @property
+    def own_loss(self) -> OwnLoss | None:
+        """The long-term model where it learns from a loss of its own."""
+        model = self.long_term
+        return model if isinstance(model, OwnLoss) and model.own_terms else None
+
+    def build_weights(self) -> None:
+        """Creates every weight, training-only ones included."""
+        schema, lengths = self.embedder.schema, self.embedder.lengths
+        batch = example_batch(schema, lengths)
+        self(batch)
+        if self.own_loss:
+            drawn = {f"{NEGATIVE}{field.name}": tf.zeros([1, lengths[schema.lifelong]], tf.int64)
+                     for field in schema.item}
+            labels = {key: tf.zeros([1, 1]) for key in schema.label_keys}
+            self({**batch, **drawn, **labels}, returns="losses")
+        for objective in self.objectives.values():
+            objective.build_weights(self.embedder)
+
+    def call(self, batch: Batch | LookedUp, training: bool = False, returns: Returns = "logit") -> Any:
+        """Scores the candidates of a batch.
+
+        Args:
+          batch: see the class.
+          training: whether dropout and the like are active.
+          returns: "logit" of the first label `[B, C]`; "logits", label -> `[B, C]`; or "losses", these and the terms
+            of the long-term model's own loss by candidate, {} where it has none.
+        """
+        looked_up = batch if isinstance(batch, LookedUp) else self.embedder.read(batch)
+        inputs, history = self.tower_inputs(looked_up, training), looked_up.lifelong
+        losses: dict[str, tf.Tensor] = {}
+        if returns == "losses" and (own := self.own_loss):
+            label = tf.cast(looked_up.labels[self.head.labels[0]], tf.float32)
+            known = TrainingInputs(inputs.concatenated, label, looked_up.mask)
+            interest, losses = own.interest_and_losses(inputs.candidate, history, known, training)
+        else:
+            interest = self.long_term(inputs.candidate, history, training=training)
+        inputs.interests[self.embedder.schema.lifelong] = interest
+        fields = isinstance(self.tower, ReadsFields) and self.tower.reads_fields
+        hidden = self.tower(inputs if fields else inputs.concatenated, mask=looked_up.mask, training=training)
+        logits = self.head(hidden)
+        return {"logit": logits[self.head.labels[0]], "logits": logits, "losses": (logits, losses)}[returns]
+
+    def tower_inputs(self, looked_up: LookedUp, training: bool = False) -> TowerInputs:
+        """What the tower reads, all but the lifelong interest."""
+        candidate = looked_up.candidate
+        candidates = tf.shape(candidate)[1]
+        user = {name: tf.repeat(feature[:, tf.newaxis], candidates, axis=1) for name, feature in looked_up.user.items()}
+        interests = {name: encoder(candidate, looked_up.history(name), training=training)
+                     for name, encoder in self.short_term.items()}
+        return TowerInputs(user, candidate, looked_up.candidate_side, interests, looked_up.scenario)
+
+    def predict_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Flat vectors `[N]` of a batch's candidate rows: their keys, numbers, labels, logits and history lengths.
+
+        `label` and `logit` are of the first label; of each other one there are `label of <name>`, `logit of <name>` and
+        `counted of <name>` (bool), whether the label that it is given is 1. `target_length` and `source_length` (int64)
+        count the events of the target domain's short history and of the lifelong one that the candidate sees.
+        """
+        looked_up, schema = self.embedder.look_up(batch), self.embedder.schema
+        first, *others = self.head.labels
+        logits = self(looked_up, training=False, returns="logits")
+        values = {"user_key": tf.broadcast_to(batch["user_key"][:, tf.newaxis], tf.shape(looked_up.mask)),
+                  "impression_id": batch["impression_id"], "row_number": batch["row_number"],
+                  "label": looked_up.labels[first], "logit": logits[first]}
+        for name in others:
+            counted = looked_up.given(name)
+            values.update({f"{field} of {name}": value for field, value in (
+                ("label", looked_up.labels[name]), ("logit", logits[name]), ("counted", counted))})
+        for name, history in (("target_length", schema.short_of(TARGET)), ("source_length", schema.lifelong)):
+            values[name] = tf.math.count_nonzero(looked_up.visible(history), axis=-1)
+        return {name: tf.boolean_mask(value, looked_up.mask) for name, value in values.items()}

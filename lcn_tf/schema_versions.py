@@ -1,0 +1,60 @@
+"""Versions of `schema.json`: a schema is written in the earliest one that can say it, and read in every one.
+
+So what was prepared by an earlier version of the package, and all that is known by its digest, keeps its bytes. Version
+1, which carries no number, has `lengths` where later ones have `histories`, in their order, and one label.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+VERSION = 2
+
+_HISTORIES_OF_1 = {
+    "short_target": {"domain": "target", "kind": "short", "context": None},
+    "short_source": {"domain": "source", "kind": "short", "context": None},
+    "lifelong_source": {"domain": "source", "kind": "lifelong", "context": None}}
+_OTHERS_OF_1: dict[str, Any] = {
+    "labels": [{"name": "click", "key": "label", "given": None}], "scenario": None, "vectors": {}}
+
+
+def to_earliest(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a schema, as plain values -> what its file says."""
+    histories = values["histories"]
+    others = {name: list(values[name]) if name == "labels" else values[name] for name in _OTHERS_OF_1}
+    plain = {name: {field: value for field, value in history.items() if field != "length"}
+             for name, history in histories.items()}
+    if others != _OTHERS_OF_1 or list(plain.items()) != list(_HISTORIES_OF_1.items()):
+        listed = [{"name": name, **history} for name, history in histories.items()]  # keys are sorted in the file
+        return {**values, "histories": listed, "version": VERSION}
+    kept = {name: value for name, value in values.items() if name not in (*_OTHERS_OF_1, "histories")}
+    return {**kept, "lengths": {name: history["length"] for name, history in histories.items()}}
+
+
+def to_newest(values: Any, fields: set[str]) -> dict[str, Any]:
+    """What a file says -> the fields of a schema, as plain values.
+
+    Args:
+      values: of any version.
+      fields: that the newest has.
+
+    Raises:
+      ValueError: a version that is not known, a field that is missing or unknown, or no object at all.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"not a FeatureSchema: expected a JSON object, got {type(values).__name__}")
+    values = dict(values)
+    version = values.pop("version", 1)
+    if version not in (1, VERSION):
+        raise ValueError(f"a FeatureSchema of version {version!r}; this package reads those up to {VERSION}")
+    expected = fields if version == VERSION else fields - {*_OTHERS_OF_1, "histories"} | {"lengths"}
+    if set(values) != expected:
+        raise ValueError(f"not a FeatureSchema: expected the keys {sorted(expected)}, got {sorted(values)}")
+    if version == VERSION:
+        histories = {entry.pop("name"): entry for entry in map(dict, values["histories"])}
+        return {**values, "histories": histories}
+    lengths = values.pop("lengths")
+    if not isinstance(lengths, dict) or set(lengths) != set(_HISTORIES_OF_1):
+        raise ValueError(f"schema.lengths has {sorted(lengths)}, expected {sorted(_HISTORIES_OF_1)}")
+    histories = {name: {**history, "length": lengths[name]} for name, history in _HISTORIES_OF_1.items()}
+    return {**values, **_OTHERS_OF_1, "histories": histories}
