@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Layers and the streaming metrics promise to work on Keras 3 too, and so do their examples and the README's model; these
 # tests are of functions that know no Keras.
-WITHOUT_KERAS := contrastive_loss crp event_hash linear_attention masking pair_products pair_sampling row_sums
+WITHOUT_KERAS := cloze_masking contrastive_loss crp event_hash linear_attention masking merged_history pair_products \
+	pair_sampling row_random row_sums sampled_softmax
 KERAS3_TESTS := $(filter-out $(WITHOUT_KERAS:%=tests/layers/test_%.py),$(wildcard tests/layers/test_*.py)) \
 	tests/metrics/test_streaming.py tests/test_examples.py tests/test_readme.py
 
