@@ -29,21 +29,34 @@ def gelu(values):
     return np.array([value * 0.5 * (1.0 + math.erf(value / math.sqrt(2.0))) for value in values])
 
 
-def attend(vectors, real, weights, num_heads, causal):
+def nothing_dropped(site, values):
+    """Inference."""
+    return values
+
+
+def attend(vectors, real, weights, num_heads, causal, drop=nothing_dropped, site=0):
     """Multi-head self-attention of one row, `[T, W] -> [T, W]`; position 0 is the newest."""
     query, key, value = (vectors @ weights[f"{name}_kernel"] + weights[f"{name}_bias"]
                          for name in ("query", "key", "value"))
-    attended = np.zeros_like(query)
-    for columns in np.split(np.arange(query.shape[1]), num_heads):
-        for t in range(len(vectors)):
-            visible = [bool(real[k]) and (k >= t or not causal) for k in range(len(vectors))]
-            logits = [query[t, columns] @ key[k, columns] / math.sqrt(len(columns)) for k in range(len(vectors))]
-            attended[t, columns] = references.softmax(logits, visible) @ value[:, columns]
+    length, heads = len(vectors), np.split(np.arange(query.shape[1]), num_heads)
+    scores = np.zeros((num_heads, length, length))
+    for head, columns in enumerate(heads):
+        for t in range(length):
+            visible = [bool(real[k]) and (k >= t or not causal) for k in range(length)]
+            logits = [query[t, columns] @ key[k, columns] / math.sqrt(len(columns)) for k in range(length)]
+            scores[head, t] = references.softmax(logits, visible)
+    scores = drop(site, scores)
+    attended = np.concatenate([scores[head] @ value[:, columns] for head, columns in enumerate(heads)], axis=1)
     return attended @ weights["attention_output_kernel"] + weights["attention_output_bias"]
 
 
-def encode_row(items, real, domain, hidden, weights, num_blocks, num_heads, causal=False, pre_norm=False):
-    """States `[T, W]` of one row, zeros outside the mask; `weights` by name, a block's after `block_<number>_`."""
+def encode_row(items, real, domain, hidden, weights, num_blocks, num_heads, causal=False, pre_norm=False,
+               drop=nothing_dropped):
+    """States `[T, W]` of one row, zeros outside the mask; `weights` by name, a block's after `block_<number>_`.
+
+    `drop(site, values)` drops some of the sum of embeddings (site 0) and, in each block, of the attention's scores and
+    of what attention and feed-forward network return (sites 1, 2, 3, then 4, 5, 6, ...).
+    """
     def normalised(vectors, name, of):
         return np.stack([layer_norm(vector, of[f"{name}_gamma"], of[f"{name}_beta"]) for vector in vectors])
 
@@ -55,29 +68,27 @@ def encode_row(items, real, domain, hidden, weights, num_blocks, num_heads, caus
                         + weights["domain_vectors"][domain[t]] for t in range(length)])
     if not pre_norm:
         vectors = normalised(vectors, "norm", weights)
+    vectors = drop(0, vectors)
     for number in range(num_blocks):
-        prefix = f"block_{number}_"
+        prefix, first = f"block_{number}_", 1 + 3 * number
         block = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-
-        def feed_forward(rows, block=block):
-            activated = np.stack([gelu(row @ block["ffn_hidden_kernel"] + block["ffn_hidden_bias"]) for row in rows])
-            return activated @ block["ffn_output_kernel"] + block["ffn_output_bias"]
-
-        if pre_norm:
-            vectors = vectors + attend(normalised(vectors, "attention_norm", block), real, block, num_heads, causal)
-            vectors = vectors + feed_forward(normalised(vectors, "ffn_norm", block))
-        else:
-            attended = attend(vectors, real, block, num_heads, causal)
-            vectors = normalised(vectors + attended, "attention_norm", block)
-            vectors = normalised(vectors + feed_forward(vectors), "ffn_norm", block)
+        inputs = normalised(vectors, "attention_norm", block) if pre_norm else vectors
+        vectors = vectors + drop(first + 1, attend(inputs, real, block, num_heads, causal, drop, first))
+        vectors = vectors if pre_norm else normalised(vectors, "attention_norm", block)
+        inputs = normalised(vectors, "ffn_norm", block) if pre_norm else vectors
+        activated = np.stack([gelu(row @ block["ffn_hidden_kernel"] + block["ffn_hidden_bias"]) for row in inputs])
+        vectors = vectors + drop(first + 2, activated @ block["ffn_output_kernel"] + block["ffn_output_bias"])
+        vectors = vectors if pre_norm else normalised(vectors, "ffn_norm", block)
     if pre_norm:
         vectors = normalised(vectors, "norm", weights)
     return np.where(real[:, None], vectors, 0.0)
 
 
-def encode(items, mask, domain, hidden, weights, **options):
-    """`encode_row` of every row."""
-    return np.stack([encode_row(*row, weights, **options) for row in zip(items, mask, domain, hidden, strict=True)])
+def encode(items, mask, domain, hidden, weights, drops=None, **options):
+    """`encode_row` of every row, with a `drop` for each."""
+    drops = drops or [nothing_dropped] * len(items)
+    return np.stack([encode_row(*row, weights, drop=drop, **options)
+                     for *row, drop in zip(items, mask, domain, hidden, drops, strict=True)])
 
 
 def sampled_softmax(query, positive, negatives, counts, temperature=1.0, positive_log_q=0.0, negative_log_q=None):
