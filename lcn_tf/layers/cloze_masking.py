@@ -16,9 +16,10 @@ def cloze_positions(mask: tf.Tensor, row_ids: tf.Tensor, seed: tf.Tensor, share:
                     last_only: float = 1 / 11, max_count: int | None = None) -> tf.Tensor:
     """Events to hide and to predict, at least one of each sequence that has any.
 
-    Of n events, `max(1, round(share n))` are chosen, uniform without replacement (BERT4Rec: Sun et al., CIKM 2019; in
-    the authors' code, halves are rounded to even). That code has ten such copies of a sequence beside one whose most
-    recent event alone is hidden, as at inference; here a share of the rows is such a copy, by lot.
+    Of n events, `max(1, floor(share n + 1 / 2))` are chosen, uniform without replacement, as in the authors' code of
+    BERT4Rec (Sun et al., CIKM 2019; it is Python 2, which rounds halves up). That code has ten such copies of a
+    sequence beside one whose most recent event alone is hidden, as at inference; here a share of the rows is such a
+    copy, by lot.
 
     The choice is a function of `seed` and a row's ids: it depends neither on the row's place in the batch nor on other
     rows nor on padding.
@@ -52,7 +53,7 @@ def cloze_positions(mask: tf.Tensor, row_ids: tf.Tensor, seed: tf.Tensor, share:
         raise ValueError(f"max_count must be at least 1 or None, got {max_count}")
     mask = tf.cast(mask, tf.bool)
     size = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)  # [N]
-    count = tf.cast(tf.maximum(tf.round(tf.cast(size, tf.float64) * share), 1.0), tf.int32)
+    count = tf.cast(tf.maximum(tf.floor(tf.cast(size, tf.float64) * share + 0.5), 1.0), tf.int32)
     if max_count is not None:
         count = tf.minimum(count, max_count)
     ids = tf.concat([tf.tile(tf.cast(seed, tf.int64)[tf.newaxis], [tf.shape(mask)[0], 1]),
