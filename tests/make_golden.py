@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from tests import golden_settings, references, references_baselines, trajectories
+from tests import golden_settings, references, references_baselines, references_objectives, trajectories
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "golden"
 DECIMALS = 6
@@ -102,6 +102,8 @@ def recomputed(name, content):
         return {"crp_loss": crp_vector(content["vectors"]["crp_loss"])}
     if name == "baselines":
         return references_baselines.golden_numbers(content)
+    if name == "objectives":
+        return references_objectives.golden_numbers(content)
     return {}
 
 

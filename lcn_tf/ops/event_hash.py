@@ -6,7 +6,7 @@ import tensorflow as tf
 
 # Multipliers and shifts of the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), as signed integers.
 _MULTIPLIERS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
-_INCREMENT = 0x9E3779B97F4A7C15 - 2**64
+INCREMENT = 0x9E3779B97F4A7C15 - 2**64
 
 
 def uniform_of_ids(ids: tf.Tensor, seed: int) -> tf.Tensor:
@@ -19,13 +19,13 @@ def uniform_of_ids(ids: tf.Tensor, seed: int) -> tf.Tensor:
     Returns:
       float32 `[...]`, a multiple of 2^-24.
     """
-    state = _mix(tf.constant(seed, tf.int64) + _INCREMENT)
+    state = mixed(tf.constant(seed, tf.int64) + INCREMENT)
     for column in tf.unstack(ids, axis=-1):
-        state = _mix(tf.bitwise.bitwise_xor(state, column) + _INCREMENT)
+        state = mixed(tf.bitwise.bitwise_xor(state, column) + INCREMENT)
     return tf.cast(_shifted(state, 40), tf.float32) * 2.0**-24
 
 
-def _mix(state: tf.Tensor) -> tf.Tensor:
+def mixed(state: tf.Tensor) -> tf.Tensor:
     """Spreads every bit of int64 numbers over all bits; products wrap around."""
     state = tf.bitwise.bitwise_xor(state, _shifted(state, 30)) * _MULTIPLIERS[0]
     state = tf.bitwise.bitwise_xor(state, _shifted(state, 27)) * _MULTIPLIERS[1]

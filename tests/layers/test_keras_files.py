@@ -18,6 +18,10 @@ def run_projections(layer, candidate, history, context, mask):
     return layer(tf.keras.layers.Concatenate(axis=-1)([history, context]), queries=candidate)
 
 
+def run_sequence(layer, candidate, history, context, mask):
+    return layer(history, mask=mask)
+
+
 def run_alone(layer, candidate, history, context, mask):
     return layer(history)
 
@@ -31,6 +35,7 @@ CASES = [
     *(dataclasses.replace(case, run=run_attention if case.run is histories.run_attention else case.run)
       for case in {case.layer: case for case in reversed(histories.CASES)}.values()),
     histories.Case(layers.FoldedProjections, {"attention_dim": 5}, run_projections),
+    histories.Case(layers.SequenceEncoder, {"max_length": 7, "width": 6, "causal": True}, run_sequence),
     histories.Case(layers.SimHash, {"num_bits": 7, "seed": 2}, run_alone),
     histories.Case(layers.StatelessDropout, {"rate": 0.5}, run_alone),
 ]
