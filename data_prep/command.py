@@ -8,8 +8,10 @@ from typing import Any
 
 from absl import app, flags
 
-from data_prep import accounting, dataclass_flags, flag_files, preparation
+from command_line import dataclass_flags, flag_files
+from data_prep import preparation
 from data_prep.config import PreparationConfig
+from data_prep.reading import accounting
 
 # The flags belong to the module that calls `run`, so that `--help` shows them there.
 flags.disclaim_key_flags()

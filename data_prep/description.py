@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from data_prep.accounting import RowCounts
 from data_prep.config import PreparationConfig
+from data_prep.reading.accounting import RowCounts
 from lcn_tf.schema import TIME_GAP, Feature, FeatureSchema
 
 if TYPE_CHECKING:

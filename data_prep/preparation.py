@@ -17,15 +17,17 @@ from typing import Any
 
 from absl import logging
 
-from data_prep import engines, log_reader, pipeline, vocabulary
+from data_prep import engines, pipeline, vocabulary
 from data_prep.config import PreparationConfig, lasting_settings
 from data_prep.description import SPLITS, DatasetDescription, Source
 from data_prep.engines import Engine
 from data_prep.errors import InputError
-from data_prep.log_reader import LogReader
-from data_prep.output_folder import PartialFolder, new_folder, write_json
-from data_prep.rejects import Rejects
-from data_prep.writer import BucketWriter, read_summary, write_metadata
+from data_prep.reading import log_reader
+from data_prep.reading.log_reader import LogReader
+from data_prep.reading.rejects import Rejects
+from data_prep.writing.bucket_writer import BucketWriter, read_summary
+from data_prep.writing.metadata import write_metadata
+from data_prep.writing.output_folder import PartialFolder, new_folder, write_json
 from lcn_tf import __version__
 from lcn_tf.schema import FIRST_ID, HISTORIES, FeatureSchema
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments import run_data
-from experiments.summary import attainable_share, worse_than_base_rate
+from experiments.printed_metrics import attainable_share, worse_than_base_rate
 from lcn_tf.data.pipeline import RecordFiles
 
 _METRICS = ("auc", "gauc", "logloss", "calibration_ratio")

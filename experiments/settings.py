@@ -12,7 +12,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 
-from data_prep import dataclass_flags
+from command_line import dataclass_flags
 from experiments.flags import DECIDING_GROUPS, DRAWS, Experiment, prefix_of
 from lcn_tf.models import registry
 from lcn_tf.models.versions import part_versions

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from data_prep import flag_files
+from command_line import flag_files
 from data_prep.inspect.decoded_group import describe_group
 from data_prep.inspect.plots import write_plots
 from data_prep.inspect.report import disagreements, format_report

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from command_line.text_table import align
 from data_prep.inspect.split_statistics import SplitStatistics
-from data_prep.text_table import align
 from lcn_tf.schema import HISTORIES
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)

@@ -13,14 +13,14 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from data_prep.accounting import REASON, RowCounts, number_of_rows, used_rows
-from data_prep.csv_files import REPLACEMENT, Check, CsvColumn, CsvFormat, integer
 from data_prep.description import DAY_SECONDS, DOMAINS, Source
-from data_prep.drop_rules import DropRule, drop_reason, not_positive
 from data_prep.errors import InputError
-from data_prep.log_reader import LogReader
 from data_prep.movielens.config import DEVELOPMENT_SHARE, TRAIN_SHARE, MovieLensConfig, day_start, describe
 from data_prep.movielens.implicit import implicit_impressions
+from data_prep.reading.accounting import REASON, RowCounts, number_of_rows, used_rows
+from data_prep.reading.csv_files import REPLACEMENT, Check, CsvColumn, CsvFormat, integer
+from data_prep.reading.drop_rules import DropRule, drop_reason, not_positive
+from data_prep.reading.log_reader import LogReader
 
 RATINGS = CsvFormat(("ratings.csv",), (
     CsvColumn("userid", "integer"), CsvColumn("movieid", "integer"), CsvColumn("rating", "number"),

@@ -9,7 +9,7 @@ from typing import Literal
 from data_prep.calendar_splits import calendar_day
 from data_prep.config import option
 from data_prep.description import DAY_SECONDS, DatasetDescription
-from data_prep.taobao.behaviors import BEHAVIORS, check_behaviors
+from data_prep.taobao_behaviors import BEHAVIORS, check_behaviors
 from lcn_tf.schema import Feature
 
 # The files' days are cut in China's time: the first second of raw_sample is 2017-05-06 00:00:00 there.

@@ -11,13 +11,13 @@ import dataclasses
 import ibis
 import ibis.expr.types as ir
 
-from data_prep.accounting import REASON, number_of_rows, used_rows
-from data_prep.csv_files import Check, CsvColumn, CsvFormat
 from data_prep.description import DOMAINS, Source
-from data_prep.drop_rules import DropRule, after_days, drop_reason, not_positive, outside_days
-from data_prep.log_reader import LogReader
-from data_prep.taobao.behaviors import BEHAVIORS
+from data_prep.reading.accounting import REASON, number_of_rows, used_rows
+from data_prep.reading.csv_files import Check, CsvColumn, CsvFormat
+from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, not_positive, outside_days
+from data_prep.reading.log_reader import LogReader
 from data_prep.taobao.config import PRICE_BOUNDARIES, PROFILE_FIELDS, UTC_OFFSET, TaobaoConfig, describe
+from data_prep.taobao_behaviors import BEHAVIORS
 
 # A missing brand or profile cell is a value of its own: 29 % of the ads and half of the pvalue levels lack one.
 MISSING = -1

@@ -20,9 +20,9 @@ from typing import Any
 
 from absl import app, flags
 
+from command_line.text_table import align
 from data_prep.preparation import read_record
 from data_prep.taobao.generator import GeneratorConfig, generate
-from data_prep.text_table import align
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.summary import worse_than_base_rate
+from experiments.printed_metrics import worse_than_base_rate
 from experiments.tables.comparison import Line, Spread
 from lcn_tf.metrics import Interval
 from lcn_tf.training import results

@@ -7,8 +7,8 @@ import tarfile
 
 import pytest
 
-from data_prep import archives
 from data_prep.errors import InputError
+from data_prep.reading import archives
 
 # Larger than the buffers of gzip and tar, and hard to compress, so that damage falls into the content.
 CONTENT = b"user,time\r\n" + random.Random(1).randbytes(150_000)

@@ -4,12 +4,13 @@ import csv
 
 import pytest
 
-from data_prep import csv_files, engines
+from data_prep import engines
 from data_prep.config import PreparationConfig
-from data_prep.csv_files import Check, CsvColumn, CsvFormat
 from data_prep.errors import InputError
-from data_prep.log_reader import LogReader
-from data_prep.rejects import Rejects
+from data_prep.reading import csv_files
+from data_prep.reading.csv_files import Check, CsvColumn, CsvFormat
+from data_prep.reading.log_reader import LogReader
+from data_prep.reading.rejects import Rejects
 
 FORMAT = CsvFormat(("a.csv",), (
     CsvColumn("user", "integer", ("nick",)), CsvColumn("kind", "text"), CsvColumn("price", "number"),

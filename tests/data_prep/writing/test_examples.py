@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from google.protobuf.internal import encoder
 
-from data_prep.examples import Column, ExampleEncoder, encode_varints
+from data_prep.writing.examples import Column, ExampleEncoder, encode_varints
 
 INT64 = st.one_of(st.integers(-2**63, 2**63 - 1), st.integers(0, 300),
                   st.sampled_from([0, 127, 128, 2**14 - 1, 2**14, 2**56, 2**63 - 1, -1, -2**63]))

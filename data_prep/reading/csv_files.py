@@ -16,9 +16,9 @@ from typing import Literal
 import ibis
 import ibis.expr.types as ir
 
-from data_prep import archives
 from data_prep.engines.engine import LINE
 from data_prep.errors import InputError
+from data_prep.reading import archives
 
 BAD = "bad"  # column: what is wrong with a line, as a position in `CsvFormat.problems`; null for a good line
 TEXT = "bad_line"  # column: the line, where `bad` is not null

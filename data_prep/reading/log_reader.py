@@ -11,13 +11,13 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from data_prep import accounting, archives
-from data_prep.accounting import REASON, RowCounts
-from data_prep.csv_files import BAD, REPLACEMENT, TEXT, CsvFormat
-from data_prep.drop_rules import NOTABLE_SHARE, DropRule
 from data_prep.engines import Engine
 from data_prep.errors import InputError
-from data_prep.rejects import Rejects
+from data_prep.reading import accounting, archives
+from data_prep.reading.accounting import REASON, RowCounts
+from data_prep.reading.csv_files import BAD, REPLACEMENT, TEXT, CsvFormat
+from data_prep.reading.drop_rules import NOTABLE_SHARE, DropRule
+from data_prep.reading.rejects import Rejects
 
 UNREADABLE = "unreadable, see rejects.csv"
 _CHUNK_BYTES = 1 << 22

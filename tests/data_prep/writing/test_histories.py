@@ -5,7 +5,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from data_prep.histories import UserSequences
+from data_prep.writing.histories import UserSequences
 
 USERS, MOMENTS = st.integers(-2, 5), st.integers(-7, 11)
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from data_prep.log_text import LINE_ENDS, csv_rows, probability_texts
+from data_prep.generating.log_text import LINE_ENDS, csv_rows, probability_texts
 
 
 def test_csv_text():

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from data_prep.errors import InputError, OutputError
-from data_prep.output_folder import new_folder
+from data_prep.writing.output_folder import new_folder
 
 REQUEST = {"settings": {"length": 3}, "inputs": [("a.csv", 7)]}
 

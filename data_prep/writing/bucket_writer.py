@@ -7,18 +7,17 @@ import glob
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_prep import tfrecord
 from data_prep.description import SPLITS
 from data_prep.errors import OutputError
-from data_prep.examples import Column, ExampleEncoder, Slices
-from data_prep.histories import UserSequences
-from data_prep.output_folder import write_json
+from data_prep.writing import tfrecord
+from data_prep.writing.examples import Column, ExampleEncoder, Slices
+from data_prep.writing.histories import UserSequences
+from data_prep.writing.output_folder import write_json
 from lcn_tf.data.record_bytes import Fingerprint
 from lcn_tf.schema import FeatureSchema
 
@@ -193,30 +192,6 @@ class _DomainEvents:
         if name not in self._columns:
             self._columns[name] = Column(self._events[name][self._order])
         return self._columns[name]
-
-
-def write_metadata(folder: str, schema: FeatureSchema, summaries: list[dict[str, dict[str, int]]],
-                   about: Mapping[str, str]) -> None:
-    """Writes `features.json`, `dataset_info.json` and `schema.json`, once all shards are written."""
-    import tensorflow_datasets as tfds
-
-    template = tfds.core.ShardedFileTemplate(dataset_name=schema.name, data_dir=folder, filetype_suffix="tfrecord")
-    tfds.folder_dataset.write_metadata(
-        data_dir=folder, features=record_features(schema), filename_template=template, check_data=False,
-        split_infos=[tfds.core.SplitInfo(
-            name=split, shard_lengths=[summary[split]["groups"] for summary in summaries],
-            num_bytes=sum(summary[split]["bytes"] for summary in summaries), filename_template=template)
-            for split in SPLITS], **about)
-    with open(os.path.join(folder, "schema.json"), "w", encoding="utf-8") as file:
-        file.write(schema.to_json())
-
-
-def record_features(schema: FeatureSchema) -> dict[str, Any]:
-    """The features of a record as TFDS describes them: a number for the user's, a list for all others."""
-    import tensorflow_datasets as tfds
-
-    one, many = tfds.features.Scalar(np.int64), tfds.features.Tensor(shape=(None,), dtype=np.int64)
-    return {name: one if name in schema.user_names else many for name in schema.record_names}
 
 
 def read_summary(path: str) -> dict[str, dict[str, int]]:

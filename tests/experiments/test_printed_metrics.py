@@ -2,7 +2,7 @@
 
 import math
 
-from experiments.summary import attainable_share, format_consistency, format_slices, format_table
+from experiments.printed_metrics import attainable_share, format_consistency, format_slices, format_table
 
 
 def test_share_of_the_attainable_auc():

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from absl import flags
 
-from data_prep import dataclass_flags
+from command_line import dataclass_flags
 
 
 def option(default, text="help of the field"):

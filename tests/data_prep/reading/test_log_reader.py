@@ -10,13 +10,14 @@ import ibis
 import pyarrow as pa
 import pytest
 
-from data_prep import engines, log_reader
-from data_prep.accounting import REASON, RowCounts
+from data_prep import engines
 from data_prep.config import PreparationConfig
-from data_prep.csv_files import CsvColumn, CsvFormat
 from data_prep.errors import InputError
-from data_prep.log_reader import LogReader
-from data_prep.rejects import Rejects
+from data_prep.reading import log_reader
+from data_prep.reading.accounting import REASON, RowCounts
+from data_prep.reading.csv_files import CsvColumn, CsvFormat
+from data_prep.reading.log_reader import LogReader
+from data_prep.reading.rejects import Rejects
 
 FORMAT = CsvFormat(("log.csv",), (CsvColumn("user", "integer"), CsvColumn("kind", "text")))
 

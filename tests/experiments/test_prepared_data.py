@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from experiments import flags, inputs
+from experiments import flags, prepared_data
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def data_dir(tmp_path):
 
 def prepared(data_dir, arguments):
     flags.parse(["run", f"--data_dir={data_dir}", *shlex.split(arguments)])
-    return inputs.prepared_data(flags.read())
+    return prepared_data.find_or_prepare(flags.read())
 
 
 def test_records_prepared_as_asked_are_used(data_dir):
@@ -55,12 +55,12 @@ def test_records_of_unknown_origin_are_used(data_dir):
 def test_missing_logs_are_generated_and_prepared_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags.parse(["run", "--dataset=industrial", "--industrial_generator.preset=tiny", "--data.lifelong_length=60"])
-    first = inputs.prepared_data(flags.read())
+    first = prepared_data.find_or_prepare(flags.read())
     assert first.facts["dataset"] == "industrial"
     shown = first.facts["rows"]["impressions.csv"]["used"]
     assert len(pathlib.Path(first.true_probability).read_text().splitlines()) == 1 + shown
     made = {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")}
-    assert inputs.prepared_data(flags.read()) == first
+    assert prepared_data.find_or_prepare(flags.read()) == first
     assert {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")} == made
 
 
@@ -69,11 +69,11 @@ def test_a_single_domain_has_its_own_true_probabilities(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = ["run", "--dataset=industrial", "--industrial_generator.preset=tiny", "--data.lifelong_length=60"]
     flags.parse(command)
-    older = pathlib.Path(inputs.prepared_data(flags.read()).true_probability)
+    older = pathlib.Path(prepared_data.find_or_prepare(flags.read()).true_probability)
     for name in ("video_impressions.csv", "true_probability_videos.csv"):
         (older.parent / name).unlink()
     flags.parse([*command, "--industrial.row_set=source"])
-    found = inputs.prepared_data(flags.read())
+    found = prepared_data.find_or_prepare(flags.read())
     assert found.true_probability == str(older.parent / "true_probability_videos.csv")
     shown = found.facts["rows"]["video_impressions.csv"]["used"]
     assert len(pathlib.Path(found.true_probability).read_text().splitlines()) == 1 + shown
@@ -89,4 +89,4 @@ def test_no_true_probabilities_but_those_of_the_impressions(tmp_path, monkeypatc
     command = ["run", "--dataset=industrial", "--prep.exclude_recent", f"--input_dir={tmp_path}",
                f"--data_dir={tmp_path}", "--industrial.row_set=source"]
     flags.parse(command)
-    assert inputs.prepared_data(flags.read()).true_probability is None
+    assert prepared_data.find_or_prepare(flags.read()).true_probability is None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_prep import planted_interests as planted
+from data_prep.generating import planted_interests as planted
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 import subprocess
 
-from experiments import environment
+from experiments import provenance
 
 
 def test_results_do_not_make_a_checkout_dirty_and_code_does(tmp_path):
-    assert environment._commit(tmp_path) is None
+    assert provenance._commit(tmp_path) is None
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
     results = tmp_path / "experiments" / "results"
     results.mkdir(parents=True)
@@ -15,7 +15,7 @@ def test_results_do_not_make_a_checkout_dirty_and_code_does(tmp_path):
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message=all"]):
         subprocess.run([*git, *command], check=True)
     table.write_text("after\n")
-    commit = environment._commit(tmp_path)
+    commit = provenance._commit(tmp_path)
     assert len(commit) == 40
     code.write_text("after\n")
-    assert environment._commit(tmp_path) == f"{commit}-dirty"
+    assert provenance._commit(tmp_path) == f"{commit}-dirty"

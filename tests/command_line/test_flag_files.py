@@ -7,7 +7,7 @@ import sys
 import pytest
 from absl import flags
 
-from data_prep import dataclass_flags, flag_files
+from command_line import dataclass_flags, flag_files
 from data_prep.movielens.config import MovieLensConfig
 
 

@@ -7,15 +7,15 @@ import pytest
 
 from data_prep import engines
 from data_prep.config import PreparationConfig
-from data_prep.drop_rules import after_days, not_positive, outside_days
 from data_prep.errors import InputError
 from data_prep.industrial import reader as industrial
 from data_prep.industrial.config import IndustrialConfig
 from data_prep.industrial.prepare import prepare as prepare_industrial
-from data_prep.log_reader import LogReader
 from data_prep.movielens import reader as movielens
 from data_prep.movielens.config import MovieLensConfig
-from data_prep.rejects import Rejects
+from data_prep.reading.drop_rules import after_days, not_positive, outside_days
+from data_prep.reading.log_reader import LogReader
+from data_prep.reading.rejects import Rejects
 from data_prep.taobao import reader as taobao
 from data_prep.taobao.config import TaobaoConfig
 from data_prep.userbehavior import reader as userbehavior

@@ -7,12 +7,12 @@ import pytest
 
 from data_prep import engines
 from data_prep.config import PreparationConfig
-from data_prep.csv_files import CsvColumn, CsvFormat
 from data_prep.errors import OutputError
-from data_prep.log_reader import LogReader
 from data_prep.movielens.config import MovieLensConfig
 from data_prep.movielens.prepare import prepare as prepare_movielens
-from data_prep.rejects import Rejects
+from data_prep.reading.csv_files import CsvColumn, CsvFormat
+from data_prep.reading.log_reader import LogReader
+from data_prep.reading.rejects import Rejects
 from data_prep.taobao.config import TaobaoConfig
 from data_prep.taobao.prepare import prepare as prepare_taobao
 from tests import references_data

@@ -5,8 +5,8 @@ import hashlib
 import ibis
 import pytest
 
-from data_prep import accounting
-from data_prep.accounting import RowCounts
+from data_prep.reading import accounting
+from data_prep.reading.accounting import RowCounts
 
 
 def test_rows_are_counted_by_reason():

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from data_prep.text_table import align
+from command_line.text_table import align
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

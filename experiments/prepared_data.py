@@ -7,8 +7,9 @@ import json
 import os
 from typing import Any
 
-from data_prep import accounting, dataclass_flags
+from command_line import dataclass_flags
 from data_prep.config import WITHOUT_EFFECT, PreparationConfig, lasting_settings
+from data_prep.reading import accounting
 from data_prep.registry import DATASETS
 from experiments import run_data
 from experiments.flags import Experiment
@@ -34,7 +35,7 @@ class PreparedData:
     facts: dict[str, Any]
 
 
-def prepared_data(experiment: Experiment) -> PreparedData:
+def find_or_prepare(experiment: Experiment) -> PreparedData:
     """Reuses or makes the prepared data set of an experiment and prints its row accounting.
 
     Raises:

@@ -1,6 +1,6 @@
 """Columns of text are aligned."""
 
-from data_prep.text_table import align
+from command_line.text_table import align
 
 
 def test_columns_are_aligned_and_lines_have_no_trailing_spaces():
