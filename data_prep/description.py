@@ -13,7 +13,6 @@ from lcn_tf.schema import TIME_GAP, Feature, FeatureSchema
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-SPLITS = ("train", "validation", "test")
 DOMAINS = ("target", "source")
 DAY_SECONDS = 86_400
 

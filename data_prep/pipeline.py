@@ -14,8 +14,9 @@ import ibis.expr.types as ir
 
 from data_prep import vocabulary
 from data_prep.config import PreparationConfig
-from data_prep.description import DAY_SECONDS, SPLITS, DatasetDescription, Source
+from data_prep.description import DAY_SECONDS, DatasetDescription, Source
 from data_prep.engines.engine import BUCKET
+from lcn_tf.data.prepared_folder import SPLITS
 
 
 def snapshot_impressions(

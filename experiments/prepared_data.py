@@ -13,8 +13,8 @@ from data_prep.reading import accounting
 from data_prep.registry import DATASETS
 from experiments import run_data
 from experiments.flags import Experiment
-from lcn_tf.data import record_files
-from lcn_tf.training import results
+from lcn_tf import canonical_json
+from lcn_tf.data.prepared_folder import preparation_facts
 
 # Settings that a run may ask for otherwise than its records were prepared: they hold as much, or nothing else.
 _MAY_DIFFER = ("short_length", "lifelong_length", "shards", *WITHOUT_EFFECT)
@@ -56,7 +56,7 @@ def find_or_prepare(experiment: Experiment) -> PreparedData:
                                     "give --input_dir too to prepare it")
         print(f"Preparing {run.dataset} from {input_dir} into {data_dir}", flush=True)
         DATASETS[run.dataset].prepare(input_dir, data_dir, groups[run.dataset], preparation)
-    facts = record_files.preparation_facts(data_dir)
+    facts = preparation_facts(data_dir)
     _check_settings(data_dir, facts, {run.dataset: groups[run.dataset], "prep": preparation})
     print(accounting.format_table(facts.get("rows", {})), *(f"warning: {text}" for text in facts.get("warnings", ())),
           sep="\n", flush=True)
@@ -71,7 +71,7 @@ def data_dir_of(experiment: Experiment) -> str:
         return run.data_dir
     settings = {"input": _listing(_input_dir(experiment)), "dataset": dataclasses.asdict(groups[run.dataset]),
                 "preparation": lasting_settings(_preparation(experiment))}
-    return os.path.join("data", f"{run.dataset}-{results.config_hash(settings)}")
+    return os.path.join("data", f"{run.dataset}-{canonical_json.digest(settings)}")
 
 
 def _preparation(experiment: Experiment) -> PreparationConfig:
@@ -87,7 +87,7 @@ def _input_dir(experiment: Experiment) -> str | None:
     if not run.generated:
         return run.input_dir
     config = dataclasses.asdict(experiment.groups[f"{run.dataset}_generator"])
-    return os.path.join("data", f"{run.dataset}_generated-{results.config_hash(config)}")
+    return os.path.join("data", f"{run.dataset}_generated-{canonical_json.digest(config)}")
 
 
 def _listing(folder: str) -> list[Any]:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_SPLITS = ("validation", "test")
+from lcn_tf.data.prepared_folder import MEASURED_SPLITS
+
 _ROWS = ("model", "item popularity", "base rate", "oracle")
 _COLUMNS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"), ("calibration", "calibration_ratio"))
 _LENGTHS = ("target_length", "source_length")
@@ -22,7 +23,7 @@ def format_table(name: str, table: Mapping[str, Mapping[str, Mapping[str, float]
     """
     header = f"{'split':<12}{'':<20}" + "".join(f"{title:>13}" for title, _ in _COLUMNS)
     lines = [header, "-" * len(header)]
-    for split in filter(table.__contains__, _SPLITS):
+    for split in filter(table.__contains__, MEASURED_SPLITS):
         rows = table[split]
         for row in filter(rows.__contains__, _ROWS):
             metrics = rows[row]
@@ -43,7 +44,7 @@ def format_slices(slices: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]
     """Split -> "target_length" and "source_length" -> slices (`lcn_tf.metrics.slices`) as text."""
     header = f"{'split':<12}{'events of history':<20}" + "".join(f"{title:>13}" for title, _, _ in _SLICE_COLUMNS)
     lines = [header, "-" * len(header)]
-    for split in filter(slices.__contains__, _SPLITS):
+    for split in filter(slices.__contains__, MEASURED_SPLITS):
         for name in filter(slices[split].__contains__, _LENGTHS):
             for row in slices[split][name]:
                 title = f"{name.removesuffix('_length')} {row['slice']}"
@@ -57,7 +58,7 @@ def format_consistency(consistency: Mapping[str, Mapping[str, Any]] | None) -> s
     if consistency is None:
         return "Consistency of retrieval: does not apply, no stage of this model retrieves events for another"
     parts = []
-    for split in filter(consistency.__contains__, _SPLITS):
+    for split in filter(consistency.__contains__, MEASURED_SPLITS):
         facts = consistency[split]
         if not facts["rows"]:
             parts.append(f"{split} undefined, no visible history is longer than that")
@@ -65,7 +66,7 @@ def format_consistency(consistency: Mapping[str, Mapping[str, Any]] | None) -> s
         heads = "" if facts["per_head"] is None else f", {facts['per_head']:.4f} per head"
         parts.append(f"{split} {facts['value']:.4f}, {facts['chance_corrected']:.4f} corrected for chance{heads} "
                      f"({facts['rows']:,} of {facts['rows'] + facts['excluded_rows']:,} impressions)")
-    return f"Consistency of the best {consistency[_SPLITS[1]]['top_k']}: {'; '.join(parts)}"
+    return f"Consistency of the best {consistency[MEASURED_SPLITS[1]]['top_k']}: {'; '.join(parts)}"
 
 
 def _cell(value: float | None, form: str = ".4f") -> str:

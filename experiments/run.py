@@ -40,6 +40,7 @@ from experiments import (
 )
 from lcn_tf.checkpoint_folder import restore
 from lcn_tf.data import pipeline
+from lcn_tf.data.prepared_folder import MEASURED_SPLITS
 from lcn_tf.models import CTRModel, build_model
 from lcn_tf.serving import VerificationError, export_model, verify_export
 from lcn_tf.training import (
@@ -134,7 +135,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
         if run_files.has_progress(workdir):
             run_data.check(workdir, files)
         run_data.note(workdir, files)
-    for split in ("validation", "test"):  # now: training may take hours, and these are small
+    for split in MEASURED_SPLITS:  # now: training may take hours, and these are small
         files.check(split)
     total_steps = planned_steps(files, groups["data"], groups["train"])
     with strategy.scope():
@@ -150,7 +151,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
         restore(tf.train.Checkpoint(model=model), trained.best_checkpoint).assert_existing_objects_matched(
             ).expect_partial()
     rows = {}
-    for split in ("validation", "test"):
+    for split in MEASURED_SPLITS:
         with files.naming_bad_records():
             rows[split] = predict(model, evaluation_batches(strategy, files, split, groups["data"],
                                                             groups["train"].batch_size))
@@ -174,7 +175,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
 def _consistency(model: CTRModel, files: pipeline.RecordFiles, data: pipeline.DataConfig, rows: int
                  ) -> dict[str, dict[str, Any]] | None:
     """Split -> consistency of retrieval on its first `rows` impressions; None if 0, or nothing is retrieved."""
-    found = {split: measure_split(model, files, split, data, rows) for split in ("validation", "test") if rows}
+    found = {split: measure_split(model, files, split, data, rows) for split in MEASURED_SPLITS if rows}
     return {split: dataclasses.asdict(value) for split, value in found.items() if value} or None
 
 

@@ -12,9 +12,11 @@ import numpy as np
 
 from experiments.flags import Experiment
 from experiments.settings import Configuration
+from lcn_tf import canonical_json
 from lcn_tf.checkpoint_folder import latest_checkpoint
 from lcn_tf.long_term import lap
 from lcn_tf.training import Predictions, results
+from lcn_tf.whole_files import replacing, write_text
 
 PREDICTIONS = "test_predictions.npz"
 _MAY_CHANGE = {"workdir"}  # a continued run may be named differently, nothing else
@@ -52,7 +54,7 @@ def workdir_of(experiment: Experiment) -> str:
         return experiment.run.workdir
     given = {"data": experiment.run.data_dir, "consistency": experiment.groups["eval"].consistency_rows}
     given = {name: value for name, value in given.items() if value}
-    digest = results.config_hash({**experiment.settings(), "input": str(experiment.run.input_dir), **given})[:8]
+    digest = canonical_json.digest({**experiment.settings(), "input": str(experiment.run.input_dir), **given})[:8]
     seed = experiment.groups["train"].seed
     return os.path.join("runs", f"{name_of(experiment)}-{experiment.run.dataset}-seed{seed}-{digest}")
 
@@ -81,7 +83,7 @@ def open_workdir(workdir: str, experiment: Experiment) -> None:
         return
     try:
         os.makedirs(workdir, exist_ok=True)
-        results.write_text(path, "\n".join(["# python -m experiments.run --flagfile=<this file>", *lines, ""]))
+        write_text(path, "\n".join(["# python -m experiments.run --flagfile=<this file>", *lines, ""]))
     except OSError as error:
         raise PermissionError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
 
@@ -97,10 +99,8 @@ def finished(workdir: str) -> dict[str, Any] | None:
 
 def write_predictions(workdir: str, rows: Predictions) -> None:
     """Writes `test_predictions.npz`: the arrays of `Predictions`, to compare models row by row."""
-    path = os.path.join(workdir, PREDICTIONS)
-    with open(f"{path}.partial", "wb") as file:
+    with replacing(os.path.join(workdir, PREDICTIONS), "wb") as file:
         np.savez_compressed(file, **dataclasses.asdict(rows))
-    os.replace(f"{path}.partial", path)
 
 
 def has_progress(workdir: str) -> bool:
@@ -129,5 +129,5 @@ def write(workdir: str, experiment: Experiment, data_fingerprint: str, origin: d
     }
     path, same = os.path.join(workdir, "results.jsonl"), ("config_hash", "seed", "data_fingerprint")
     others = [line for line in results.read_json_lines(path) if any(line.get(name) != row[name] for name in same)]
-    results.write_text(path, "".join(map(results.json_line, [*others, row])))
+    write_text(path, "".join(map(results.json_line, [*others, row])))
     results.write_json(os.path.join(workdir, "metrics.json"), metrics)

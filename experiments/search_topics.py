@@ -31,6 +31,7 @@ from experiments import flags, prepared_data, run_files
 from lcn_tf.checkpoint_folder import latest_checkpoint, restore
 from lcn_tf.contracts import Explains
 from lcn_tf.data import pipeline
+from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.embeddings.embedder import LIFELONG
 from lcn_tf.models import CTRModel, build_model
 from lcn_tf.schema import FIRST_ID
@@ -195,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.search_topics",
                                      description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--workdir", required=True, help="work folder of a finished run")
-    parser.add_argument("--split", choices=("train", "validation", "test"), default="validation")
+    parser.add_argument("--split", choices=SPLITS, default="validation")
     parser.add_argument("--rows", type=int, default=1_000, help="impressions to look at, the split's first ones")
     options = parser.parse_args(argv)
     try:

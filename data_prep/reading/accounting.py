@@ -1,10 +1,8 @@
-"""Row accounting (read = used + dropped, by reason) and fingerprints of what went in."""
+"""Row accounting: read = used + dropped, by reason."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -56,12 +54,6 @@ def used_rows(table: ir.Table) -> ir.Table:
 def number_of_rows(table: ir.Table) -> int:
     """Evaluates the number of rows of a table."""
     return table.count().to_pyarrow().as_py()
-
-
-def file_fingerprint(path: str | os.PathLike[str]) -> str:
-    """SHA256 of a file's bytes, as hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def format_table(rows: Mapping[str, Mapping[str, Any]]) -> str:

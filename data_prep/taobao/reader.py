@@ -131,7 +131,7 @@ def _impressions(raw_sample: ir.Table, ads: ir.Table, config: TaobaoConfig) -> t
         ad="adgroup_id", cate="cate_id", campaign_id="campaign_id", customer="customer", brand=_brand(ads),
         price_bucket=sum((ads.price >= boundary).cast("int64") for boundary in PRICE_BOUNDARIES))
     table = raw_sample.left_join(ads, raw_sample.adgroup_id == ads.ad)
-    below, first, end = config.target_category_below, config.day_start(0), config.day_start(config.num_days)
+    below, first, end = config.target_category_below, config.splits["train"][0], config.splits["test"][1]
     rules = [
         not_positive(table.time_stamp, "time_stamp"),
         outside_days(table.time_stamp, "time_stamp", first, end, UTC_OFFSET),
@@ -156,7 +156,7 @@ def _events(behavior_log: ir.Table, shown_users: ir.Table, config: TaobaoConfig)
     below = config.target_category_below
     rules = [
         not_positive(table.time_stamp, "time_stamp"),
-        after_days(table.time_stamp, "time_stamp", config.day_start(config.num_days), UTC_OFFSET),
+        after_days(table.time_stamp, "time_stamp", config.splits["test"][1], UTC_OFFSET),
         DropRule("unknown behaviour", ~table.btag.isin(BEHAVIORS), "btag", f"one of {', '.join(BEHAVIORS)}"),
         DropRule("behaviour not selected", ~table.btag.isin(config.behaviors), "btag",
                  f"one of {', '.join(config.behaviors)}", ordinary=True),

@@ -12,14 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_prep.description import SPLITS
 from data_prep.errors import OutputError
 from data_prep.writing import tfrecord
 from data_prep.writing.examples import Column, ExampleEncoder, Slices
 from data_prep.writing.histories import UserSequences
 from data_prep.writing.output_folder import write_json
+from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.data.record_bytes import Fingerprint
 from lcn_tf.schema import FeatureSchema
+from lcn_tf.whole_files import replacing
 
 _IMPRESSION_KEYS = ("user", "split", "moment", "cutoff", "timestamp", "impression_id", "label")
 _EVENT_KEYS = ("user", "timestamp", "row", "is_target")
@@ -90,8 +91,8 @@ class BucketWriter:
             chosen = groups.order[groups.first("split")[groups.order] == number]
             path = self.shard_name(split, bucket)
             partial = os.path.join(self.work, f"{path}.{os.getpid()}")
-            written = tfrecord.write(partial, map(encoder.serialize, chosen.tolist()))
-            os.replace(partial, os.path.join(self.records, path))
+            with replacing(os.path.join(self.records, path), "wb", partial, sync=False) as file:
+                written = tfrecord.write(file, map(encoder.serialize, chosen.tolist()))
             summary[split] = {
                 "groups": len(chosen), "impressions": int(sizes[chosen].sum()),
                 "largest_group": int(sizes[chosen].max(initial=0)), "clicks": int(clicks[chosen].sum()),

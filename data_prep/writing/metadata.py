@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.description import SPLITS
+from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.schema import FeatureSchema
 
 

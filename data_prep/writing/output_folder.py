@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from data_prep.errors import InputError, OutputError
+from lcn_tf.whole_files import replacing
 
 _WORK = "work"
 _LAST = "schema.json"  # without it, a folder is no prepared data set
@@ -49,10 +50,8 @@ class PartialFolder:
 
 def write_json(path: str, value: Mapping[str, Any]) -> None:
     """Writes a JSON file that is whole or absent."""
-    partial = f"{path}.partial-{os.getpid()}"
-    with open(partial, "w", encoding="utf-8") as file:
+    with replacing(path, partial=f"{path}.partial-{os.getpid()}", sync=False) as file:
         json.dump(value, file, indent=2)
-    os.replace(partial, path)
 
 
 @contextlib.contextmanager

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from typing import BinaryIO
 
 import google_crc32c
 
 
-def write(path: str, records: Iterable[bytes]) -> int:
-    """Writes a file.
+def write(file: BinaryIO, records: Iterable[bytes]) -> int:
+    """Writes the content of a file.
 
     Args:
-      path: replaced if it exists.
+      file: open, with a buffer: records are written one by one.
       records: serialized.
 
     Returns:
       The bytes of all records, without what the format adds.
     """
     total = 0
-    with open(path, "wb", buffering=1 << 20) as file:
-        for record in records:
-            length = struct.pack("<Q", len(record))
-            file.write(length + _checksum(length) + record + _checksum(record))
-            total += len(record)
+    for record in records:
+        length = struct.pack("<Q", len(record))
+        file.write(length + _checksum(length) + record + _checksum(record))
+        total += len(record)
     return total
 
 

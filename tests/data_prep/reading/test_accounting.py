@@ -1,6 +1,5 @@
 """Row accounting and fingerprints."""
 
-import hashlib
 
 import ibis
 import pytest
@@ -29,12 +28,6 @@ def test_table_shows_every_number():
         "  old                          200",
         "  odd                           34",
         "b.csv            7      7        0"]
-
-
-def test_a_fingerprint_is_of_the_bytes(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"some\r\nbytes")
-    assert accounting.file_fingerprint(path) == hashlib.sha256(b"some\r\nbytes").hexdigest()
 
 
 @pytest.mark.parametrize("used", [0, 5])
