@@ -114,7 +114,7 @@ def write(workdir: str, experiment: Experiment, data_fingerprint: str, origin: d
 
     A process that was killed in between has left the line of this run: it is replaced, as are halves of lines.
 
-    `data_fingerprint` is that of the records, `origin` is `environment.describe()` of the code that ran.
+    `data_fingerprint` is that of the records, `origin` is `provenance.describe()` of the code that ran.
     """
     configuration = Configuration.of(experiment)
     row = {
