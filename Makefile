@@ -47,4 +47,4 @@ golden: $(STAMP)
 
 clean:
 	rm -rf build dist runs/demo .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
-	find lcn_tf experiments data_prep tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find lcn_tf command_line experiments data_prep tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,10 +1,12 @@
-"""Days of a data set's own time zone -> training days, a validation day and a test day."""
+"""Days of a data set's own time zone -> training, validation and test days."""
 
 from __future__ import annotations
 
+import itertools
 from datetime import date, datetime, timedelta, timezone
 
 from data_prep.description import DAY_SECONDS
+from lcn_tf.data.prepared_folder import SPLITS
 
 
 def calendar_day(setting: str, text: str) -> str:
@@ -25,6 +27,17 @@ def calendar_day(setting: str, text: str) -> str:
     raise ValueError(f"{setting} must be a date like 2017-05-06, got {text!r}")
 
 
+def day_start(day: str, utc_offset: int = 0) -> int:
+    """First second (UTC) of an ISO date in the time zone `utc_offset` seconds ahead of UTC."""
+    zone = timezone(timedelta(seconds=utc_offset))
+    return int(datetime.fromisoformat(day).replace(tzinfo=zone).timestamp())
+
+
+def splits_between(first: int, validation: int, test: int, end: int) -> dict[str, tuple[int, int]]:
+    """Split -> its first second and the second after its last, where each begins as the one before it ends."""
+    return dict(zip(SPLITS, itertools.pairwise((first, validation, test, end)), strict=True))
+
+
 def calendar_splits(first_day: str, num_days: int, utc_offset: int) -> dict[str, tuple[int, int]]:
     """The last of `num_days` days is test, the one before it validation, the others train.
 
@@ -41,7 +54,5 @@ def calendar_splits(first_day: str, num_days: int, utc_offset: int) -> dict[str,
     """
     if num_days < 3:
         raise ValueError(f"num_days must be at least 3 (train, validation, test), got {num_days}")
-    zone = timezone(timedelta(seconds=utc_offset))
-    first = int(datetime.fromisoformat(calendar_day("first_day", first_day)).replace(tzinfo=zone).timestamp())
-    validation, test, end = (first + (num_days - days) * DAY_SECONDS for days in (2, 1, 0))
-    return {"train": (first, validation), "validation": (validation, test), "test": (test, end)}
+    first = day_start(calendar_day("first_day", first_day), utc_offset)
+    return splits_between(first, *(first + (num_days - days) * DAY_SECONDS for days in (2, 1, 0)))

@@ -8,8 +8,10 @@ from typing import Any
 
 from absl import app, flags
 
-from data_prep import accounting, dataclass_flags, flag_files, preparation
+from command_line import dataclass_flags, flag_files
 from data_prep.config import PreparationConfig
+from data_prep.reading import accounting
+from lcn_tf.data.prepared_folder import preparation_facts
 
 # The flags belong to the module that calls `run`, so that `--help` shows them there.
 flags.disclaim_key_flags()
@@ -30,7 +32,7 @@ def run(config_class: type, prepare: Callable[[str, str, Any, PreparationConfig]
                     dataclass_flags.read("", PreparationConfig))
         except (ValueError, OSError) as error:  # InputError is a ValueError, OutputError an OSError
             sys.exit(f"error: {' '.join(str(error).splitlines())}")
-        print(report(preparation.read_record(flags.FLAGS.output_dir)))
+        print(report(preparation_facts(flags.FLAGS.output_dir)))
 
     app.run(main, flags_parser=flag_files.parse_or_exit)
 

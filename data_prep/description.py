@@ -6,14 +6,13 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from data_prep.accounting import RowCounts
 from data_prep.config import PreparationConfig
+from data_prep.reading.accounting import RowCounts
 from lcn_tf.schema import TIME_GAP, Feature, FeatureSchema, usual_histories
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-SPLITS = ("train", "validation", "test")
 DOMAINS = ("target", "source")
 DAY_SECONDS = 86_400
 

@@ -1,7 +1,8 @@
 """The preparation as ibis expressions over the canonical tables: splits, snapshots, ids, and parts of the work.
 
 Nothing here names an engine. The last step, cutting each group's histories out of the ordered events, is arithmetic on
-positions and happens in `data_prep.writer`, part by part, so no table of events times impressions ever exists.
+positions and happens in `data_prep.writing.bucket_writer`, part by part, so no table of events times impressions ever
+exists.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import ibis.expr.types as ir
 
 from data_prep import vocabulary
 from data_prep.config import PreparationConfig
-from data_prep.description import DAY_SECONDS, SPLITS, DatasetDescription, Source
+from data_prep.description import DAY_SECONDS, DatasetDescription, Source
 from data_prep.engines.engine import BUCKET
+from lcn_tf.data.prepared_folder import SPLITS
 
 
 def snapshot_impressions(

@@ -17,16 +17,19 @@ from typing import Any
 
 from absl import logging
 
-from data_prep import engines, log_reader, pipeline, vocabulary
+from data_prep import engines, pipeline, vocabulary
 from data_prep.config import PreparationConfig, lasting_settings
-from data_prep.description import SPLITS, DatasetDescription, Source
+from data_prep.description import DatasetDescription, Source
 from data_prep.engines import Engine
 from data_prep.errors import InputError
-from data_prep.log_reader import LogReader
-from data_prep.output_folder import PartialFolder, new_folder, write_json
-from data_prep.rejects import Rejects
-from data_prep.writer import BucketWriter, read_summary, write_metadata
+from data_prep.reading import log_reader
+from data_prep.reading.log_reader import LogReader
+from data_prep.reading.rejects import Rejects
+from data_prep.writing.bucket_writer import BucketWriter, read_summary
+from data_prep.writing.metadata import write_metadata
+from data_prep.writing.output_folder import PartialFolder, new_folder, write_json
 from lcn_tf import __version__
+from lcn_tf.data.prepared_folder import PREPARATION, SPLITS
 from lcn_tf.schema import FIRST_ID, FeatureSchema
 
 _ROWS_PER_SHARD = 1_000_000  # some 200 MB of memory while a shard is written
@@ -73,7 +76,7 @@ def prepare_dataset(
         write_metadata(partial.records, schema, summaries, facts["about"])
         splits = {split: _split_entry([summary[split] for summary in summaries], facts["days"][split])
                   for split in SPLITS}
-        write_json(os.path.join(partial.records, "preparation.json"), {
+        write_json(os.path.join(partial.records, PREPARATION), {
             "dataset": schema.name, "schema_fingerprint": schema.fingerprint, "rows": facts["rows"],
             "warnings": facts["warnings"] + empty, "splits": splits, **facts["facts"],
             "settings": {**dataclasses.asdict(dataset_config), **dataclasses.asdict(preparation)},
@@ -171,9 +174,3 @@ def _days(description: DatasetDescription, split: str) -> tuple[str, str]:
 def _entropy(rate: float) -> float:
     """Entropy of a click in nats: the logloss of predicting the click rate."""
     return 0.0 - sum(p * math.log(p) for p in (rate, 1 - rate) if p > 0)  # never -0.0
-
-
-def read_record(data_dir: str) -> Mapping[str, Any]:
-    """The `preparation.json` of a prepared data set."""
-    with open(os.path.join(data_dir, "preparation.json"), encoding="utf-8") as file:
-        return json.load(file)

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from lcn_tf.training import cluster
-from lcn_tf.training.results import write_text
+from lcn_tf.whole_files import write_text
 
 
 def addresses(jobs: Mapping[str, Sequence[str]], port: int) -> dict[str, list[str]]:

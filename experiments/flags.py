@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import flags
 
-from data_prep import dataclass_flags, flag_files
+from command_line import dataclass_flags, flag_files
 from data_prep.config import PreparationConfig
 from data_prep.registry import DATASETS
 from lcn_tf.data.pipeline import DataConfig

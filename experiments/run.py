@@ -28,9 +28,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 
-from experiments import artifacts, environment, flags, inputs, reference_points, run_data, summary, workdir_lock
+from experiments import (
+    flags,
+    prepared_data,
+    printed_metrics,
+    provenance,
+    reference_points,
+    run_data,
+    run_files,
+    workdir_lock,
+)
 from lcn_tf.checkpoint_folder import restore
 from lcn_tf.data import pipeline
+from lcn_tf.data.prepared_folder import MEASURED_SPLITS
 from lcn_tf.models import CTRModel, build_model
 from lcn_tf.serving import VerificationError, export_model, verify_export
 from lcn_tf.training import (
@@ -63,24 +73,24 @@ def run(experiment: flags.Experiment) -> None:
     if task and config.name == "parameter_server" and not chief:
         print(f"{task.job} {task.index} of {len(task.cluster[task.job])} serves until it is ended", flush=True)
         cluster.serve(task)
-    workdir = artifacts.workdir_of(experiment)
-    metrics = artifacts.finished(workdir)
+    workdir = run_files.workdir_of(experiment)
+    metrics = run_files.finished(workdir)
     if metrics and chief:
-        artifacts.open_workdir(workdir, experiment)
+        run_files.open_workdir(workdir, experiment)
         _check_data(experiment, workdir)
     elif metrics is None:
         strategy = create_strategy(config)  # first, so that others notice if this process fails
         with workdir_lock.held(workdir) if chief else contextlib.nullcontext():
             if chief:
-                artifacts.open_workdir(workdir, experiment)
+                run_files.open_workdir(workdir, experiment)
             metrics = _train_and_export(experiment, workdir, strategy, chief)
     if not (chief and metrics):
         return
-    print(summary.format_table(artifacts.name_of(experiment), metrics["metrics"]), flush=True)
+    print(printed_metrics.format_table(run_files.name_of(experiment), metrics["metrics"]), flush=True)
     if experiment.groups["eval"].consistency_rows:
-        print(summary.format_consistency(metrics.get("consistency")))
+        print(printed_metrics.format_consistency(metrics.get("consistency")))
     if "slices" in metrics:  # runs of earlier versions have none
-        print(f"\n{summary.format_slices(metrics['slices'])}\n", flush=True)
+        print(f"\n{printed_metrics.format_slices(metrics['slices'])}\n", flush=True)
     print(f"Best epoch {metrics['best_epoch']} of {metrics['epochs']}; training {metrics['training_seconds']:.0f} s. "
           f"Outputs: {workdir}", flush=True)
     if not metrics["saved_model"]:
@@ -96,35 +106,36 @@ def _check_data(experiment: flags.Experiment, workdir: str) -> None:
 
     Where its records are no longer there, and neither are files to make others of, there is nothing to compare.
     """
-    note, data_dir = run_data.noted(workdir), inputs.data_dir_of(experiment)
+    note, data_dir = run_data.noted(workdir), prepared_data.data_dir_of(experiment)
     if note is None or (experiment.run.generated and not run_data.is_prepared(data_dir)):
         return
     if not run_data.is_prepared(data_dir):
         if os.path.abspath(data_dir) == note["data_dir"]:
             return
-        data_dir = inputs.prepared_data(experiment).data_dir  # its files were written anew, perhaps as they were
+        # Its files were written anew, perhaps as they were.
+        data_dir = prepared_data.find_or_prepare(experiment).data_dir
     run_data.check(workdir, pipeline.RecordFiles.open(data_dir))
 
 
 def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.distribute.Strategy,
                       chief: bool) -> dict[str, Any] | None:
     """The job itself; the chief returns what it writes to `metrics.json`."""
-    groups, origin = experiment.groups, environment.describe()  # now: files may change while it trains
+    groups, origin = experiment.groups, provenance.describe()  # now: files may change while it trains
     if groups["train"].deterministic:
         tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(groups["train"].seed)
     tf.keras.mixed_precision.set_global_policy(groups["train"].precision)
     if not chief:
         wait_for_all(strategy)  # until the chief has prepared data that is missing
-    data = inputs.prepared_data(experiment)
+    data = prepared_data.find_or_prepare(experiment)
     if chief:
         wait_for_all(strategy)
     files = pipeline.RecordFiles.open(data.data_dir).reading(groups["data"].item_fields, groups["data"].context_fields)
     if chief:
-        if artifacts.has_progress(workdir):
+        if run_files.has_progress(workdir):
             run_data.check(workdir, files)
         run_data.note(workdir, files)
-    for split in ("validation", "test"):  # now: training may take hours, and these are small
+    for split in MEASURED_SPLITS:  # now: training may take hours, and these are small
         files.check(split)
     total_steps = planned_steps(files, groups["data"], groups["train"])
     with strategy.scope():
@@ -140,7 +151,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
         restore(tf.train.Checkpoint(model=model), trained.best_checkpoint).assert_existing_objects_matched(
             ).expect_partial()
     rows = {}
-    for split in ("validation", "test"):
+    for split in MEASURED_SPLITS:
         with files.naming_bad_records():
             rows[split] = predict(model, evaluation_batches(strategy, files, split, groups["data"],
                                                             groups["train"].batch_size))
@@ -154,17 +165,17 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
                "training_seconds": sum(row["seconds"] for row in trained.history), "history": trained.history,
                "consistency": _consistency(model, files, groups["data"], consistency_rows),
                "saved_model": None}
-    artifacts.write_predictions(workdir, rows["test"])
+    run_files.write_predictions(workdir, rows["test"])
     if experiment.run.export:
         metrics["saved_model"] = export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])
-    artifacts.write(workdir, experiment, files.fingerprint, origin, metrics)
+    run_files.write(workdir, experiment, files.fingerprint, origin, metrics)
     return metrics
 
 
 def _consistency(model: CTRModel, files: pipeline.RecordFiles, data: pipeline.DataConfig, rows: int
                  ) -> dict[str, dict[str, Any]] | None:
     """Split -> consistency of retrieval on its first `rows` impressions; None if 0, or nothing is retrieved."""
-    found = {split: measure_split(model, files, split, data, rows) for split in ("validation", "test") if rows}
+    found = {split: measure_split(model, files, split, data, rows) for split in MEASURED_SPLITS if rows}
     return {split: dataclasses.asdict(value) for split, value in found.items() if value} or None
 
 

@@ -25,12 +25,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 from absl import flags as absl_flags
 
+from command_line.text_table import align
 from data_prep.industrial.generator import author_topics
-from data_prep.text_table import align
-from experiments import artifacts, flags, inputs
+from experiments import flags, prepared_data, run_files
 from lcn_tf.checkpoint_folder import latest_checkpoint, restore
 from lcn_tf.contracts import Explains
 from lcn_tf.data import pipeline
+from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.models import CTRModel, build_model
 from lcn_tf.schema import FIRST_ID
 
@@ -175,10 +176,10 @@ def run(workdir: str, split: str, rows: int) -> TopicShares:
         raise ValueError(f"--workdir={workdir} must hold a run on generated logs of --dataset=industrial (without "
                          f"--input_dir and --data_dir), whose topics are known; got a run on {experiment.run.dataset}")
     checkpoint = latest_checkpoint(os.path.join(workdir, "checkpoints", "best"))
-    if artifacts.finished(workdir) is None or checkpoint is None:
+    if run_files.finished(workdir) is None or checkpoint is None:
         raise ValueError(f"--workdir={workdir} holds no finished run (metrics.json and checkpoints/best)")
     groups = experiment.groups
-    files = pipeline.RecordFiles.open(inputs.prepared_data(experiment).data_dir).reading(
+    files = pipeline.RecordFiles.open(prepared_data.find_or_prepare(experiment).data_dir).reading(
         groups["data"].item_fields, groups["data"].context_fields)
     generator = experiment.groups["industrial_generator"]
     topics = topics_of_ids(files, author_topics(generator))
@@ -195,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.search_topics",
                                      description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--workdir", required=True, help="work folder of a finished run")
-    parser.add_argument("--split", choices=("train", "validation", "test"), default="validation")
+    parser.add_argument("--split", choices=SPLITS, default="validation")
     parser.add_argument("--rows", type=int, default=1_000, help="impressions to look at, the split's first ones")
     options = parser.parse_args(argv)
     try:

@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments import run_data
-from experiments.summary import attainable_share, worse_than_base_rate
+from experiments.printed_metrics import attainable_share, worse_than_base_rate
 from lcn_tf.data.pipeline import RecordFiles
+from lcn_tf.whole_files import write_text
 
 _METRICS = ("auc", "gauc", "logloss", "calibration_ratio")
 
@@ -72,9 +73,7 @@ def _claim(workdir: str, arguments: list[str]) -> None:
                              f"{' '.join(arguments) or 'none'} now); choose another --workdir or remove this one")
         return
     os.makedirs(workdir, exist_ok=True)
-    with open(f"{path}.partial", "w", encoding="utf-8") as file:
-        json.dump(arguments, file)
-    os.replace(f"{path}.partial", path)
+    write_text(path, json.dumps(arguments))
 
 
 def format_table(runs: Sequence[Mapping[str, Any]]) -> str:

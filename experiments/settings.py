@@ -12,11 +12,11 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 
-from data_prep import dataclass_flags
+from command_line import dataclass_flags
 from experiments.flags import DECIDING_GROUPS, DRAWS, Experiment, prefix_of
+from lcn_tf import canonical_json
 from lcn_tf.models import registry
 from lcn_tf.models.versions import part_versions
-from lcn_tf.training import results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Configuration:
     @property
     def id(self) -> str:
         """Sixteen hexadecimal digits that differ where the configuration differs."""
-        return results.config_hash({"parts": dict(self.parts), "settings": dict(self.settings)})
+        return canonical_json.digest({"parts": dict(self.parts), "settings": dict(self.settings)})
 
 
 @functools.cache

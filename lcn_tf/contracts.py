@@ -216,10 +216,8 @@ class LookedUp(Protocol):
 
     @property
     def batch(self) -> Mapping[str, tf.Tensor]: ...  # noqa: D102
-
     @property
     def reader(self) -> Any: ...  # noqa: D102
-
     @property
     def lengths(self) -> Mapping[str, int]: ...  # noqa: D102
 
@@ -258,9 +256,8 @@ class Everyone(NamedTuple):
 class Objective(Protocol):
     """An auxiliary loss, in training only.
 
-    Its variables are its state: they are in checkpoints and never in exports. Anchors are a replica's own rows,
-    negatives may be everyone's; sums and counts are added up over the replicas, so that the value does not depend on
-    their number.
+    Its variables are its state, in checkpoints and never in exports. Anchors are a replica's own rows, negatives may be
+    everyone's; sums and counts are added up, so that the value does not depend on the number of replicas.
 
     Attributes:
       weight: factor of all terms in the model's loss; 0 turns the objective off.
@@ -298,8 +295,7 @@ class AfterUpdate(Protocol):
     def after_update(self, own: LookedUp, everyone: Everyone, seed: tf.Tensor) -> None:
         """Is called once the optimiser has stepped; the rows are those of before.
 
-        Every replica must assign the same values: state is one over the replicas. Variables that do so are created with
-        `aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA`.
+        Every replica must assign the same values, to variables of `tf.VariableAggregation.ONLY_FIRST_REPLICA`.
         """
 
 
@@ -338,11 +334,7 @@ class Tower(Protocol):
 
 @runtime_checkable
 class ReadsFields(Protocol):
-    """A tower that is given `TowerInputs` instead of their concatenation.
-
-    Attributes:
-      reads_fields: whether it is.
-    """
+    """A tower that is given `TowerInputs` instead of their concatenation, where `reads_fields` is true."""
 
     reads_fields: bool
 
@@ -402,7 +394,6 @@ class OwnUpdate(Protocol):
         """Changes its state, once in each step, after the optimiser.
 
         Args:
-          ids: int64 `[U]`, distinct ones of the global batch; the same on every replica, which must all assign the same
-            values (see `AfterUpdate`).
+          ids: int64 `[U]`, distinct ones of the global batch, the same on every replica; see `AfterUpdate` for state.
           gradient: of the loss by their vectors, float32 `[U, width]`.
         """

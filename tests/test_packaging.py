@@ -13,7 +13,8 @@ import pytest
 import lcn_tf
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SOURCES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "lcn_tf", "experiments", "data_prep")
+PACKAGES = ("lcn_tf", "command_line", "experiments", "data_prep")
+SOURCES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", *PACKAGES)
 
 
 def run(arguments: list[str], folder: pathlib.Path, **variables: str) -> str:
@@ -51,17 +52,17 @@ def installed(wheel, tmp_path_factory) -> pathlib.Path:
 
 def test_the_wheel_holds_every_module_and_configuration_and_says_that_it_has_types(wheel):
     packaged = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    modules = {path for package in ("lcn_tf", "experiments", "data_prep") for path in (ROOT / package).rglob("*.py")}
+    modules = {path for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     files = modules | set((ROOT / "experiments" / "configs").rglob("*.cfg")) | {ROOT / "lcn_tf" / "py.typed"}
     assert packaged == {path.relative_to(ROOT).as_posix() for path in files}
 
 
 def test_the_installed_packages_are_imported_from_elsewhere(installed, tmp_path):
-    code = ("import lcn_tf, experiments, data_prep\n"
-            "print(*(package.__file__ for package in (lcn_tf, experiments, data_prep)), sep='\\n')")
+    names = ", ".join(PACKAGES)
+    code = f"import {names}\nprint(*(package.__file__ for package in ({names})), sep='\\n')"
     files = run(["-c", code], tmp_path, PYTHONPATH=str(installed)).splitlines()
     assert [pathlib.Path(file).parent for file in files] == [
-        installed / name for name in ("lcn_tf", "experiments", "data_prep")]
+        installed / name for name in PACKAGES]
 
 
 def test_a_bare_configuration_name_is_found(installed, tmp_path):

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from data_prep import processes
+from data_prep.generating.log_text import csv_rows, probability_texts
 from data_prep.industrial import planted_process
 from data_prep.industrial.generator_config import TRUE_PROBABILITY_FILES, GeneratorConfig
 from data_prep.industrial.planted_videos import VideoImpressions, draw_author_quality, draw_video_impressions
-from data_prep.log_text import csv_rows, probability_texts
 
 FILES = {
     "impressions.csv": "user,timestamp,room_id,author,category,page,clicked,stay_seconds",

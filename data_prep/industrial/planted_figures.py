@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import app, flags
 
-from data_prep import dataclass_flags
+from command_line import dataclass_flags
 from data_prep.industrial import planted_process
 from data_prep.industrial.generator_config import GeneratorConfig
 from data_prep.industrial.planted_process import Impressions

@@ -11,8 +11,8 @@ import dataclasses
 
 import numpy as np
 
-from data_prep import planted_interests as planted
-from data_prep.planted_interests import QUANTILES
+from data_prep.generating import planted_interests as planted
+from data_prep.generating.planted_interests import QUANTILES
 
 
 @dataclasses.dataclass(frozen=True)

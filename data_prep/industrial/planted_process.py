@@ -1,11 +1,11 @@
 """The random process behind generated industrial-style logs: authors, videos watched, live rooms shown and clicked.
 
 It knows topics and users, no model. Topics are shared by both domains; categories are not, and of the authors only a
-few post videos and stream. Users, their visits and what they do follow `data_prep.planted_interests`. The rooms shown
-at a visit are clicked according to the lasting affinity, tilted a little towards the visit's focus. Older videos
-reflect interests rarely, cover interests that the latest events do not show, and are told from noise by how long they
-were watched and whether to the end. A clicked room is an event of the second after. A preset may also share the
-categories, close rooms for new ones, and make users unequally active and things unequally popular.
+few post videos and stream. Users, their visits and what they do follow `data_prep.generating.planted_interests`. The
+rooms shown at a visit are clicked according to the lasting affinity, tilted a little towards the visit's focus. Older
+videos reflect interests rarely, cover interests that the latest events do not show, and are told from noise by how
+long they were watched and whether to the end. A clicked room is an event of the second after. A preset may also share
+the categories, close rooms for new ones, and make users unequally active and things unequally popular.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import dataclasses
 
 import numpy as np
 
-from data_prep import planted_interests as planted
+from data_prep.generating import planted_interests as planted
+from data_prep.generating.planted_interests import DAY, Activity, Users
 from data_prep.industrial.generator_config import Process
 from data_prep.industrial.planted_popularity import Popularity, draw_popularity
-from data_prep.planted_interests import DAY, Activity, Users
 
 FIRST_IMPRESSION = 1_704_038_400  # 2024-01-01 00:00:00 in UTC+8
 IMPRESSION_DAYS = 7

@@ -11,9 +11,9 @@ import dataclasses
 
 import numpy as np
 
-from data_prep import planted_interests as planted
+from data_prep.generating import planted_interests as planted
+from data_prep.generating.planted_interests import Users
 from data_prep.industrial.planted_process import World, day_of, draw_candidates, draw_clicks, draw_watching
-from data_prep.planted_interests import Users
 
 
 @dataclasses.dataclass(frozen=True)

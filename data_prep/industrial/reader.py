@@ -7,13 +7,13 @@ import dataclasses
 import ibis
 import ibis.expr.types as ir
 
-from data_prep.accounting import REASON, number_of_rows, used_rows
-from data_prep.csv_files import Check, CsvColumn, CsvFormat
 from data_prep.description import DOMAINS, Source
-from data_prep.drop_rules import DropRule, after_days, drop_reason, not_positive, outside_days
 from data_prep.errors import InputError
 from data_prep.industrial.config import PROFILE_FIELDS, WATCH_BOUNDARIES, IndustrialConfig, describe
-from data_prep.log_reader import LogReader
+from data_prep.reading.accounting import REASON, number_of_rows, used_rows
+from data_prep.reading.csv_files import Check, CsvColumn, CsvFormat
+from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, not_positive, outside_days
+from data_prep.reading.log_reader import LogReader
 
 # A missing cell is a value of its own.
 MISSING = -1

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from data_prep import flag_files
+from command_line import flag_files
 from data_prep.inspect.decoded_group import describe_group
 from data_prep.inspect.plots import write_plots
 from data_prep.inspect.report import disagreements, format_report
 from data_prep.inspect.split_statistics import measure_split
-from lcn_tf.data.record_files import SPLITS, RecordFiles, preparation_facts
+from lcn_tf.data.prepared_folder import SPLITS, preparation_facts
+from lcn_tf.data.record_files import RecordFiles
 
 _PLOT_DIR = flags.DEFINE_string("plot_dir", None, "folder of the PNG files; default: DATA_DIR/inspection")
 _UTC_OFFSET_HOURS = flags.DEFINE_float(

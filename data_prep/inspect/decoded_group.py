@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from command_line.text_table import align
 from data_prep.errors import InputError
-from data_prep.text_table import align
 from lcn_tf.data.record_chunks import Chunk, read_chunks
 from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.schema import FIRST_ID, OOV_ID, PADDING_ID

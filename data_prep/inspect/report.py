@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from command_line.text_table import align
 from data_prep.inspect.split_statistics import SplitStatistics
-from data_prep.text_table import align
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _MOST_DAYS = 31  # listed one by one; longer spans are listed by month, or by year

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Literal
 
 from data_prep.calendar_splits import calendar_day
@@ -71,11 +70,6 @@ class MovieLensConfig:
                 object.__setattr__(self, name, calendar_day(name, getattr(self, name)))
         if self.validation_from and self.test_from and self.test_from <= self.validation_from:
             raise ValueError(f"test_from must be after validation_from {self.validation_from}, got {self.test_from}")
-
-
-def day_start(day: str) -> int:
-    """First second (UTC) of an ISO date."""
-    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
 
 
 def describe(config: MovieLensConfig, splits: Mapping[str, tuple[int, int]]) -> DatasetDescription:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from data_prep.log_reader import LogReader
 from data_prep.movielens.config import MovieLensConfig
+from data_prep.reading.log_reader import LogReader
 from data_prep.sampling import MOST_ATTEMPTS, with_negatives
 
 # Draws of a positive for each of its negatives, beyond those that fall on movies the user knows: some repeat others.

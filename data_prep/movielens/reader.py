@@ -13,14 +13,15 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from data_prep.accounting import REASON, RowCounts, number_of_rows, used_rows
-from data_prep.csv_files import REPLACEMENT, Check, CsvColumn, CsvFormat, integer
+from data_prep.calendar_splits import day_start, splits_between
 from data_prep.description import DAY_SECONDS, DOMAINS, Source
-from data_prep.drop_rules import DropRule, drop_reason, not_positive
 from data_prep.errors import InputError
-from data_prep.log_reader import LogReader
-from data_prep.movielens.config import DEVELOPMENT_SHARE, TRAIN_SHARE, MovieLensConfig, day_start, describe
+from data_prep.movielens.config import DEVELOPMENT_SHARE, TRAIN_SHARE, MovieLensConfig, describe
 from data_prep.movielens.implicit import implicit_impressions
+from data_prep.reading.accounting import REASON, RowCounts, number_of_rows, used_rows
+from data_prep.reading.csv_files import REPLACEMENT, Check, CsvColumn, CsvFormat, integer
+from data_prep.reading.drop_rules import DropRule, drop_reason, not_positive
+from data_prep.reading.log_reader import LogReader
 
 RATINGS = CsvFormat(("ratings.csv",), (
     CsvColumn("userid", "integer"), CsvColumn("movieid", "integer"), CsvColumn("rating", "number"),
@@ -181,7 +182,7 @@ def _splits(shown: ir.Table, config: MovieLensConfig) -> dict[str, tuple[int, in
     if not first < validation < test < end:
         raise InputError(f"split dates leave a split without a day: {config.row_set} ratings from {_date(first)} to "
                          f"{_date(end - 1)}, validation from {_date(validation)}, test from {_date(test)}")
-    return {"train": (first, validation), "validation": (validation, test), "test": (test, end)}
+    return splits_between(first, validation, test, end)
 
 
 def _date(moment: int) -> str:

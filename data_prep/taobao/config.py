@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime, timedelta, timezone
+from collections.abc import Mapping
 from typing import Literal
 
-from data_prep.calendar_splits import calendar_day
+from data_prep.calendar_splits import calendar_day, calendar_splits
 from data_prep.config import option
-from data_prep.description import DAY_SECONDS, DatasetDescription
-from data_prep.taobao.behaviors import BEHAVIORS, check_behaviors
+from data_prep.description import DatasetDescription
+from data_prep.taobao_behaviors import BEHAVIORS, check_behaviors
 from lcn_tf.schema import Feature
 
 # The files' days are cut in China's time: the first second of raw_sample is 2017-05-06 00:00:00 there.
@@ -53,22 +53,19 @@ class TaobaoConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "first_day", calendar_day("first_day", self.first_day))
-        if self.num_days < 3:
-            raise ValueError(f"num_days must be at least 3 (train, validation, test), got {self.num_days}")
+        calendar_splits(self.first_day, self.num_days, UTC_OFFSET)
         if self.row_set not in ("target", "all", "source"):
             raise ValueError(f"row_set must be target, all or source, got {self.row_set!r}")
         check_behaviors(self.behaviors)
 
-    def day_start(self, day: int) -> int:
-        """First second (UTC) of a day, counted from `first_day`."""
-        zone = timezone(timedelta(seconds=UTC_OFFSET))
-        return int(datetime.fromisoformat(self.first_day).replace(tzinfo=zone).timestamp()) + day * DAY_SECONDS
+    @property
+    def splits(self) -> Mapping[str, tuple[int, int]]:
+        """Split -> its first second and the second after its last, UTC."""
+        return calendar_splits(self.first_day, self.num_days, UTC_OFFSET)
 
 
 def describe(config: TaobaoConfig) -> DatasetDescription:
     """Roles and splits of the prepared data set."""
-    days = {"train": (0, config.num_days - 2), "validation": (config.num_days - 2, config.num_days - 1),
-            "test": (config.num_days - 1, config.num_days)}
     return DatasetDescription(
         name="taobao_ad",
         user=_features("user_id", *PROFILE_FIELDS),
@@ -77,7 +74,7 @@ def describe(config: TaobaoConfig) -> DatasetDescription:
         request=_features("pid"),
         context=_features("btag"),
         time_gap_boundaries=TIME_GAP_BOUNDARIES,
-        splits={split: (config.day_start(first), config.day_start(end)) for split, (first, end) in days.items()},
+        splits=config.splits,
         utc_offset=UTC_OFFSET,
         about=ABOUT)
 

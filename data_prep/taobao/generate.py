@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from data_prep import dataclass_flags, flag_files
+from command_line import dataclass_flags, flag_files
 from data_prep.taobao.generator import FILES, TRUE_PROBABILITY_FILE, GeneratorConfig, generate
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_prep.log_text import LINE_ENDS, csv_rows, probability_texts
+from data_prep.generating.log_text import LINE_ENDS, csv_rows, probability_texts
 from data_prep.taobao import planted_process as process
 from data_prep.taobao.generator_config import GeneratorConfig
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from data_prep.log_text import LINE_ENDS
+from data_prep.generating.log_text import LINE_ENDS
 
 
 def _setting(default: Any, text: str) -> Any:

@@ -1,9 +1,9 @@
 """The random process behind generated Taobao logs: keys, ads, clicks and behaviour.
 
 It knows topics and users, no model. Topics are shared by both domains, (cate, brand) keys are not. Users, their visits
-and what they do follow `data_prep.planted_interests`; the ads shown at a visit are clicked according to the lasting
-affinity, tilted a little towards the visit's focus. Older source events reflect interests rarely, cover interests that
-the latest events do not show, and are told from noise by their behaviour type (btag).
+and what they do follow `data_prep.generating.planted_interests`; the ads shown at a visit are clicked according to the
+lasting affinity, tilted a little towards the visit's focus. Older source events reflect interests rarely, cover
+interests that the latest events do not show, and are told from noise by their behaviour type (btag).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import dataclasses
 
 import numpy as np
 
-from data_prep import planted_interests as planted
-from data_prep.planted_interests import DAY, QUANTILES, Users, pick, quantile_table
+from data_prep.generating import planted_interests as planted
+from data_prep.generating.planted_interests import DAY, QUANTILES, Users, pick, quantile_table
 from data_prep.taobao.generator_config import GeneratorConfig
 
 FIRST_IMPRESSION = 1_494_000_000  # 2017-05-06 00:00:00 in UTC+8

@@ -11,13 +11,13 @@ import dataclasses
 import ibis
 import ibis.expr.types as ir
 
-from data_prep.accounting import REASON, number_of_rows, used_rows
-from data_prep.csv_files import Check, CsvColumn, CsvFormat
 from data_prep.description import DOMAINS, Source
-from data_prep.drop_rules import DropRule, after_days, drop_reason, not_positive, outside_days
-from data_prep.log_reader import LogReader
-from data_prep.taobao.behaviors import BEHAVIORS
+from data_prep.reading.accounting import REASON, number_of_rows, used_rows
+from data_prep.reading.csv_files import Check, CsvColumn, CsvFormat
+from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, not_positive, outside_days
+from data_prep.reading.log_reader import LogReader
 from data_prep.taobao.config import PRICE_BOUNDARIES, PROFILE_FIELDS, UTC_OFFSET, TaobaoConfig, describe
+from data_prep.taobao_behaviors import BEHAVIORS
 
 # A missing brand or profile cell is a value of its own: 29 % of the ads and half of the pvalue levels lack one.
 MISSING = -1
@@ -131,7 +131,7 @@ def _impressions(raw_sample: ir.Table, ads: ir.Table, config: TaobaoConfig) -> t
         ad="adgroup_id", cate="cate_id", campaign_id="campaign_id", customer="customer", brand=_brand(ads),
         price_bucket=sum((ads.price >= boundary).cast("int64") for boundary in PRICE_BOUNDARIES))
     table = raw_sample.left_join(ads, raw_sample.adgroup_id == ads.ad)
-    below, first, end = config.target_category_below, config.day_start(0), config.day_start(config.num_days)
+    below, first, end = config.target_category_below, config.splits["train"][0], config.splits["test"][1]
     rules = [
         not_positive(table.time_stamp, "time_stamp"),
         outside_days(table.time_stamp, "time_stamp", first, end, UTC_OFFSET),
@@ -156,7 +156,7 @@ def _events(behavior_log: ir.Table, shown_users: ir.Table, config: TaobaoConfig)
     below = config.target_category_below
     rules = [
         not_positive(table.time_stamp, "time_stamp"),
-        after_days(table.time_stamp, "time_stamp", config.day_start(config.num_days), UTC_OFFSET),
+        after_days(table.time_stamp, "time_stamp", config.splits["test"][1], UTC_OFFSET),
         DropRule("unknown behaviour", ~table.btag.isin(BEHAVIORS), "btag", f"one of {', '.join(BEHAVIORS)}"),
         DropRule("behaviour not selected", ~table.btag.isin(config.behaviors), "btag",
                  f"one of {', '.join(config.behaviors)}", ordinary=True),

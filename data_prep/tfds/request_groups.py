@@ -14,8 +14,8 @@ import tensorflow_datasets as tfds
 from data_prep.config import PreparationConfig, lasting_settings
 from data_prep.description import DatasetDescription
 from data_prep.registry import DATASETS
-from data_prep.writer import record_features
-from lcn_tf.data.record_files import preparation_facts
+from data_prep.writing.metadata import record_features
+from lcn_tf.data.prepared_folder import preparation_facts
 from lcn_tf.schema import FIRST_ID
 
 

@@ -7,7 +7,7 @@ import dataclasses
 from data_prep.calendar_splits import calendar_day, calendar_splits
 from data_prep.config import option
 from data_prep.description import DatasetDescription
-from data_prep.taobao.behaviors import BEHAVIORS, PAGE_VIEW, check_behaviors
+from data_prep.taobao_behaviors import BEHAVIORS, PAGE_VIEW, check_behaviors
 from lcn_tf.schema import Feature
 
 UTC_OFFSET = 8 * 3600

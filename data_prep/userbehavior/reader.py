@@ -13,13 +13,13 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from data_prep.accounting import REASON, number_of_rows, used_rows
-from data_prep.csv_files import CsvColumn, CsvFormat
 from data_prep.description import DAY_SECONDS, Source
-from data_prep.drop_rules import DropRule, drop_reason, outside_days
-from data_prep.log_reader import LogReader
+from data_prep.reading.accounting import REASON, number_of_rows, used_rows
+from data_prep.reading.csv_files import CsvColumn, CsvFormat
+from data_prep.reading.drop_rules import DropRule, drop_reason, outside_days
+from data_prep.reading.log_reader import LogReader
 from data_prep.sampling import chosen, with_negatives
-from data_prep.taobao.behaviors import BEHAVIORS, PAGE_VIEW
+from data_prep.taobao_behaviors import BEHAVIORS, PAGE_VIEW
 from data_prep.userbehavior.config import UTC_OFFSET, UserBehaviorConfig, describe
 
 LOG = CsvFormat(("UserBehavior.csv",), (

@@ -20,11 +20,11 @@ from typing import Any
 
 from absl import app, flags
 
-from data_prep.preparation import read_record
+from command_line.text_table import align
 from data_prep.taobao.generator import GeneratorConfig, generate
-from data_prep.text_table import align
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
+from lcn_tf.data.prepared_folder import preparation_facts
 
 _SMALL_USERS = flags.DEFINE_integer("small_users", 13_000, "users of the smaller logs, 384 events each", lower_bound=1)
 _LARGE_USERS = flags.DEFINE_integer("large_users", 52_000, "users of the larger logs", lower_bound=1)
@@ -76,7 +76,7 @@ def measure_preparations(folder: str) -> dict[str, Any]:
     for size, input_dir in logs.items():
         output_dir = os.path.join(folder, f"records-{size}")
         costs[size] = _prepare(input_dir, output_dir)
-        events[size] = read_record(output_dir)["rows"]["behavior_log.csv"]["read"]
+        events[size] = preparation_facts(output_dir)["rows"]["behavior_log.csv"]["read"]
     costs["pandas"] = _run("experiments.benchmarks.pandas_preparation", logs["small"],
                            os.path.join(folder, "records-pandas"))
     events["pandas"] = events["small"]
@@ -84,7 +84,7 @@ def measure_preparations(folder: str) -> dict[str, Any]:
     for name, settings in SNAPSHOTS.items():
         output_dir = os.path.join(folder, f"records-{name.replace(' ', '-')}")
         _prepare(logs["small"], output_dir, *settings)
-        splits = read_record(output_dir)["splits"].values()
+        splits = preparation_facts(output_dir)["splits"].values()
         sizes[name] = sum(split["bytes"] for split in splits) / sum(split["impressions"] for split in splits)
     return figures_of(costs, events, sizes)
 

@@ -27,11 +27,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow as tf
 
+from command_line.text_table import align
 from data_prep.config import PreparationConfig
 from data_prep.taobao.config import TaobaoConfig
 from data_prep.taobao.generator import GeneratorConfig, generate
 from data_prep.taobao.prepare import prepare
-from data_prep.text_table import align
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
 from lcn_tf.data.pipeline import DataConfig, read

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import psutil
 
-from experiments import environment
+from experiments import provenance
 from lcn_tf.training import results
 
 T = TypeVar("T")
@@ -125,4 +125,4 @@ def mebibytes(count: int | None) -> str:
 
 def write_figures(path: str, settings: Mapping[str, Any], figures: Any) -> None:
     """Writes a benchmark's figures with its settings, the commit, the versions and the machine as a JSON file."""
-    results.write_json(path, {**environment.describe(), "settings": dict(settings), "figures": figures})
+    results.write_json(path, {**provenance.describe(), "settings": dict(settings), "figures": figures})

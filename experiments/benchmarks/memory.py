@@ -25,7 +25,7 @@ import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
-from data_prep.text_table import align
+from command_line.text_table import align
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
 from experiments.benchmarks.synthetic_batches import make_batch, make_schema, signature

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from data_prep.taobao.config import PRICE_BOUNDARIES, PROFILE_FIELDS, TaobaoConfig, describe
+from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.schema import FIRST_ID, OOV_ID
 
 SHORT, LIFELONG = 24, 500
-SPLITS = ("train", "validation", "test")
 
 
 def prepare(logs: str, output_dir: str) -> None:
@@ -71,10 +71,11 @@ def _tables(logs: str, config: TaobaoConfig) -> tuple[pd.DataFrame, pd.DataFrame
     profiles = profiles.rename(columns=str.strip).rename(columns={"userid": "user"})
     shown["impression_id"] = np.arange(len(shown))
     shown = shown.merge(ads.rename(columns={"cate_id": "cate"}), on="adgroup_id")
-    shown = shown[shown["time_stamp"].between(config.day_start(0), config.day_start(config.num_days) - 1)
+    first, end = config.splits["train"][0], config.splits["test"][1]
+    shown = shown[shown["time_stamp"].between(first, end - 1)
                   & (shown["cate"] < config.target_category_below)].copy()
     shown["price_bucket"] = np.searchsorted(PRICE_BOUNDARIES, shown["price"], side="right")
-    log = log[(log["time_stamp"] > 0) & (log["time_stamp"] < config.day_start(config.num_days))
+    log = log[(log["time_stamp"] > 0) & (log["time_stamp"] < end)
               & log["user"].isin(shown["user"].unique())].copy()
     log["is_target"] = log["cate"] < config.target_category_below
     for table in (shown, log):

@@ -29,7 +29,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow as tf
 
-from data_prep.text_table import align
+from command_line.text_table import align
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
 from experiments.benchmarks.plain_lcn import PlainLCN

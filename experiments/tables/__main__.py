@@ -22,7 +22,7 @@ from absl import flags as absl_flags
 
 from data_prep.errors import InputError
 from data_prep.registry import DATASETS
-from experiments import environment, flags
+from experiments import flags, provenance
 from experiments.tables import choice, figure_5, report, slices
 from experiments.tables.comparison import compare
 from experiments.tables.plan import plan
@@ -59,8 +59,8 @@ def _make(options: argparse.Namespace, command: str) -> int:
     lines = compare(planned, store, seeds)
     os.makedirs(folder, exist_ok=True)
     versions = {run["versions"]["tensorflow"] for line in lines for run in line.runs.values()}
-    if versions - {environment.TENSORFLOW}:
-        print(f"Finished runs are of TensorFlow {', '.join(sorted(versions))}; this is {environment.TENSORFLOW}")
+    if versions - {provenance.TENSORFLOW}:
+        print(f"Finished runs are of TensorFlow {', '.join(sorted(versions))}; this is {provenance.TENSORFLOW}")
     if table is FIGURE_5:
         print(figure_5.write(folder, table, lines, command))
     elif options.choice:

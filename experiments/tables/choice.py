@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from experiments.tables import report
 from experiments.tables.comparison import Line, Spread
 from experiments.tables.rows import Table
-from lcn_tf.training import results
+from lcn_tf.whole_files import write_text
 
 
 def write(folder: str, table: Table, lines: Sequence[Line], command: str) -> str:
     """Writes `<key>.md` and `<key>.csv`; returns the Markdown."""
     text = _markdown(table.title, lines, command)
-    results.write_text(os.path.join(folder, f"{table.key}.md"), text)
-    results.write_text(os.path.join(folder, f"{table.key}.csv"), report.csv_text([_record(line) for line in lines]))
+    write_text(os.path.join(folder, f"{table.key}.md"), text)
+    write_text(os.path.join(folder, f"{table.key}.csv"), report.csv_text([_record(line) for line in lines]))
     return text
 
 

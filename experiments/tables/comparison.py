@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from experiments.printed_metrics import attainable_share
 from experiments.settings import Configuration, before
-from experiments.summary import attainable_share
 from experiments.tables import resamples
 from experiments.tables.plan import Planned
 from experiments.tables.store import Store

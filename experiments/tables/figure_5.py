@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from experiments.tables import report
 from experiments.tables.comparison import Line, Spread
 from experiments.tables.rows import Table
-from lcn_tf.training import results
+from lcn_tf.whole_files import write_text
 
 _K1 = re.compile(r"LCN-(\d+)-50$")
 
@@ -31,8 +31,8 @@ def write(folder: str, table: Table, lines: Sequence[Line], command: str) -> str
     """Writes `figure_5.png`, `.md` and `.csv`; returns the Markdown."""
     measured = [line for line in lines if line.runs]
     text = _markdown(table.title, lines, command)
-    results.write_text(os.path.join(folder, f"{table.key}.md"), text)
-    results.write_text(os.path.join(folder, f"{table.key}.csv"),
+    write_text(os.path.join(folder, f"{table.key}.md"), text)
+    write_text(os.path.join(folder, f"{table.key}.csv"),
                        report.csv_text([report.record(line) | _record(line) for line in lines]))
     figure, (by_model, by_epoch, by_k1) = pyplot.subplots(1, 3, figsize=(20, 5), layout="constrained")
     known = [line for line in measured if _consistency(line, "value")]

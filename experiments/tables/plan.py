@@ -7,7 +7,7 @@ import dataclasses
 import io
 from collections.abc import Iterable, Sequence
 
-from experiments import flags, inputs
+from experiments import flags, prepared_data
 from experiments.settings import Configuration
 from experiments.tables.rows import Row
 from experiments.tables.store import Key
@@ -58,7 +58,8 @@ def plan(rows: Iterable[Row], common: Sequence[str]) -> list[Planned]:
         settings = _data_settings(experiment)
         if settings not in fingerprints:
             with contextlib.redirect_stdout(io.StringIO()):
-                fingerprints[settings] = RecordFiles.open(inputs.prepared_data(experiment).data_dir).fingerprint
+                data_dir = prepared_data.find_or_prepare(experiment).data_dir
+            fingerprints[settings] = RecordFiles.open(data_dir).fingerprint
         new = Planned(row, arguments, Configuration.of(experiment), fingerprints[settings])
         same = [other.row.name for other in planned if other.key == new.key]
         if same:

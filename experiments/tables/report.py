@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.summary import worse_than_base_rate
+from experiments.printed_metrics import worse_than_base_rate
 from experiments.tables.comparison import Line, Spread
 from lcn_tf.metrics import Interval
-from lcn_tf.training import results
+from lcn_tf.whole_files import write_text
 
 METRICS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"))
 _WORSE = "†"  # beside a log loss that is worse than the base rate's in some run
@@ -22,8 +22,8 @@ _WORSE = "†"  # beside a log loss that is worse than the base rate's in some r
 def write_table(folder: str, key: str, title: str, lines: Sequence[Line], command: str) -> str:
     """Writes `<key>.md` and `<key>.csv`; returns the Markdown."""
     text = markdown(title, lines, command)
-    results.write_text(os.path.join(folder, f"{key}.md"), text)
-    results.write_text(os.path.join(folder, f"{key}.csv"), csv_text([record(line) for line in lines]))
+    write_text(os.path.join(folder, f"{key}.md"), text)
+    write_text(os.path.join(folder, f"{key}.csv"), csv_text([record(line) for line in lines]))
     return text
 
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lcn_tf.whole_files import replacing
+
 METRICS = ("auc", "gauc")
 
 _UNDEFINED = np.iinfo(np.uint16).max
@@ -48,7 +50,6 @@ def read(path: str) -> dict[str, np.ndarray]:
 def write(path: str, codes: Mapping[str, np.ndarray]) -> None:
     """Replaces the file in one step."""
     stacked = np.stack(list(codes.values()))  # [runs, 2, R]
-    with open(f"{path}.partial", "wb") as file:
+    with replacing(path, "wb") as file:
         np.savez_compressed(file, runs=np.array(list(codes)), high=(stacked >> 8).astype(np.uint8),
                             low=(stacked & 255).astype(np.uint8))
-    os.replace(f"{path}.partial", path)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from experiments import artifacts
+from experiments import run_files
 from experiments.tables import resamples
 from experiments.tables.comparison import Spread
 from experiments.tables.plan import Planned
@@ -100,7 +100,7 @@ def _run(run: Missing, folder: str) -> tuple[dict[str, Any], np.ndarray]:
     result = results.read_json_lines(os.path.join(folder, "results.jsonl"))[-1]
     if not run.planned.key.matches(result):
         raise RunFailedError(f"parts, flags or data changed after the command was started; {folder} is of others")
-    rows = np.load(os.path.join(folder, artifacts.PREDICTIONS))
+    rows = np.load(os.path.join(folder, run_files.PREDICTIONS))
     replicates = bootstrap_replicates(rows["label"], rows["logit"], rows["user_key"], seed=_BOOTSTRAP_SEED,
                                       gauc_weights=result["config"]["eval.gauc_weights"])
     history = [{name: row[name] for name in _HISTORY if name in row} for row in result["history"]]

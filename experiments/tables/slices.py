@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from experiments.tables.comparison import Line, Spread
 from experiments.tables.report import csv_text, markdown_row, spread_text
-from lcn_tf.training import results
+from lcn_tf.whole_files import write_text
 
 _HISTORIES = (("target_length", "events in the target history (0: cold users)"),
               ("source_length", "events in the lifelong source history"))
@@ -37,8 +37,8 @@ def write(folder: str, key: str, title: str, lines: Sequence[Line]) -> None:
                                 "gauc": gauc.mean, "gauc_std": gauc.std})
             texts.append(markdown_row([line.name, *cells]))
         texts.append("")
-    results.write_text(os.path.join(folder, f"{key}_slices.md"), "\n".join(texts))
-    results.write_text(os.path.join(folder, f"{key}_slices.csv"), csv_text(records))
+    write_text(os.path.join(folder, f"{key}_slices.md"), "\n".join(texts))
+    write_text(os.path.join(folder, f"{key}_slices.csv"), csv_text(records))
 
 
 def _same_data(lines: Sequence[Line]) -> list[Line]:

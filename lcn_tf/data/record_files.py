@@ -5,22 +5,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import glob
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from lcn_tf.data import record_rules, tfds_metadata, tfrecords
+from lcn_tf.data.prepared_folder import PREPARATION, SPLITS, preparation_facts
 from lcn_tf.data.record_bytes import Fingerprint, RecordError
 from lcn_tf.data.record_chunks import read_chunks
 from lcn_tf.schema import FeatureSchema
 
-SPLITS = ("train", "validation", "test")
 _GZIPPED = ".gz"
-_PREPARATION = "preparation.json"
 _WRONG_NUMBER = "dataset was expected to contain"  # of what `tf.data.experimental.assert_cardinality` says
 
 
@@ -117,7 +114,7 @@ class RecordFiles:
         if not found:
             raise RecordError(f"{self.data_dir}: no impression in the {split} split: its records have no candidates")
         if self.impressions.get(split, found) != found:
-            path = os.path.join(self.data_dir, _PREPARATION)
+            path = os.path.join(self.data_dir, PREPARATION)
             raise RecordError(f"{path}: {self.impressions[split]} impressions in the {split} split, its records have "
                               f"{found}: the file is of other records")
 
@@ -148,26 +145,6 @@ class RecordFiles:
         if layout == "grouped" and self.largest_group.get(split, batch_size + 1) > batch_size:
             return None
         return -(-self.impressions[split] // batch_size)
-
-
-def preparation_facts(data_dir: str) -> dict[str, Any]:
-    """What `preparation.json` says; {} where there is none, as with records that were prepared elsewhere.
-
-    Raises:
-      ValueError: it is not a JSON object; the message names the file.
-    """
-    path = os.path.join(data_dir, _PREPARATION)
-    if not os.path.exists(path):
-        return {}
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    try:
-        facts = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON: {error}") from error
-    if not isinstance(facts, dict):
-        raise ValueError(f"{path}: expected a JSON object, got {type(facts).__name__}")
-    return facts
 
 
 def _named_files(data_dir: str, prefix: str) -> dict[str, None]:

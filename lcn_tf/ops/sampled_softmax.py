@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from lcn_tf.layers.pair_products import distinct_items
 from lcn_tf.ops.masking import mask_scores
+from lcn_tf.ops.pairwise_products import distinct_items
 
 
 def sampled_softmax_loss(queries: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor, negative_mask: tf.Tensor,

@@ -6,7 +6,7 @@ and makes importing it an error. `ANSWERS_NPZ` gets one array per output, named 
 
 import sys
 
-BLOCKED = ("lcn_tf", "experiments", "data_prep")
+BLOCKED = ("lcn_tf", "command_line", "experiments", "data_prep")
 
 
 def block_packages() -> None:

@@ -9,7 +9,7 @@ import tempfile
 
 import tensorflow as tf
 
-from lcn_tf.training import results
+from lcn_tf.whole_files import write_text
 
 _STATE = "checkpoint"  # TensorFlow's name for the file that says which checkpoint is the newest
 _FILE = re.compile(r"(?P<name>.+)(\.index|\.data-\d{5}-of-\d{5}|_temp)")
@@ -46,8 +46,8 @@ class Checkpoints:
         """Makes a checkpoint the one that `latest_checkpoint` finds, and removes all others and halves of one."""
         if not self.chief:
             return
-        results.write_text(os.path.join(self.folder, _STATE),
-                           f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n')
+        write_text(os.path.join(self.folder, _STATE),
+                   f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n')
         for entry in os.listdir(self.folder):
             found = _FILE.fullmatch(entry)
             if found and (found["name"] != name or entry.endswith("_temp")):

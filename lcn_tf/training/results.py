@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import fcntl
-import hashlib
 import io
 import json
 import math
@@ -13,15 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-
-def write_text(path: str, text: str) -> None:
-    """Replaces a file's content in one step."""
-    temporary = f"{path}.partial"
-    with open(temporary, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+from lcn_tf.whole_files import write_text
 
 
 def write_json(path: str, values: Any) -> None:
@@ -111,9 +102,3 @@ def read_history(path: str) -> list[dict[str, float]]:
     with open(path, encoding="utf-8", newline="") as file:
         return [{name: int(value) if name == "epoch" else float(value) for name, value in row.items() if value}
                 for row in csv.DictReader(file)]
-
-
-def config_hash(config: Mapping[str, Any]) -> str:
-    """Sixteen hexadecimal digits of a configuration, over canonical JSON."""
-    text = json.dumps(config, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

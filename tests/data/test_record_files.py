@@ -170,13 +170,6 @@ def test_other_errors_of_tensorflow_stay_what_they_are(tmp_path):
         raise tf.errors.InvalidArgumentError(None, None, "of the model")
 
 
-def test_damaged_preparation_facts_are_named(tmp_path):
-    synthetic.write_records(tmp_path)
-    (tmp_path / "preparation.json").write_text('{"splits": ')
-    with pytest.raises(ValueError, match="preparation.json: not JSON"):
-        RecordFiles.open(str(tmp_path))
-
-
 def test_folder_names_are_not_patterns(tmp_path):
     folder = tmp_path / "data[1]*"
     synthetic.write_records(folder)

@@ -11,8 +11,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from lcn_tf.data.pipeline import DataConfig, read
+from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.data.record_bytes import RecordError
-from lcn_tf.data.record_files import SPLITS, RecordFiles
+from lcn_tf.data.record_files import RecordFiles
 from tests import synthetic
 
 TEMPLATE = "{SPLIT}-part-{SHARD_INDEX}.{FILEFORMAT}"

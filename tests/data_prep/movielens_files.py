@@ -6,7 +6,7 @@ import csv
 
 import numpy as np
 
-from data_prep.movielens.config import day_start
+from data_prep.calendar_splits import day_start
 
 DATES = {"validation_from": "2010-03-04", "test_from": "2010-03-07"}
 MOVIES = [

@@ -11,9 +11,9 @@ from data_prep.errors import InputError
 from data_prep.industrial import reader as industrial
 from data_prep.industrial.config import IndustrialConfig
 from data_prep.industrial.prepare import prepare
-from data_prep.log_reader import LogReader
 from data_prep.movielens import reader as movielens
-from data_prep.rejects import Rejects
+from data_prep.reading.log_reader import LogReader
+from data_prep.reading.rejects import Rejects
 from data_prep.taobao import reader as taobao
 from data_prep.userbehavior import reader as userbehavior
 from tests import references_data

@@ -18,7 +18,8 @@ from data_prep.errors import OutputError
 from data_prep.industrial.generator_config import GeneratorConfig
 from data_prep.registry import DATASETS
 from data_prep.tfds import RequestGroups, RequestGroupsConfig
-from lcn_tf.data.record_files import RecordFiles, preparation_facts
+from lcn_tf.data.prepared_folder import preparation_facts
+from lcn_tf.data.record_files import RecordFiles
 from tests.data_prep.taobao_logs import random_logs, write_logs
 from tests.data_prep.userbehavior.user_behavior_logs import random_log, write_log
 

@@ -7,7 +7,7 @@ import shlex
 import pytest
 from absl import flags as absl_flags
 
-from data_prep import flag_files
+from command_line import flag_files
 from data_prep.registry import DATASETS
 from experiments import flags
 from lcn_tf.models import registry

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 import tensorflow as tf
 
-from experiments import artifacts, flags, run_data, seeds
+from experiments import flags, run_data, run_files, seeds
 from lcn_tf.data.pipeline import RecordFiles
 from tests import synthetic
 from tests.experiments.clusters import SMALL, write_data
@@ -16,7 +16,7 @@ from tests.experiments.test_run import refusal
 def begun(folder, progress):
     """A run of the records in `data` as far as `progress`, in `run`."""
     flags.parse(["run", *SMALL, "--workdir=run"])
-    artifacts.open_workdir(str(folder / "run"), flags.read())
+    run_files.open_workdir(str(folder / "run"), flags.read())
     run_data.note(str(folder / "run"), RecordFiles.open(str(folder / "data")))
     if progress == "metrics":
         (folder / "run" / "metrics.json").write_text(json.dumps({"metrics": {}}))

@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcn_tf.layers import merged_history
+from lcn_tf.ops import merged_history
 from tests import references_objectives
 
 FIELDS = ("brand", "category")

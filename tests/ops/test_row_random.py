@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcn_tf.layers import row_random
-from tests.layers.test_event_hash import BITS, splitmix
+from lcn_tf.ops import row_random
+from tests.ops.test_event_hash import BITS, splitmix
 
 SEED = tf.constant([5, 17], tf.int64)
 IDS = np.random.default_rng(2).integers(-2**62, 2**62, [7, 2])

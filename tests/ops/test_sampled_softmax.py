@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcn_tf.layers import sampled_softmax
+from lcn_tf.ops import sampled_softmax
 from tests import references_objectives
 from tests.layers.batches import TOLERANCE, assert_matches_reference
 

@@ -89,7 +89,7 @@ def test_the_largest_difference_is_named():
         largest_difference("serving_default", {"explain/probability": expected}, expected, 1e-5)
 
 
-@pytest.mark.parametrize("package", ["lcn_tf", "experiments", "data_prep"])
+@pytest.mark.parametrize("package", ["lcn_tf", "command_line", "experiments", "data_prep"])
 def test_the_clean_process_cannot_import_the_project(package):
     code = ("import runpy, sys; sys.path.insert(0, sys.argv[1]); program = runpy.run_path(sys.argv[2])\n"
             "if sys.argv[4] == 'blocked': program['block_packages']()\n"

@@ -341,11 +341,6 @@ def test_lines_of_several_writers_stay_whole(tmp_path):
     assert sorted(line["x"] for line in results.read_json_lines(path)) == list(range(64))
 
 
-def test_config_hash_depends_on_values_not_on_order():
-    assert results.config_hash({"a": 1, "b": 2}) == results.config_hash({"b": 2, "a": 1})
-    assert results.config_hash({"a": 1, "b": 2}) != results.config_hash({"a": 1, "b": 3})
-
-
 def test_what_is_not_a_number_becomes_null(tmp_path):
     path = str(tmp_path / "metrics.json")
     results.write_json(path, {"test": {"auc": float("nan"), "logloss": 0.5}, "slices": [{"auc": float("nan")}]})

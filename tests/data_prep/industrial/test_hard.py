@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pyarrow import csv
 
-from data_prep import planted_interests
+from data_prep.generating import planted_interests
 from data_prep.industrial import planted_figures, planted_process
 from data_prep.industrial.generator import generate
 from data_prep.industrial.generator_config import PRESETS, GeneratorConfig

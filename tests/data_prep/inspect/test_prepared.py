@@ -9,7 +9,8 @@ from data_prep.inspect.report import disagreements
 from data_prep.inspect.split_statistics import measure_split
 from data_prep.taobao.config import TaobaoConfig
 from data_prep.taobao.prepare import prepare
-from lcn_tf.data.record_files import SPLITS, RecordFiles, preparation_facts
+from lcn_tf.data.prepared_folder import SPLITS, preparation_facts
+from lcn_tf.data.record_files import RecordFiles
 from tests import references_data
 from tests.data_prep.taobao_logs import random_logs, write_logs
 from tests.synthetic import HISTORIES

@@ -5,8 +5,9 @@ import dataclasses
 
 import pytest
 
+from data_prep.calendar_splits import day_start
 from data_prep.config import PreparationConfig
-from data_prep.movielens.config import MovieLensConfig, day_start
+from data_prep.movielens.config import MovieLensConfig
 from data_prep.movielens.prepare import prepare
 from data_prep.sampling import _SEED_STEP, MOST_ATTEMPTS
 from tests import references_data

@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
+from data_prep.calendar_splits import day_start
 from data_prep.config import PreparationConfig
 from data_prep.errors import InputError
-from data_prep.movielens.config import MovieLensConfig, day_start
+from data_prep.movielens.config import MovieLensConfig
 from data_prep.movielens.prepare import prepare
 from lcn_tf.schema import FeatureSchema
 from tests import references_data

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from data_prep.calendar_splits import day_start
 from data_prep.config import PreparationConfig
 from data_prep.errors import InputError, OutputError
 from data_prep.taobao.config import PROFILE_FIELDS, TaobaoConfig
@@ -62,7 +63,7 @@ def test_records_equal_the_plain_python_preparation(tmp_path, case):
     line_end = "\r\n" if len(case) % 2 else "\n"
     input_dir, output_dir = prepared(tmp_path, random_logs(sorted(CASES).index(case)), config, preparation, line_end)
 
-    starts = [config.day_start(day) for day in range(config.num_days + 1)]
+    starts = [day_start(config.first_day, 8 * 3600) + day * 86_400 for day in range(config.num_days + 1)]
     impressions, events, users = references_data.taobao_tables(
         input_dir, starts, config.target_category_below, config.row_set, config.behaviors)
     names = {"snapshot", "short_length", "lifelong_length", "exclude_recent", "min_count", "deduplicate",

@@ -12,8 +12,8 @@ import pytest
 from data_prep import engines
 from data_prep.config import PreparationConfig
 from data_prep.errors import InputError
-from data_prep.log_reader import LogReader
-from data_prep.rejects import Rejects
+from data_prep.reading.log_reader import LogReader
+from data_prep.reading.rejects import Rejects
 from data_prep.sampling import PRIME
 from data_prep.userbehavior import reader
 from data_prep.userbehavior.config import UserBehaviorConfig

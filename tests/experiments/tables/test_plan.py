@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments import inputs
+from experiments import prepared_data
 from experiments.tables.plan import plan
 from experiments.tables.rows import TABLES, Row
 from tests import synthetic
@@ -19,7 +19,8 @@ def records(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def prepared(monkeypatch, records):
-    monkeypatch.setattr(inputs, "prepared_data", lambda experiment: inputs.PreparedData(records, None, {}))
+    monkeypatch.setattr(prepared_data, "find_or_prepare",
+                        lambda experiment: prepared_data.PreparedData(records, None, {}))
 
 
 def test_rows_have_keys_of_their_own_on_the_same_data():

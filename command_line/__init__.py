@@ -1,0 +1,1 @@
+"""What the commands of experiments and of data preparation share: flags of dataclasses, flag files, tables of text."""

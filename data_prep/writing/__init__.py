@@ -1,0 +1,1 @@
+"""From encoded tables to a folder of records that is whole or absent."""

@@ -1,0 +1,133 @@
+"""The files a run leaves in its work folder, and the row it adds to `results.jsonl`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import typing
+from typing import Any
+
+import numpy as np
+
+from experiments.flags import Experiment
+from experiments.settings import Configuration
+from lcn_tf import canonical_json
+from lcn_tf.checkpoint_folder import latest_checkpoint
+from lcn_tf.long_term import lap
+from lcn_tf.training import Predictions, results
+from lcn_tf.whole_files import replacing, write_text
+
+PREDICTIONS = "test_predictions.npz"
+_MAY_CHANGE = {"workdir"}  # a continued run may be named differently, nothing else
+
+
+def name_of(experiment: Experiment) -> str:
+    """What a run is called in tables and default folders: its components, like "lap-200-50_crp" or "sim-inner".
+
+    LAP has its sizes, and each component what it was told to be other than by default, as far as that is a word.
+    """
+    model, components = experiment.groups["model"], experiment.components
+    active = [name for name in model.objectives if components[("objectives", name)].weight]
+    parts = [("long_term", model.long_term), *(("objectives", name) for name in active)]
+    return "_".join("-".join([name, *_traits(components[(kind, name)])]) for kind, name in parts)
+
+
+def _traits(config: Any) -> list[str]:
+    """LAP's sizes, the words chosen from a list that are not the default, and what is switched on."""
+    found = [str(config.msa_top_k).lower(), str(config.fsa_top_k).lower()] if isinstance(config, lap.Config) else []
+    annotations = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value, annotation = getattr(config, field.name), annotations[field.name]
+        if value != field.default and typing.get_origin(annotation) is typing.Literal:
+            found.append(value)
+        elif value != field.default and annotation == tuple[str, ...]:
+            found.extend(value)
+        elif value and not field.default and annotation is bool:
+            found.append(field.name.replace("_", "-"))
+    return found
+
+
+def workdir_of(experiment: Experiment) -> str:
+    """`--workdir`, or a folder in `runs/` named after the model, the data set, the seed, the data and the settings."""
+    if experiment.run.workdir:
+        return experiment.run.workdir
+    given = {"data": experiment.run.data_dir, "consistency": experiment.groups["eval"].consistency_rows}
+    given = {name: value for name, value in given.items() if value}
+    digest = canonical_json.digest({**experiment.settings(), "input": str(experiment.run.input_dir), **given})[:8]
+    seed = experiment.groups["train"].seed
+    return os.path.join("runs", f"{name_of(experiment)}-{experiment.run.dataset}-seed{seed}-{digest}")
+
+
+def open_workdir(workdir: str, experiment: Experiment) -> None:
+    """Creates the folder and its `flags.cfg`, or checks that the run found there is the same one.
+
+    A run that ended before its first checkpoint (its input was refused, say) left nothing to continue: it is replaced.
+
+    Raises:
+      PermissionError: the folder cannot be written.
+      ValueError: it holds a run with other flags; the message lists them.
+    """
+    path = os.path.join(workdir, "flags.cfg")
+    lines = experiment.assignments()
+    if os.path.exists(path) and has_progress(workdir):
+        with open(path, encoding="utf-8") as file:
+            before = dict(line[2:].rstrip("\n").split("=", 1) for line in file if line.startswith("--"))
+        now = dict(line[2:].split("=", 1) for line in lines)
+        names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+        changed = [f"--{name}: {before.get(name)} before, {now.get(name)} now" for name in names
+                   if name not in _MAY_CHANGE]
+        if changed:
+            raise ValueError(f"{workdir} holds a run with other flags ({'; '.join(changed)}); "
+                             "choose another --workdir or remove this one")
+        return
+    try:
+        os.makedirs(workdir, exist_ok=True)
+        write_text(path, "\n".join(["# python -m experiments.run --flagfile=<this file>", *lines, ""]))
+    except OSError as error:
+        raise PermissionError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
+
+
+def finished(workdir: str) -> dict[str, Any] | None:
+    """What `metrics.json` of a finished run says, None before that."""
+    path = os.path.join(workdir, "metrics.json")
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def write_predictions(workdir: str, rows: Predictions) -> None:
+    """Writes `test_predictions.npz`: the arrays of `Predictions`, to compare models row by row."""
+    with replacing(os.path.join(workdir, PREDICTIONS), "wb") as file:
+        np.savez_compressed(file, **rows.arrays())
+
+
+def has_progress(workdir: str) -> bool:
+    """Whether a run in the folder is finished, or has a checkpoint to continue from."""
+    return finished(workdir) is not None or latest_checkpoint(os.path.join(workdir, "checkpoints")) is not None
+
+
+def write(workdir: str, experiment: Experiment, data_fingerprint: str, origin: dict[str, Any],
+          metrics: dict[str, Any]) -> None:
+    """Writes `results.jsonl` and `metrics.json`, whose presence means that the run is finished.
+
+    A process that was killed in between has left the line of this run: it is replaced, as are halves of lines.
+
+    `data_fingerprint` is that of the records, `origin` is `provenance.describe()` of the code that ran.
+    """
+    configuration = Configuration.of(experiment)
+    row = {
+        "name": name_of(experiment),
+        "configuration": configuration.id,
+        "config": experiment.settings(),
+        "parts": dict(configuration.parts),
+        "seed": experiment.groups["train"].seed,
+        "data_fingerprint": data_fingerprint,
+        **origin,
+        **metrics,
+    }
+    path, same = os.path.join(workdir, "results.jsonl"), ("config_hash", "seed", "data_fingerprint")
+    others = [line for line in results.read_json_lines(path) if any(line.get(name) != row[name] for name in same)]
+    write_text(path, "".join(map(results.json_line, [*others, row])))
+    results.write_json(os.path.join(workdir, "metrics.json"), metrics)

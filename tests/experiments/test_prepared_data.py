@@ -1,0 +1,92 @@
+"""Prepared data is used only for what the flags ask for."""
+
+import json
+import os
+import pathlib
+import shlex
+
+import pytest
+
+from experiments import flags, prepared_data
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    """What `prepared_data` looks at in records prepared from Taobao logs, a day a group."""
+    flags.parse(["run", "--prep.snapshot=day"])
+    groups = flags.read().groups
+    settings = {**vars(groups["taobao"]), **vars(groups["prep"])}
+    (tmp_path / "schema.json").write_text("{}")
+    (tmp_path / "preparation.json").write_text(json.dumps({"dataset": "taobao_ad", "settings": settings, "rows": {}}))
+    return tmp_path
+
+
+def prepared(data_dir, arguments):
+    flags.parse(["run", f"--data_dir={data_dir}", *shlex.split(arguments)])
+    return prepared_data.find_or_prepare(flags.read())
+
+
+def test_records_prepared_as_asked_are_used(data_dir):
+    found = prepared(data_dir, "--prep.snapshot=day --data.lifelong_length=7 --prep.memory_limit=1GB")
+    assert found.data_dir == str(data_dir) and found.facts["dataset"] == "taobao_ad"
+
+
+def test_records_prepared_otherwise_are_refused(data_dir):
+    with pytest.raises(ValueError, match="other settings: give --prep.snapshot=day, or another --data_dir"):
+        prepared(data_dir, "")
+    with pytest.raises(ValueError, match="holds 'taobao_ad', not the 'movielens_cross_domain' that --dataset"):
+        prepared(data_dir, "--dataset=movielens --prep.snapshot=day")
+
+
+def test_records_older_than_a_setting_are_as_its_default_says(data_dir):
+    facts = json.loads((data_dir / "preparation.json").read_text())
+    del facts["settings"]["max_candidates"]
+    (data_dir / "preparation.json").write_text(json.dumps(facts))
+    assert prepared(data_dir, "--prep.snapshot=day").facts["dataset"] == "taobao_ad"
+    with pytest.raises(ValueError, match="other settings: give --prep.max_candidates=16, or another --data_dir"):
+        prepared(data_dir, "--prep.snapshot=day --prep.max_candidates=7")
+
+
+def test_records_of_unknown_origin_are_used(data_dir):
+    (data_dir / "preparation.json").unlink()
+    assert prepared(data_dir, "").facts == {}
+
+
+def test_missing_logs_are_generated_and_prepared_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags.parse(["run", "--dataset=industrial", "--industrial_generator.preset=tiny", "--data.lifelong_length=60"])
+    first = prepared_data.find_or_prepare(flags.read())
+    assert first.facts["dataset"] == "industrial"
+    shown = first.facts["rows"]["impressions.csv"]["used"]
+    assert len(pathlib.Path(first.true_probability).read_text().splitlines()) == 1 + shown
+    made = {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")}
+    assert prepared_data.find_or_prepare(flags.read()) == first
+    assert {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")} == made
+
+
+def test_a_single_domain_has_its_own_true_probabilities(tmp_path, monkeypatch):
+    """Logs that were generated before there were videos shown are generated again."""
+    monkeypatch.chdir(tmp_path)
+    command = ["run", "--dataset=industrial", "--industrial_generator.preset=tiny", "--data.lifelong_length=60"]
+    flags.parse(command)
+    older = pathlib.Path(prepared_data.find_or_prepare(flags.read()).true_probability)
+    for name in ("video_impressions.csv", "true_probability_videos.csv"):
+        (older.parent / name).unlink()
+    flags.parse([*command, "--industrial.row_set=source"])
+    found = prepared_data.find_or_prepare(flags.read())
+    assert found.true_probability == str(older.parent / "true_probability_videos.csv")
+    shown = found.facts["rows"]["video_impressions.csv"]["used"]
+    assert len(pathlib.Path(found.true_probability).read_text().splitlines()) == 1 + shown
+
+
+def test_no_true_probabilities_but_those_of_the_impressions(tmp_path, monkeypatch):
+    flags.parse(["run", "--dataset=industrial", "--industrial.row_set=source"])
+    groups = flags.read().groups
+    (tmp_path / "schema.json").write_text("{}")
+    (tmp_path / "preparation.json").write_text(json.dumps({
+        "dataset": "industrial", "settings": {**vars(groups["industrial"]), **vars(groups["prep"])}, "rows": {}}))
+    (tmp_path / "true_probability.csv").write_text("impression_id,probability\n0,0.5\n")
+    command = ["run", "--dataset=industrial", "--prep.exclude_recent", f"--input_dir={tmp_path}",
+               f"--data_dir={tmp_path}", "--industrial.row_set=source"]
+    flags.parse(command)
+    assert prepared_data.find_or_prepare(flags.read()).true_probability is None
