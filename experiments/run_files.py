@@ -127,7 +127,7 @@ def write(workdir: str, experiment: Experiment, data_fingerprint: str, origin: d
         **origin,
         **metrics,
     }
-    path, same = os.path.join(workdir, "results.jsonl"), ("config_hash", "seed", "data_fingerprint")
+    path, same = os.path.join(workdir, "results.jsonl"), ("configuration", "seed", "data_fingerprint")
     others = [line for line in results.read_json_lines(path) if any(line.get(name) != row[name] for name in same)]
     write_text(path, "".join(map(results.json_line, [*others, row])))
     results.write_json(os.path.join(workdir, "metrics.json"), metrics)

@@ -344,11 +344,11 @@ class Head(Protocol):
 
     Attributes:
       labels: names of those it predicts; candidates are ranked by the first.
-      terms: names of its losses.
+      terms: name of each of its losses -> its factor in the model's loss.
     """
 
     labels: tuple[str, ...]
-    terms: tuple[str, ...]
+    terms: Mapping[str, float]
 
     def __call__(self, hidden: Any) -> dict[str, tf.Tensor]:
         """What the tower returns -> label -> logit `[B, C]` float32; of a label that is given another, given that."""

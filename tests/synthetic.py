@@ -66,12 +66,14 @@ def make_group(schema: FeatureSchema, rng: np.random.Generator, user_key: int, c
     group["label"] = (rng.random(candidates) < np.take(CLICK_PROBABILITY, odd)).astype(int).tolist()
     group["timestamp"] = [MOMENT] * candidates
     group["impression_id"] = list(range(first_impression, first_impression + candidates))
-    for history in HISTORIES:
-        length = lengths[history]
-        group.update({f"{history}_{feature.name}": ids(feature, length) for feature in (*schema.item, *schema.context)})
+    for history in schema.histories:
+        length, fields = lengths[history], (*schema.item, *schema.stored_context(history))
+        group.update({f"{history}_{feature.name}": ids(feature, length) for feature in fields})
         group[f"{history}_timestamp"] = (MOMENT - np.cumsum(rng.integers(1, 20_000, length))).tolist()
         hidden = rng.integers(0, length + 1, candidates) if offsets else np.zeros(candidates, int)
         group[f"{history}_offset"] = hidden.tolist()
+    for label in schema.labels[1:]:
+        group[label.key] = (rng.integers(0, 2, candidates) * (group["label"] if label.given else 1)).tolist()
     return group
 
 
@@ -84,11 +86,11 @@ def make_groups(schema: FeatureSchema, count: int, seed: int = 0, max_candidates
     rng = np.random.default_rng(seed)
     groups: list[Group] = []
     for index in range(count):
-        lengths = {history: int(rng.integers(0, schema.lengths[history] + 1)) for history in HISTORIES}
+        lengths = {history: int(rng.integers(0, schema.lengths[history] + 1)) for history in schema.histories}
         if index % 5 == 0:
             lengths = dict(schema.lengths)
         elif index % 5 == 1:
-            lengths = dict.fromkeys(HISTORIES, 0)
+            lengths = dict.fromkeys(schema.histories, 0)
         elif index % 5 == 2:
             lengths.update(short_source=0, lifelong_source=0)
         candidates = int(rng.integers(1, max_candidates + 1))

@@ -33,7 +33,7 @@ class ClickHead(tf.keras.layers.Layer):
     def __init__(self, label: str, **kwargs):
         super().__init__(**kwargs)
         self.labels = (label,)
-        self.terms = (_TERM,)
+        self.terms = {_TERM: 1.0}
         self.logit = Logit(name="logit")
 
     def call(self, hidden: tf.Tensor) -> dict[str, tf.Tensor]:

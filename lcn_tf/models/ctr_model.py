@@ -125,7 +125,7 @@ class CTRModel(Network):
         logits, of_long_term = self(own, training=training, returns="losses")
         counted, totals = self.head.counted(own.labels, own.mask), {}
         for term, (label, logit) in self.head.targets(logits, own.labels).items():
-            totals[term] = self.task(
+            totals[term] = self.head.terms[term] * self.task(
                 labels=tf.reshape(label, [-1, 1]), predictions=tf.reshape(logit, [-1, 1]),
                 sample_weight=tf.reshape(tf.cast(counted[term], tf.float32), [-1]), training=training,
                 compute_metrics=False)

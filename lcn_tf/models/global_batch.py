@@ -49,7 +49,8 @@ class StepInputs:
                 count = sum(tensor is not None for tensor in rows[1:])
                 if name == table:
                     ids.append(rows.ids)
-                    found.append(tf.add_n(list(gradients[place:place + 2])))  # gathered and attended
+                    gathered, attended = gradients[place:place + 2]
+                    found.append(tf.ensure_shape(gathered + attended, rows.gathered.shape))
                 place += count
         return tf.concat(ids, 0), tf.concat(found, 0)
 
@@ -59,11 +60,11 @@ class StepInputs:
 
 def summed_by_id(ids: tf.Tensor, gradient: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Ids and gradients of all replicas, each id once: int64 `[U]` and float32 `[U, d]`, the same on every replica."""
-    context = tf.distribute.get_replica_context()
+    context, width = tf.distribute.get_replica_context(), gradient.shape[-1]
     if context is not None and context.num_replicas_in_sync > 1:
         ids, gradient = context.all_gather(ids, axis=0), context.all_gather(gradient, axis=0)
     distinct, places = tf.unique(ids)
-    return distinct, sum_rows(places, gradient, tf.size(distinct))
+    return distinct, sum_rows(places, tf.ensure_shape(gradient, [None, width]), tf.size(distinct))
 
 
 def sum_over_replicas(value: tf.Tensor) -> tf.Tensor:

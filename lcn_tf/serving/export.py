@@ -26,7 +26,7 @@ from lcn_tf.data.pipeline import DataConfig, RecordFiles
 from lcn_tf.models import CTRModel
 from lcn_tf.serving.recorded_requests import RecordedRequests, requests_from_records
 from lcn_tf.serving.request_guide import request_guide
-from lcn_tf.serving.signatures import build_signatures
+from lcn_tf.serving.signatures import build_signatures, probability_name
 from lcn_tf.serving.verify import VERIFICATION_PATH
 from lcn_tf.serving.warmup import warmup_logs, write_warmup
 
@@ -92,17 +92,18 @@ def weights_read(variables: Iterable[tf.Variable], functions: Iterable[Any]) -> 
         id(replica.handle) in captured for replica in strategy.experimental_local_results(variable))]
 
 
-def predict(model: CTRModel, recorded: RecordedRequests) -> np.ndarray:
-    """The live model's click probabilities `[G, C]` float32, scored impression by impression as in training."""
+def predict(model: CTRModel, recorded: RecordedRequests) -> dict[str, np.ndarray]:
+    """The live model's probabilities `[G, C]` float32 by output, scored impression by impression as in training."""
     with tf.device("CPU:0"):  # where verification runs
-        logit = model(recorded.impressions, training=False)[:, 0].numpy()
-    return recorded.arrange(expit(logit.astype(np.float64)).astype(np.float32))
+        logits = model(recorded.impressions, training=False, returns="logits")
+    return {probability_name(model, label): recorded.arrange(expit(logit[:, 0].numpy().astype(np.float64)).astype(
+        np.float32)) for label, logit in logits.items()}
 
 
 def _write_verification(path: str, model: CTRModel, recorded: RecordedRequests) -> None:
     arrays: dict[str, Any] = {f"request/{name}": values for name, values in recorded.tensors.items()}
     arrays["examples_bytes"] = np.frombuffer(b"".join(recorded.examples), np.uint8)
     arrays["examples_lengths"] = np.array([len(example) for example in recorded.examples])
-    arrays["probability"] = predict(model, recorded)
+    arrays.update(predict(model, recorded))
     arrays["candidate_mask"] = recorded.arrange(np.ones(len(recorded.position), bool))
     np.savez_compressed(path, **arrays)

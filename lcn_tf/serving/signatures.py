@@ -110,9 +110,14 @@ def parse_requests(schema: FeatureSchema, examples: tf.Tensor) -> dict[str, tf.T
 
 def _probabilities(model: CTRModel, batch: Request) -> dict[str, tf.Tensor]:
     """Probabilities `[B, C]` float32 of every label, 0 for padded candidates."""
-    first, found = model.head.labels[0], {}
+    found = {}
     for label, logit in model(batch, training=False, returns="logits").items():
         probability = tf.sigmoid(tf.cast(logit, tf.float32))
-        name = PROBABILITY if label == first else f"{label}_{PROBABILITY}"
-        found[name] = tf.where(batch["candidate_mask"], probability, tf.zeros_like(probability))
+        probability = tf.where(batch["candidate_mask"], probability, tf.zeros_like(probability))
+        found[probability_name(model, label)] = probability
     return found
+
+
+def probability_name(model: CTRModel, label: str) -> str:
+    """What signatures call the probability of a label."""
+    return PROBABILITY if label == model.head.labels[0] else f"{label}_{PROBABILITY}"

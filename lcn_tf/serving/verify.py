@@ -60,17 +60,19 @@ def verify_export(export_path: str, tolerance: float = 1e-5) -> VerifyReport:
         raise FileNotFoundError(f"{requests_path} does not exist: {export_path} is not an exported version")
     try:
         with open(requests_path, "rb") as file, np.load(file) as arrays:
-            expected = {name: arrays[name] for name in ("probability", "candidate_mask")}
+            of_labels = (name for name in arrays if name.endswith("_probability") and "/" not in name)
+            expected = {name: arrays[name] for name in ("probability", *of_labels)}
+            expected_mask = arrays["candidate_mask"]
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise VerificationError(f"{requests_path}: not the recorded requests of an export: {error}") from error
     answers = _answers(export_path, requests_path)
     signatures = tuple(sorted({name.partition("/")[0] for name in answers} | set(SIGNATURES)))
-    differences = [largest_difference(signature, answers, expected["probability"], tolerance)
-                   for signature in signatures]
+    differences = [largest_difference(signature, answers, name, values, tolerance)
+                   for signature in signatures for name, values in expected.items()]
     mask = answers["serving_examples/candidate_mask"]
-    if not np.array_equal(mask, expected["candidate_mask"]):
-        raise VerificationError(f"serving_examples: candidate_mask is {mask.tolist()}, "
-                                f"expected {expected['candidate_mask'].tolist()}")
+    if not np.array_equal(mask, expected_mask):
+        raise VerificationError(f"serving_examples: candidate_mask is {mask.tolist()}, expected "
+                                f"{expected_mask.tolist()}")
     return VerifyReport(len(mask), int(mask.sum()), signatures, max(differences))
 
 
@@ -91,21 +93,21 @@ def _answers(export_path: str, requests_path: str) -> dict[str, np.ndarray]:
             return dict(arrays)
 
 
-def largest_difference(signature: str, answers: Mapping[str, np.ndarray], expected: np.ndarray,
+def largest_difference(signature: str, answers: Mapping[str, np.ndarray], name: str, expected: np.ndarray,
                        tolerance: float) -> float:
-    """Largest absolute difference of a signature's probabilities; a NaN counts as infinite.
+    """Largest absolute difference of an output of a signature, probabilities; a NaN counts as infinite.
 
     Raises:
       VerificationError: it exceeds the tolerance, or the signature's answer is missing or of another shape.
     """
-    found = answers.get(f"{signature}/probability")
+    found = answers.get(f"{signature}/{name}")
     if found is None or found.shape != expected.shape:
-        raise VerificationError(f"{signature}: probability has the shape {None if found is None else found.shape}, "
+        raise VerificationError(f"{signature}: {name} has the shape {None if found is None else found.shape}, "
                                 f"expected {expected.shape}")
     difference = np.nan_to_num(np.abs(found.astype(np.float64) - expected), nan=np.inf)
     index = tuple(int(axis) for axis in np.unravel_index(np.argmax(difference), difference.shape))
     if difference[index] > tolerance:
         raise VerificationError(
-            f"{signature}: probability[{index[0]}, {index[1]}] (request, candidate) is {found[index]:.8g}, the live "
+            f"{signature}: {name}[{index[0]}, {index[1]}] (request, candidate) is {found[index]:.8g}, the live "
             f"model said {expected[index]:.8g}; the largest difference {difference[index]:.3g} exceeds {tolerance:g}")
     return float(difference[index])

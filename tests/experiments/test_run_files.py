@@ -1,11 +1,13 @@
 """Work folders: what is continued, what is replaced, what is refused, and their default names."""
 
+import dataclasses
 import shlex
 
 import pytest
 import tensorflow as tf
 
 from experiments import flags, run_files
+from lcn_tf.training import results
 
 
 def parsed(arguments):
@@ -55,3 +57,13 @@ def test_every_model_has_a_name_of_its_own():
     configs = {path.name for path in flags.CONFIGS.iterdir() if path.name.endswith(".cfg")}
     configs.remove("lcn_single_domain.cfg")  # the model of lcn_without_crp.cfg on other data
     assert len({run_files.name_of(parsed(f"--flagfile={name}")) for name in configs}) == len(configs)
+
+
+def test_a_run_that_was_killed_before_its_metrics_replaces_its_line(tmp_path):
+    experiment, metrics = parsed("--flagfile=lcn_200_50.cfg"), {"auc": 0.5}
+    for seed, auc in ((1, 0.5), (2, 0.6), (2, 0.7)):
+        experiment.groups["train"] = dataclasses.replace(experiment.groups["train"], seed=seed)
+        run_files.write(str(tmp_path), experiment, "0123", {"commit": "abc"}, {**metrics, "auc": auc})
+        (tmp_path / "metrics.json").unlink()
+    lines = results.read_json_lines(str(tmp_path / "results.jsonl"))
+    assert [(line["seed"], line["auc"]) for line in lines] == [(1, 0.5), (2, 0.7)]

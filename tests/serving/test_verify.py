@@ -74,19 +74,20 @@ def test_damaged_recorded_requests_are_named(tmp_path, content):
 
 def test_the_largest_difference_is_named():
     expected = np.array([[0.25, 0.5], [0.75, 0.0]], np.float32)
-    assert largest_difference("explain", {"explain/probability": expected + np.float32(1e-6)}, expected, 1e-5) < 2e-6
+    close = {"explain/probability": expected + np.float32(1e-6)}
+    assert largest_difference("explain", close, "probability", expected, 1e-5) < 2e-6
     found = expected.copy()
     found[1, 0] += 0.125
     found[0, 1] += 0.0625
     with pytest.raises(VerificationError, match=r"explain: probability\[1, 0\] .* is 0\.875, .*0\.75.* 0\.125 exceeds"):
-        largest_difference("explain", {"explain/probability": found}, expected, 1e-5)
+        largest_difference("explain", {"explain/probability": found}, "probability", expected, 1e-5)
     found[0, 0] = np.nan
     with pytest.raises(VerificationError, match=r"probability\[0, 0\] .* is nan"):
-        largest_difference("explain", {"explain/probability": found}, expected, 1e-5)
+        largest_difference("explain", {"explain/probability": found}, "probability", expected, 1e-5)
     with pytest.raises(VerificationError, match=r"shape \(1, 2\), expected \(2, 2\)"):
-        largest_difference("explain", {"explain/probability": expected[:1]}, expected, 1e-5)
+        largest_difference("explain", {"explain/probability": expected[:1]}, "probability", expected, 1e-5)
     with pytest.raises(VerificationError, match="serving_default: probability has the shape None"):
-        largest_difference("serving_default", {"explain/probability": expected}, expected, 1e-5)
+        largest_difference("serving_default", {"explain/probability": expected}, "probability", expected, 1e-5)
 
 
 @pytest.mark.parametrize("package", ["lcn_tf", "command_line", "experiments", "data_prep"])
