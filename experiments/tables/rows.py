@@ -119,6 +119,9 @@ TABLES = {
         Row("single domain", "lcn_single_domain.cfg"),
         _WITHOUT_CRP,
         _LCN)),
+    "5": Table("table_5", "Table 5: auxiliary objectives beside LCN-200-50", (
+        _WITHOUT_CRP,
+        _LCN)),
 }
 
 _ALL, _ALL_LCN = "attention to all events", "LCN, no selection"

@@ -22,7 +22,7 @@ from lcn_tf.ops.event_forms import Beside, Bucketed, Gathered
 from lcn_tf.ops.masking import MASKED_SCORE, expand_mask, mask_scores, masked_softmax, masked_top_k
 from lcn_tf.ops.merged_history import DomainHistory, EventSequence, event_sequences
 from lcn_tf.ops.pair_sampling import event_windows, sample_events, sample_negative_pairs
-from lcn_tf.ops.sampled_softmax import accidental_hits, inbatch_softmax_loss, log_frequency, sampled_softmax_loss
+from lcn_tf.ops.sampled_softmax import accidental_hits, inbatch_softmax_loss, log_draw_rate, sampled_softmax_loss
 
 __all__ = [
     "CSA",
@@ -55,7 +55,7 @@ __all__ = [
     "Gathered",
     "inbatch_loss",
     "inbatch_softmax_loss",
-    "log_frequency",
+    "log_draw_rate",
     "mask_scores",
     "masked_softmax",
     "masked_top_k",

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from lcn_tf.ops.item_pairs import CRP_TERMS, Ids, ItemHistory, PairSample, same_items, sample_pairs
 from lcn_tf.ops.masking import MASKED_SCORE
-from lcn_tf.ops.pair_sampling import first_of_each_group
+from lcn_tf.ops.pair_sampling import at_least_one, first_of_each_group
 from lcn_tf.ops.pairwise_products import distinct_items, pairwise_products
 
 CRP_DENOMINATORS = ("negatives", "infonce", "inbatch")
@@ -176,11 +176,11 @@ def crp_sums(short_target: ItemHistory, short_source: ItemHistory, embed: Callab
     if not terms:
         return {}
     short_target, short_source = (
-        history._replace(ids={field: _not_empty(values) for field, values in history.ids.items()},
-                         mask=_not_empty(history.mask),
-                         offset=None if history.offset is None else _not_empty(history.offset))
+        history._replace(ids={field: at_least_one(values) for field, values in history.ids.items()},
+                         mask=at_least_one(history.mask),
+                         offset=None if history.offset is None else at_least_one(history.offset))
         for history in (short_target, short_source))
-    user_key, candidate_mask = _not_empty(user_key), _not_empty(candidate_mask)
+    user_key, candidate_mask = at_least_one(user_key), at_least_one(candidate_mask)
     shape = tf.shape(candidate_mask)
     group_key = tf.broadcast_to(user_key[:, tf.newaxis], shape)
     if rows == "unique_user":
@@ -210,15 +210,6 @@ def crp_sums(short_target: ItemHistory, short_source: ItemHistory, embed: Callab
                                    denominator)
         sums[term] = _sum_and_count(losses, sample.valid, reduce)
     return sums
-
-
-def _not_empty(values: tf.Tensor) -> tf.Tensor:
-    """A tensor of requests with at least one of them, candidate and event: zeros, which count for nothing.
-
-    A replica's share of a batch may be empty, and draws need something to read.
-    """
-    missing = tf.maximum(1 - tf.shape(values), 0)
-    return tf.pad(values, tf.stack([tf.zeros_like(missing), missing], axis=1))
 
 
 def _check(**options: str | float) -> None:

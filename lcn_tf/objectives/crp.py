@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from lcn_tf.contracts import Everyone, LookedUp
 from lcn_tf.embeddings import FeatureEmbedder
+from lcn_tf.embeddings.sequence_rows import short_histories
 from lcn_tf.layers.crp import CRP_TERMS, ItemHistory, crp_sums
-from lcn_tf.schema import TARGET, FeatureSchema
+from lcn_tf.schema import FeatureSchema
 
 VERSION = 1
 
@@ -89,7 +90,7 @@ class CRPObjective(tf.keras.layers.Layer):
         Raises:
           ValueError: the schema has no short history of the target or of the lifelong history's domain.
         """
-        histories = _histories(schema)
+        histories = short_histories(schema)
         items = tuple(f"{history}_{feature.name}" for history in histories for feature in schema.item)
         windows = tuple(f"{history}_{part}" for history in histories for part in ("mask", "offset"))
         return ("user_key", schema.label_keys[0], "candidate_mask", *items, *windows)
@@ -121,7 +122,7 @@ class CRPObjective(tf.keras.layers.Layer):
         short_target, short_source = (
             ItemHistory(looked_up.reader.item_keys(f"{history}_"), batch[f"{history}_mask"], batch[f"{history}_offset"],
                         looked_up.lengths[history])
-            for history in _histories(schema))
+            for history in short_histories(schema))
         counted = looked_up.mask
         if config.rows == "positive":
             counted &= batch[schema.label_keys[0]] > 0
@@ -140,11 +141,6 @@ class CRPObjective(tf.keras.layers.Layer):
         if projection is None:
             return looked_up.reader.items
         return lambda keys: projection(looked_up.reader.items(keys))
-
-
-def _histories(schema: FeatureSchema) -> tuple[str, str]:
-    """The short histories of the target domain and of the lifelong history's."""
-    return schema.short_of(TARGET), schema.short_of(schema.source)
 
 
 def build(config: Config) -> CRPObjective:

@@ -144,9 +144,9 @@ def sample_negative_pairs(counted: tf.Tensor, valid_a: tf.Tensor, valid_b: tf.Te
     numbers_a = tf.cumsum(tf.cast(counted & valid_a, tf.int32))
     total, total_a = numbers[-1], numbers_a[-1]
     draws = tf.random.stateless_uniform([2, num_negatives], seed, 0, _MAX_DRAW, tf.int32)
-    a = _numbered(numbers_a, draws[0] % tf.maximum(total_a, 1))
+    a = numbered(numbers_a, draws[0] % tf.maximum(total_a, 1))
     partner = (tf.gather(numbers, a) + draws[1] % tf.maximum(total - 1, 1)) % tf.maximum(total, 1)
-    b = _numbered(numbers, partner)
+    b = numbered(numbers, partner)
     different = tf.not_equal(tf.gather(group_key, a), tf.gather(group_key, b))
     return a, b, different & tf.gather(valid_b, b) & (total_a > 0)
 
@@ -166,6 +166,15 @@ def _places(windows: EventWindows, candidates: tf.Tensor, ranks: tf.Tensor) -> t
     return tf.gather(windows.places, tf.minimum(numbers, tf.shape(windows.places)[0] - 1))
 
 
-def _numbered(numbers: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """The candidates whose running number first exceeds `index`, always within P."""
+def at_least_one(values: tf.Tensor) -> tf.Tensor:
+    """A tensor of requests with at least one of them, candidate and event: zeros, which count for nothing.
+
+    A replica's share of a batch may be empty, and draws need something to read.
+    """
+    missing = tf.maximum(1 - tf.shape(values), 0)
+    return tf.pad(values, tf.stack([tf.zeros_like(missing), missing], axis=1))
+
+
+def numbered(numbers: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """The candidates whose running number `[P]` first exceeds `index`, always within P."""
     return tf.minimum(tf.searchsorted(numbers, index, side="right"), tf.shape(numbers)[0] - 1)

@@ -27,7 +27,7 @@ def sampled_softmax_loss(queries: tf.Tensor, positives: tf.Tensor, negatives: tf
       negative_mask: bool `[K]` or `[M, K]`, True for the negatives that count; see `accidental_hits`.
       temperature: above 0.
       positive_log_q, negative_log_q: log-probabilities of being sampled, to correct for popularity: `[M]`, and `[K]`
-        or `[M, K]`; see `log_frequency`. None for no correction.
+        or `[M, K]`; see `log_draw_rate`. None for no correction.
 
     Returns:
       Float32 `[M]`, not negative; 0 with zero gradients for a query without a negative.
@@ -112,24 +112,25 @@ def accidental_hits(positives: Mapping[str, tf.Tensor], negatives: Mapping[str, 
     return tf.reduce_all(tf.stack(equal), axis=0) if len(equal) > 1 else equal[0]
 
 
-def log_frequency(items: Mapping[str, tf.Tensor], mask: tf.Tensor) -> tf.Tensor:
-    """The log-probability that an event drawn uniformly from the masked ones has the same item, for each event.
+def log_draw_rate(items: Mapping[str, tf.Tensor], drawn: Mapping[str, tf.Tensor], mask: tf.Tensor) -> tf.Tensor:
+    """Logarithm of how often each item was drawn, estimated from the draws: (times it is among them + 1) / (K + 1).
 
     Args:
-      items: integers `[E]` by field, E at least 1; two items are the same if all their fields are.
-      mask: bool `[E]`, the events that are drawn from.
+      items: integers `[E]` by field; two items are the same if all their fields are.
+      drawn: integers `[K]` by field.
+      mask: bool `[K]`, the draws that count.
 
     Returns:
-      Float32 `[E]`; 0 outside the mask.
+      Float32 `[E]`.
 
     Example:
-      >>> from lcn_tf.layers import log_frequency
-      >>> events, mask = {"item": tf.constant([5, 6, 5, 5])}, tf.constant([True, True, True, False])
-      >>> tf.exp(log_frequency(events, mask)).numpy().round(3).tolist()
-      [0.6669999957084656, 0.3330000042915344, 0.6669999957084656, 1.0]
+      >>> from lcn_tf.layers import log_draw_rate
+      >>> drawn, mask = {"item": tf.constant([5, 6, 5, 5])}, tf.constant([True, True, True, False])
+      >>> tf.exp(log_draw_rate({"item": tf.constant([5, 6, 7])}, drawn, mask)).numpy().tolist()
+      [0.75, 0.5, 0.25]
     """
-    different, numbers = distinct_items(items)
+    different, numbers = distinct_items({field: tf.concat([drawn[field], ids], 0) for field, ids in items.items()})
+    of_drawn, of_items = tf.split(numbers, [tf.size(mask), tf.size(numbers) - tf.size(mask)])
     counted = tf.cast(mask, tf.float32)
-    counts = tf.math.unsorted_segment_sum(counted, numbers, tf.size(next(iter(different.values()))))  # [U]
-    total = tf.maximum(tf.reduce_sum(counted), 1.0)
-    return tf.where(mask, tf.math.log(tf.maximum(tf.gather(counts, numbers), 1.0) / total), 0.0)
+    counts = tf.math.unsorted_segment_sum(counted, of_drawn, tf.size(next(iter(different.values()))))  # [U]
+    return tf.math.log((tf.gather(counts, of_items) + 1.0) / (tf.reduce_sum(counted) + 1.0))

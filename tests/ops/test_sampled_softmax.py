@@ -112,11 +112,14 @@ def test_accidental_hits_are_equal_in_every_field():
         sampled_softmax.accidental_hits(positives, {"brand": shared["brand"]})
 
 
-def test_frequencies_are_those_of_whole_items_among_the_masked():
-    items = {"brand": tf.constant([3, 3, 4, 3, 4]), "category": tf.constant([5, 6, 5, 5, 5])}
+def test_draw_rates_are_those_of_whole_items_among_the_draws_that_count():
+    drawn = {"brand": tf.constant([3, 3, 4, 3, 4]), "category": tf.constant([5, 6, 5, 5, 5])}
+    items = {"brand": tf.constant([3, 3, 4, 9]), "category": tf.constant([5, 6, 5, 9])}
     mask = tf.constant([True, True, True, True, False])
-    np.testing.assert_allclose(np.exp(sampled_softmax.log_frequency(items, mask)), [0.5, 0.25, 0.25, 0.5, 1.0])
-    assert sampled_softmax.log_frequency(items, tf.zeros([5], tf.bool)).numpy().tolist() == [0.0] * 5
+    rates = np.exp(sampled_softmax.log_draw_rate(items, drawn, mask))
+    np.testing.assert_allclose(rates, [0.6, 0.4, 0.4, 0.2], rtol=1e-6)
+    nothing = sampled_softmax.log_draw_rate(items, drawn, tf.zeros([5], tf.bool))
+    assert nothing.numpy().tolist() == [0.0] * 4
 
 
 def test_options_are_checked():
