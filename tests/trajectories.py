@@ -30,6 +30,7 @@ from lcn_tf.data.pipeline import flat_rows, grouped_rows
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import CTRModel, ModelConfig, build_model, registry
 from lcn_tf.models.versions import part_versions
+from lcn_tf.schema import FeatureSchema, Label
 from lcn_tf.training import TrainConfig, compile_model
 from tests import synthetic
 
@@ -121,7 +122,7 @@ def compute(composition: Composition) -> Trajectory:
     """Runs a composition; the same on every machine up to rounding."""
     with tempfile.TemporaryDirectory() as folder:
         model = _model(composition, folder)
-        batches = _batches(composition.layout)
+        batches = _batches(composition.layout, composition.model.head)
         first = _logits(model, batches[0])
         for table in model.embedder.trainable_variables:
             table.assign(table * _TABLE_SCALE)
@@ -134,12 +135,20 @@ def compute(composition: Composition) -> Trajectory:
         return {**composition.of, "initial_logits": first, "losses": losses, "logits": _logits(model, batches[0])}
 
 
-def _model(composition: Composition, folder: str) -> CTRModel:
+def _schema(head: str) -> FeatureSchema:
+    """Of one label, or of two for a head that needs them."""
     schema = synthetic.make_schema(lengths=_LENGTHS)
+    return schema if head == "click" else dataclasses.replace(
+        schema, labels=(*schema.labels, Label("long_stay", given="click")))
+
+
+def _model(composition: Composition, folder: str) -> CTRModel:
+    schema = _schema(composition.model.head)
+    vectors = {"item": np.random.default_rng(1).normal(size=(schema.tables["item"], 9))}
 
     def build(model: ModelConfig, configs: Mapping[tuple[str, str], Any]) -> CTRModel:
         tf.keras.utils.set_random_seed(1)
-        built = build_model(schema, _LENGTHS, model, configs, EmbeddingConfig(embedding_dim=8), seed=1)
+        built = build_model(schema, _LENGTHS, model, configs, EmbeddingConfig(embedding_dim=8), 1, vectors)
         compile_model(built, TrainConfig(learning_rate=1e-2))
         return built
 
@@ -154,8 +163,8 @@ def _model(composition: Composition, folder: str) -> CTRModel:
 
 
 @functools.cache
-def _batches(layout: str) -> list[dict[str, tf.Tensor]]:
-    schema = synthetic.make_schema(lengths=_LENGTHS)
+def _batches(layout: str, head: str) -> list[dict[str, tf.Tensor]]:
+    schema = _schema(head)
     parse = {"grouped": grouped_rows, "flat": flat_rows}[layout]
     groups = [synthetic.make_groups(schema, 7, seed=seed, offsets=True) for seed in range(_BATCHES)]
     return [parse(schema, tf.constant([records.encode(schema, group) for group in batch]), _LENGTHS)

@@ -46,7 +46,7 @@ class ModelConfig:
                     raise ValueError(f"model.{flag}={name!r} is not known; known: {', '.join(components(kind))}")
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError(f"model.objectives names one twice: {','.join(self.objectives)}")
-        if len(self.table_kinds) < len(self.tables):
+        if len({entry.partition(":")[0] for entry in self.tables}) < len(self.tables):
             raise ValueError(f"model.tables names a table twice: {','.join(self.tables)}")
 
     @property

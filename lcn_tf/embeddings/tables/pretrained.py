@@ -22,14 +22,14 @@ VERSION = 1
 class Config:
     """Options of the projection."""
 
-    hidden_units: int = dataclasses.field(
+    projection_units: int = dataclasses.field(
         default=0, metadata={"help": "width of a hidden layer of the projection; 0: a linear one"})
     scale: float = dataclasses.field(
         default=0.1, metadata={"help": "norm, on average, that the frozen vectors are brought to before it"})
 
     def __post_init__(self):
-        if self.hidden_units < 0:
-            raise ValueError(f"pretrained.hidden_units must not be negative, got {self.hidden_units}")
+        if self.projection_units < 0:
+            raise ValueError(f"pretrained.projection_units must not be negative, got {self.projection_units}")
         if not 0 < self.scale < float("inf"):
             raise ValueError(f"pretrained.scale must be a positive number, got {self.scale}")
 
@@ -53,7 +53,7 @@ class PretrainedTable(tf.keras.layers.Layer):
             initializer=tf.keras.initializers.Constant(factor * vectors))
         self.width = spec.width
         layer = functools.partial(tf.keras.layers.Dense, dtype="float32")
-        hidden = [layer(config.hidden_units, "relu", name="hidden")] if config.hidden_units else []
+        hidden = [layer(config.projection_units, "relu", name="hidden")] if config.projection_units else []
         output = layer(spec.width, name="output", use_bias=bool(hidden))
         self.projection = tf.keras.Sequential([*hidden, output], name="projection")
         self.projection.build([None, vectors.shape[1]])
