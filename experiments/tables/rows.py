@@ -121,6 +121,7 @@ TABLES = {
         _LCN)),
     "5": Table("table_5", "Table 5: auxiliary objectives beside LCN-200-50", (
         _WITHOUT_CRP,
+        Row("BERT4Rec", "lcn_bert4rec.cfg", _WITHOUT_CRP.name),
         _LCN)),
 }
 
