@@ -54,13 +54,14 @@ def _splits(statistics: Mapping[str, SplitStatistics]) -> Figure:
 def _rates(statistics: Mapping[str, SplitStatistics], zone: str) -> Figure:
     labels = words(statistics)
     figure, every_axes = _figure(columns=len(labels))
+    end = "\n" if len(labels) > 1 else " "  # beside each other, long titles meet
     for place, (word, axes) in enumerate(zip(labels, every_axes, strict=True), 1):
         for split, found in statistics.items():
             days = np.array(list(found.days), "datetime64[D]")
             counts = np.array(list(found.days.values())).reshape(-1, 1 + len(labels))
             shown, rate = counts[:, 0], counts[:, place] / counts[:, 0]
             axes.errorbar(days, rate, 2 * np.sqrt(rate * (1 - rate) / shown), fmt="o", markersize=4, label=split)
-        axes.set(title=f"{word.capitalize()} rate per day ({zone}), ± 2 standard errors",
+        axes.set(title=f"{word.capitalize()} rate per day ({zone}),{end}± 2 standard errors",
                  ylabel=f"{word}s / impressions")
     figure.legend(*every_axes[0].get_legend_handles_labels(), loc="outside right upper")
     figure.autofmt_xdate()
