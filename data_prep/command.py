@@ -44,4 +44,6 @@ def report(record: Mapping[str, Any]) -> str:
         lines.append(f"{split:10}  {entry['first_day']} to {entry['last_day']}  {entry['impressions']:,} impressions "
                      f"in {entry['groups']:,} groups of {entry['users']:,} users, "
                      f"click rate {entry['click_rate']:.2%}, entropy {entry['entropy']:.4f}")
+        lines.extend(f"{'':10}  {name.replace('_', ' ')} rate {label['rate']:.2%}, entropy {label['entropy']:.4f}"
+                     for name, label in entry.get("labels", {}).items())
     return "\n".join(lines)

@@ -11,15 +11,29 @@ _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(i?)B")
 WITHOUT_EFFECT = ("engine", "spark_master", "memory_limit", "workers", "max_reject_share")
 
 
-def option(default: Any, help_text: str) -> Any:
-    """A dataclass field with a default and the help text that its flag shows."""
-    return dataclasses.field(default=default, metadata={"help": help_text})
+def option(default: Any, help_text: str, later: bool = False) -> Any:
+    """A dataclass field.
+
+    Args:
+      default: its value where none is given.
+      help_text: what its flag shows.
+      later: whether data were prepared before there was the setting. They are as its default says, and what is prepared
+        with the default says nothing of it, so that it keeps its bytes.
+    """
+    return dataclasses.field(default=default, metadata={"help": help_text, "later": later})
 
 
 def lasting_settings(*configs: Any) -> dict[str, Any]:
     """The settings of some dataclasses that decide what comes out, by name."""
     return {name: value for config in configs for name, value in dataclasses.asdict(config).items()
             if name not in WITHOUT_EFFECT}
+
+
+def written_settings(*configs: Any) -> dict[str, Any]:
+    """The settings of some dataclasses as `preparation.json` has them, by name; see `option` for those left out."""
+    return {field.name: value for config in configs for field in dataclasses.fields(config)
+            for value in [getattr(config, field.name)]
+            if not (field.metadata.get("later") and value == field.default)}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.config import PreparationConfig
 from data_prep.reading.accounting import RowCounts
-from lcn_tf.schema import TIME_GAP, Feature, FeatureSchema, usual_histories
+from lcn_tf.schema import CLICK, TIME_GAP, Feature, FeatureSchema, Label, usual_histories
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -29,6 +29,7 @@ class DatasetDescription:
       splits: split -> first second and the second after its last, UTC; days of `utc_offset` are never divided.
       utc_offset: seconds to add to UTC before cutting days.
       about: texts for the data set's TFDS metadata (description, homepage, citation, license).
+      labels: what is predicted, see `lcn_tf.schema.FeatureSchema`; the key of each is a column of the impressions.
     """
 
     name: str
@@ -41,6 +42,7 @@ class DatasetDescription:
     splits: Mapping[str, tuple[int, int]]
     utc_offset: int
     about: Mapping[str, str]
+    labels: tuple[Label, ...] = (CLICK,)
 
     @property
     def impression_features(self) -> tuple[Feature, ...]:
@@ -65,7 +67,7 @@ class DatasetDescription:
             tables[TIME_GAP] = len(self.time_gap_boundaries) + 3
         roles = {role: getattr(self, role) for role in ("user", "item", "candidate", "request", "context")}
         return FeatureSchema(
-            name=self.name, tables=tables, time_gap_boundaries=self.time_gap_boundaries, **roles,
+            name=self.name, tables=tables, time_gap_boundaries=self.time_gap_boundaries, labels=self.labels, **roles,
             histories=usual_histories(preparation.short_length, preparation.lifelong_length))
 
 
@@ -75,8 +77,9 @@ class Source:
 
     Attributes:
       description: roles of the columns and the cut of time.
-      impressions: `impression_id` (0-based data row of its file), `user`, `timestamp`, `label` (0/1), all int64, and
-        the item, candidate and request columns; every timestamp lies in one of the splits.
+      impressions: `impression_id` (0-based data row of its file), `user`, `timestamp` and the key of each label (0/1,
+        0 where the label that it is given is 0), all int64, and the item, candidate and request columns; every
+        timestamp lies in one of the splits.
       events: `user`, `timestamp` > 0, `domain` ("target" or "source"), `row` (position in its file, later rows count as
         more recent within a second), and the item and context columns.
       users: `user` (unique) and the user columns, a row for every user of `impressions`.

@@ -7,7 +7,6 @@ are missing, or reads the files again where the first stage had not ended.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
@@ -18,7 +17,7 @@ from typing import Any
 from absl import logging
 
 from data_prep import engines, pipeline, vocabulary
-from data_prep.config import PreparationConfig, lasting_settings
+from data_prep.config import PreparationConfig, lasting_settings, written_settings
 from data_prep.description import DatasetDescription, Source
 from data_prep.engines import Engine
 from data_prep.errors import InputError
@@ -74,12 +73,12 @@ def prepare_dataset(
             empty = _check_histories(schema, summaries, facts["domains"], list(facts["rows"]))
             _log(empty)
         write_metadata(partial.records, schema, summaries, facts["about"])
-        splits = {split: _split_entry([summary[split] for summary in summaries], facts["days"][split])
+        splits = {split: _split_entry([summary[split] for summary in summaries], facts["days"][split], schema)
                   for split in SPLITS}
         write_json(os.path.join(partial.records, PREPARATION), {
             "dataset": schema.name, "schema_fingerprint": schema.fingerprint, "rows": facts["rows"],
             "warnings": facts["warnings"] + empty, "splits": splits, **facts["facts"],
-            "settings": {**dataclasses.asdict(dataset_config), **dataclasses.asdict(preparation)},
+            "settings": written_settings(dataset_config, preparation),
             "inputs": facts["inputs"], "fingerprint": fingerprint})
 
 
@@ -108,7 +107,7 @@ def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFol
 
 
 def _write_buckets(engine: Engine, schema: FeatureSchema, partial: PartialFolder, preparation: PreparationConfig,
-                   buckets: int) -> tuple[list[dict[str, dict[str, int]]], str]:
+                   buckets: int) -> tuple[list[dict[str, dict[str, Any]]], str]:
     """Writes the buckets that are not written yet; returns the summaries of all, and the records' fingerprint."""
     os.makedirs(os.path.join(partial.work, "summaries"), exist_ok=True)
     writer = BucketWriter(partial.records, partial.work, schema, buckets, preparation.exclude_recent,
@@ -130,7 +129,7 @@ def _check_splits(source: Source) -> None:
             raise InputError(f"the {split} split ({first} to {last}) has no impression; impressions per split: {found}")
 
 
-def _check_histories(schema: FeatureSchema, summaries: Sequence[Mapping[str, Mapping[str, int]]],
+def _check_histories(schema: FeatureSchema, summaries: Sequence[Mapping[str, Mapping[str, Any]]],
                      domains: Sequence[str], files: Sequence[str]) -> list[str]:
     """What is odd about the histories, in words.
 
@@ -154,13 +153,20 @@ def _log(warnings: Sequence[str]) -> None:
         logging.warning("%s", text)
 
 
-def _split_entry(summaries: Sequence[Mapping[str, int]], days: Sequence[str]) -> dict[str, Any]:
-    """The entry of a split in `preparation.json`."""
+def _split_entry(summaries: Sequence[Mapping[str, Any]], days: Sequence[str], schema: FeatureSchema) -> dict[str, Any]:
+    """The entry of a split in `preparation.json`; labels behind the first have an entry each in its `labels`."""
     entry = {name: sum(summary[name] for summary in summaries)
              for name in ("groups", "impressions", "clicks", "users", "bytes")}
     rate = entry["clicks"] / entry["impressions"]
-    return {**entry, "largest_group": max(summary["largest_group"] for summary in summaries),
-            "first_day": days[0], "last_day": days[1], "click_rate": rate, "entropy": _entropy(rate)}
+    entry |= {"largest_group": max(summary["largest_group"] for summary in summaries),
+              "first_day": days[0], "last_day": days[1], "click_rate": rate, "entropy": _entropy(rate)}
+    if schema.labels[1:]:
+        entry["labels"] = {}
+    for label in schema.labels[1:]:
+        positives = sum(summary["labels"][label.name] for summary in summaries)
+        rate = positives / entry["impressions"]
+        entry["labels"][label.name] = {"positives": positives, "rate": rate, "entropy": _entropy(rate)}
+    return entry
 
 
 def _days(description: DatasetDescription, split: str) -> tuple[str, str]:
@@ -172,5 +178,5 @@ def _days(description: DatasetDescription, split: str) -> tuple[str, str]:
 
 
 def _entropy(rate: float) -> float:
-    """Entropy of a click in nats: the logloss of predicting the click rate."""
+    """Entropy of a label in nats: the logloss of predicting its rate."""
     return 0.0 - sum(p * math.log(p) for p in (rate, 1 - rate) if p > 0)  # never -0.0

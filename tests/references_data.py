@@ -60,7 +60,7 @@ def taobao_tables(input_dir, day_starts, target_category_below=2000, row_set="ta
 
 def reference_records(impressions, events, users, roles, train_end, *, snapshot="request", gap=0, utc_offset=0,
                       short_length=24, lifelong_length=500, exclude_recent=False, min_count=1, deduplicate=False,
-                      test_start=None, max_candidates=64, hash_bins=None):
+                      test_start=None, max_candidates=64, hash_bins=None, labels=("label",)):
     """Every record, as `{(user, moment): {feature: [raw values]}}`.
 
     A key of snapshot `user` is (user, first timestamp, number of the user's record).
@@ -70,6 +70,7 @@ def reference_records(impressions, events, users, roles, train_end, *, snapshot=
       train_end: the second after the training days.
       test_start: first second of the test days; needed for snapshot `user`.
       hash_bins: gives hashed ids in place of raw values.
+      labels: columns of the impressions.
     """
     if deduplicate:
         firsts = {}
@@ -115,7 +116,7 @@ def reference_records(impressions, events, users, roles, train_end, *, snapshot=
         record = {"user_key": [user]}
         record |= {name: [known(name, users[user][name])] for name in roles["user"]}
         record |= {name: [known(name, impression[name]) for impression, _ in group] for name in shown}
-        for name in ("label", "timestamp", "impression_id"):
+        for name in (*labels, "timestamp", "impression_id"):
             record[name] = [impression[name] for impression, _ in group]
         for history, domain, skipped, length in (
                 ("short_target", "target", 0, short_length), ("short_source", "source", 0, short_length),

@@ -28,7 +28,7 @@ LAYERS = {
          "canonical_json"),
     ),
     "data_prep": (
-        ("tfds", "inspect"),
+        ("tfds", "inspect", "content_vectors"),
         ("registry",),
         DATA_SETS,
         ("command",),

@@ -9,9 +9,11 @@ from typing import Literal
 from data_prep.calendar_splits import calendar_day, calendar_splits
 from data_prep.config import option
 from data_prep.description import DatasetDescription
-from lcn_tf.schema import Feature
+from lcn_tf.schema import CLICK, Feature, Label
 
 PROFILE_FIELDS = ("gender", "age_band", "city_level")
+
+LONG_STAY = Label("long_stay", given="click")
 
 # Seconds at which watching (of a video) and staying (in a room) are cut: a glance, a clip, a film.
 WATCH_BOUNDARIES = (1, 3, 7, 15, 30, 60, 120, 300, 600)
@@ -44,10 +46,15 @@ class IndustrialConfig:
     row_set: Literal["target", "source"] = option(
         "target", "impressions of live rooms (target), or a single domain: videos shown, of video_impressions.csv, and "
         "videos watched alone (source)")
+    long_stay_seconds: int = option(
+        0, "a second label, long_stay: clicked, and stayed (with row_set=source: watched) for at least this many "
+        "seconds; 0: no such label", later=True)
 
     def __post_init__(self):
         if self.row_set not in ("target", "source"):
             raise ValueError(f"row_set must be target or source, got {self.row_set!r}")
+        if self.long_stay_seconds < 0:
+            raise ValueError(f"long_stay_seconds must be at least 0, got {self.long_stay_seconds}")
         if not -12 <= self.utc_offset_hours <= 14 or self.utc_offset_hours * 4 % 1:
             raise ValueError("utc_offset_hours must be between -12 and 14, in quarters of an hour, got "
                              f"{self.utc_offset_hours}")
@@ -79,7 +86,8 @@ def describe(config: IndustrialConfig) -> DatasetDescription:
         time_gap_boundaries=TIME_GAP_BOUNDARIES,
         splits=config.splits,
         utc_offset=config.utc_offset,
-        about=ABOUT)
+        about=ABOUT,
+        labels=(CLICK, LONG_STAY) if config.long_stay_seconds else (CLICK,))
 
 
 def _features(*names: str) -> tuple[Feature, ...]:

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 
 from data_prep.description import DOMAINS, Source
 from data_prep.errors import InputError
-from data_prep.industrial.config import PROFILE_FIELDS, WATCH_BOUNDARIES, IndustrialConfig, describe
+from data_prep.industrial.config import LONG_STAY, PROFILE_FIELDS, WATCH_BOUNDARIES, IndustrialConfig, describe
 from data_prep.reading.accounting import REASON, number_of_rows, used_rows
 from data_prep.reading.csv_files import Check, CsvColumn, CsvFormat
 from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, not_positive, outside_days
@@ -42,6 +42,8 @@ USERS = CsvFormat(("users.csv",), (
     CsvColumn("user", "integer", ("user_id",)), *(CsvColumn(name, "text", optional=True) for name in PROFILE_FIELDS)),
     may_be_empty=True)
 SHOWN = {"target": IMPRESSIONS, "source": VIDEO_IMPRESSIONS}  # by `row_set`
+STAYED = {"target": "stay_seconds", "source": "watch_seconds"}  # by `row_set`, what `long_stay` is made of
+_SECONDS = "seconds"  # column: its cells, where there is that label
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,11 @@ def read(logs: LogReader, files: IndustrialFiles, config: IndustrialConfig, dedu
     shown, shown_rules = _impressions(logs.load(files.impressions, SHOWN[config.row_set], "shown_lines"), config)
     shown_counts = logs.count(files.impressions, shown, shown_rules,
                               f"no impression in the {config.num_days} days from {config.first_day}")
-    impressions = used_rows(shown)
+    impressions, facts = used_rows(shown), dict[str, int]()
+    if config.long_stay_seconds:
+        unknown = impressions.filter(impressions.label == 1, impressions[_SECONDS].isnull())
+        facts[f"clicks_without_{STAYED[config.row_set]}"] = number_of_rows(unknown)
+        impressions = impressions.drop(_SECONDS)
     shown_users = impressions.select(shown_user="user").distinct()
     acted, acted_rules = _events(logs.load(files.events, EVENTS, "acted_lines"), shown_users, config, deduplicate)
     if deduplicate:
@@ -89,7 +95,7 @@ def read(logs: LogReader, files: IndustrialFiles, config: IndustrialConfig, dedu
         events=used_rows(acted),
         users=_users(shown_users, used_rows(profiles)),
         rows=(shown_counts, logs.count(files.events, acted, acted_rules, "no event to use"), profile_counts),
-        facts={"users_without_profile": number_of_rows(shown_users) - profile_counts.used},
+        facts={"users_without_profile": number_of_rows(shown_users) - profile_counts.used, **facts},
         domains=("source",) if config.row_set == "source" else DOMAINS)
 
 
@@ -99,8 +105,19 @@ def _impressions(table: ir.Table, config: IndustrialConfig) -> tuple[ir.Table, l
     rules = [not_positive(table.timestamp, "timestamp"),
              outside_days(table.timestamp, "timestamp", first, end, config.utc_offset)]
     features = [feature.name for feature in describe(config).candidate]
-    return table.select("user", "timestamp", *features, impression_id="row", label="clicked", author=_id(table.author),
-                        category=_text(table.category), page=_text(table.page), **{REASON: drop_reason(rules)}), rules
+    return table.select(
+        "user", "timestamp", *features, impression_id="row", label="clicked", author=_id(table.author),
+        category=_text(table.category), page=_text(table.page), **_long_stay(table, config),
+        **{REASON: drop_reason(rules)}), rules
+
+
+def _long_stay(table: ir.Table, config: IndustrialConfig) -> dict[str, ir.Value]:
+    """The columns of the second label, where it is asked for; a click whose cell is missing is no long stay."""
+    if not config.long_stay_seconds:
+        return {}
+    seconds = table[STAYED[config.row_set]]
+    is_long = ibis.coalesce(seconds >= config.long_stay_seconds, False)
+    return {LONG_STAY.key: ((table.clicked == 1) & is_long).cast("int64"), _SECONDS: seconds}
 
 
 def _events(table: ir.Table, shown_users: ir.Table, config: IndustrialConfig,

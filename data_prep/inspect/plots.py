@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from data_prep.inspect.report import words
 from data_prep.inspect.split_statistics import SplitStatistics
 
 _BINS = 50  # bars of a histogram of lengths
 
 
 def write_plots(statistics: Mapping[str, SplitStatistics], zone: str, plot_dir: str) -> list[str]:
-    """Draws splits, click rates, history lengths and known ids.
+    """Draws splits, rates of clicks and of what other labels there are, history lengths and known ids.
 
     Args:
       statistics: split -> what it holds.
@@ -27,7 +28,7 @@ def write_plots(statistics: Mapping[str, SplitStatistics], zone: str, plot_dir: 
       The paths of the files.
     """
     figures = {
-        "splits": _splits(statistics), "click_rate_per_day": _click_rates(statistics, zone),
+        "splits": _splits(statistics), "click_rate_per_day": _rates(statistics, zone),
         "history_lengths": _lengths(statistics), "vocabulary_coverage": _coverage(statistics["test"])}
     paths = [os.path.join(plot_dir, f"{name}.png") for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
@@ -37,9 +38,11 @@ def write_plots(statistics: Mapping[str, SplitStatistics], zone: str, plot_dir: 
 
 def _splits(statistics: Mapping[str, SplitStatistics]) -> Figure:
     figure, (axes,) = _figure()
-    counts = ("impressions", "groups", "users", "clicks")
-    _grouped_bars(axes, list(statistics), {
-        name: [getattr(found, name) for found in statistics.values()] for name in counts})
+    counts = {name: [getattr(found, name) for found in statistics.values()]
+              for name in ("impressions", "groups", "users")}
+    positives = zip(*(found.positives.values() for found in statistics.values()), strict=True)
+    counts |= {f"{word}s": list(of_splits) for word, of_splits in zip(words(statistics), positives, strict=True)}
+    _grouped_bars(axes, list(statistics), counts)
     axes.set(title="Records by split", yscale="log", ylabel="count")
     axes.margins(y=0.1)
     axes.set_ylim(bottom=0.8)
@@ -48,15 +51,19 @@ def _splits(statistics: Mapping[str, SplitStatistics]) -> Figure:
     return figure
 
 
-def _click_rates(statistics: Mapping[str, SplitStatistics], zone: str) -> Figure:
-    figure, (axes,) = _figure()
-    for split, found in statistics.items():
-        days = np.array(list(found.days), "datetime64[D]")
-        shown, clicked = np.array(list(found.days.values())).reshape(-1, 2).T
-        rate = clicked / shown
-        axes.errorbar(days, rate, 2 * np.sqrt(rate * (1 - rate) / shown), fmt="o", markersize=4, label=split)
-    axes.set(title=f"Click rate per day ({zone}), ± 2 standard errors", ylabel="clicks / impressions")
-    figure.legend(loc="outside right upper")
+def _rates(statistics: Mapping[str, SplitStatistics], zone: str) -> Figure:
+    labels = words(statistics)
+    figure, every_axes = _figure(columns=len(labels))
+    end = "\n" if len(labels) > 1 else " "  # beside each other, long titles meet
+    for place, (word, axes) in enumerate(zip(labels, every_axes, strict=True), 1):
+        for split, found in statistics.items():
+            days = np.array(list(found.days), "datetime64[D]")
+            counts = np.array(list(found.days.values())).reshape(-1, 1 + len(labels))
+            shown, rate = counts[:, 0], counts[:, place] / counts[:, 0]
+            axes.errorbar(days, rate, 2 * np.sqrt(rate * (1 - rate) / shown), fmt="o", markersize=4, label=split)
+        axes.set(title=f"{word.capitalize()} rate per day ({zone}),{end}± 2 standard errors",
+                 ylabel=f"{word}s / impressions")
+    figure.legend(*every_axes[0].get_legend_handles_labels(), loc="outside right upper")
     figure.autofmt_xdate()
     return figure
 

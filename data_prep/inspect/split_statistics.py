@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -48,9 +48,10 @@ class SplitStatistics:
     """One split.
 
     Attributes:
-      groups, impressions, clicks, users: how many; users are told apart by `user_key`.
+      groups, impressions, users: how many; users are told apart by `user_key`.
+      positives: label -> impressions that have it, in the order of the schema.
       bytes: of the record files.
-      days: days since 1970 in the given time zone -> impressions and clicks, in order.
+      days: days since 1970 in the given time zone -> impressions, and those with each label, in order.
       lengths: history -> events that candidates see, after the history's offset and at most the schema's length.
       known: place (`impressions`, or a history) -> feature -> share of the ids that are not out of vocabulary; user
         features count once per impression. A place without ids is left out.
@@ -58,12 +59,17 @@ class SplitStatistics:
 
     groups: int
     impressions: int
-    clicks: int
+    positives: Mapping[str, int]
     users: int
     bytes: int
-    days: Mapping[int, tuple[int, int]]
+    days: Mapping[int, tuple[int, ...]]
     lengths: Mapping[str, LengthCounts]
     known: Mapping[str, Mapping[str, float]]
+
+    @property
+    def clicks(self) -> int:
+        """Impressions with the first label."""
+        return next(iter(self.positives.values()))
 
     @property
     def click_rate(self) -> float:
@@ -83,38 +89,39 @@ def measure_split(files: RecordFiles, split: str, utc_offset: int) -> SplitStati
       RecordError: as `read_chunks`.
     """
     schema = files.schema
-    groups = impressions = clicks = 0
+    groups = impressions = 0
     users = _DistinctIntegers()
     days: dict[int, np.ndarray] = {}
     lengths = {history: np.zeros(schema.lengths[history] + 1, np.int64) for history in schema.histories}
     known = _KnownIds(schema)
     for path in files.splits[split]:
         for chunk in read_chunks(schema, path):
-            labels = chunk["label"]
-            groups += len(labels.lengths)
-            impressions += len(labels.values)
-            clicks += int(labels.values.sum())
+            moments = chunk["timestamp"]
+            groups += len(moments.lengths)
+            impressions += len(moments.values)
             users.add(chunk["user_key"].values)
-            _count_days(days, chunk["timestamp"].values + utc_offset, labels.values)
+            _count_days(days, moments.values + utc_offset, [chunk[key].values for key in schema.label_keys])
             for history, counts in lengths.items():
                 counts += np.bincount(_visible(chunk, history, schema), minlength=len(counts))
             known.add(chunk)
+    by_day = {day: tuple(days[day].tolist()) for day in sorted(days)}
+    positives = {label.name: sum(counts[place] for counts in by_day.values())
+                 for place, label in enumerate(schema.labels, 1)}
     return SplitStatistics(
-        groups, impressions, clicks, users.count(), sum(os.path.getsize(path) for path in files.splits[split]),
-        {day: (int(days[day][0]), int(days[day][1])) for day in sorted(days)},
-        {history: LengthCounts(counts) for history, counts in lengths.items()}, known.shares())
+        groups, impressions, positives, users.count(), sum(os.path.getsize(path) for path in files.splits[split]),
+        by_day, {history: LengthCounts(counts) for history, counts in lengths.items()}, known.shares())
 
 
-def _count_days(days: dict[int, np.ndarray], moments: np.ndarray, labels: np.ndarray) -> None:
+def _count_days(days: dict[int, np.ndarray], moments: np.ndarray, labels: Sequence[np.ndarray]) -> None:
     found, place = np.unique(moments // DAY_SECONDS, return_inverse=True)
-    shown, clicked = np.bincount(place, minlength=len(found)), np.bincount(place, labels, len(found)).astype(np.int64)
-    for index, day in enumerate(found.tolist()):
-        days[day] = days.get(day, 0) + np.array([shown[index], clicked[index]])
+    counts = [np.bincount(place, values, len(found)) for values in (None, *labels)]
+    for day, added in zip(found.tolist(), np.stack(counts, 1).astype(np.int64), strict=True):
+        days[day] = days.get(day, 0) + added
 
 
 def _visible(chunk: Chunk, history: str, schema: FeatureSchema) -> np.ndarray:
     """`[N]` events of a history that each candidate of a chunk sees."""
-    stored = np.repeat(chunk[f"{history}_timestamp"].lengths, chunk["label"].lengths)
+    stored = np.repeat(chunk[f"{history}_timestamp"].lengths, chunk["timestamp"].lengths)
     return np.clip(stored - chunk[f"{history}_offset"].values, 0, schema.lengths[history])
 
 
@@ -145,11 +152,12 @@ class _KnownIds:
         self._users = tuple(feature.name for feature in schema.user)
         self._places: dict[str, Iterable[str]] = {"impressions": (*self._users, *schema.candidate_names)}
         for history in schema.histories:
-            self._places[history] = [f"{history}_{feature.name}" for feature in (*schema.item, *schema.context)]
+            self._places[history] = [f"{history}_{feature.name}" for feature in (
+                *schema.item, *schema.stored_context(history))]
         self._counts = {name: np.zeros(2, np.int64) for names in self._places.values() for name in names}
 
     def add(self, chunk: Chunk) -> None:
-        candidates = chunk["label"].lengths
+        candidates = chunk["timestamp"].lengths
         for name, counts in self._counts.items():
             known = chunk[name].values >= FIRST_ID
             weights = candidates if name in self._users else np.ones(len(known), np.int64)

@@ -9,11 +9,13 @@ from typing import Literal
 from data_prep.calendar_splits import calendar_day
 from data_prep.config import option
 from data_prep.description import DatasetDescription
-from lcn_tf.schema import Feature
+from lcn_tf.schema import CLICK, Feature, Label
 
 # Powers of four from one minute to eight years: people rate for an afternoon and return years later.
 TIME_GAP_BOUNDARIES = (60, 240, 960, 3_840, 15_360, 61_440, 245_760, 983_040, 3_932_160, 15_728_640, 62_914_560,
                        251_658_240)
+
+FAVOURITE = Label("favourite", given="click")
 
 # Shares of the target impressions before the validation and the test days when no dates are given.
 TRAIN_SHARE, DEVELOPMENT_SHARE = 0.8, 0.9
@@ -48,6 +50,9 @@ class MovieLensConfig:
         "the user never rates: implicit feedback, in which a rated movie is a click whatever its stars; 0: impressions "
         "are the ratings alone, clicks by label_threshold")
     negatives_seed: int = option(1, "seed of those draws")
+    favourite_stars: float = option(
+        0.0, "a second label, favourite: a click whose rating has at least this many stars; 0: no such label",
+        later=True)
     validation_from: str | None = option(
         None, "first day (UTC) of validation, like 2016-01-31; none: the first day with 80 % of the impressions before "
         "it, or earlier where validation and test would not keep a day each")
@@ -62,6 +67,10 @@ class MovieLensConfig:
             raise ValueError(f"row_set must be target or source, got {self.row_set!r}")
         if not 0.5 < self.label_threshold <= 5:
             raise ValueError(f"label_threshold must be above 0.5 and at most 5 stars, got {self.label_threshold}")
+        least = 0.5 if self.negatives_per_positive else self.label_threshold  # with so few, every click is a favourite
+        if self.favourite_stars and not least < self.favourite_stars <= 5:
+            raise ValueError(f"favourite_stars must be 0, or above {least:g} and at most 5 stars, got "
+                             f"{self.favourite_stars}")
         for name in ("negatives_per_positive", "negatives_seed"):
             if not 0 <= getattr(self, name) < 2**31:
                 raise ValueError(f"{name} must be between 0 and 2^31 - 1, got {getattr(self, name)}")
@@ -89,7 +98,8 @@ def describe(config: MovieLensConfig, splits: Mapping[str, tuple[int, int]]) -> 
         time_gap_boundaries=TIME_GAP_BOUNDARIES,
         splits=splits,
         utc_offset=0,
-        about=about)
+        about=about,
+        labels=(CLICK, FAVOURITE) if config.favourite_stars else (CLICK,))
 
 
 def _features(*names: str) -> tuple[Feature, ...]:

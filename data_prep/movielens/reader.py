@@ -16,7 +16,7 @@ import pyarrow as pa
 from data_prep.calendar_splits import day_start, splits_between
 from data_prep.description import DAY_SECONDS, DOMAINS, Source
 from data_prep.errors import InputError
-from data_prep.movielens.config import DEVELOPMENT_SHARE, TRAIN_SHARE, MovieLensConfig, describe
+from data_prep.movielens.config import DEVELOPMENT_SHARE, FAVOURITE, TRAIN_SHARE, MovieLensConfig, describe
 from data_prep.movielens.implicit import implicit_impressions
 from data_prep.reading.accounting import REASON, RowCounts, number_of_rows, used_rows
 from data_prep.reading.csv_files import REPLACEMENT, Check, CsvColumn, CsvFormat, integer
@@ -122,6 +122,8 @@ def read(
         impressions = shown.select(
             "user", "timestamp", "movie_id", "genre", impression_id="row",
             label=(shown.stars >= config.label_threshold).cast("int64"))
+    if config.favourite_stars:
+        impressions = _with_favourites(impressions, shown, config)
     events = ratings.select("row", "user", "timestamp", "movie_id", "genre", rating=ratings.stars.cast("string"),
                             domain=ratings.is_target.ifelse("target", "source"))
     return Source(
@@ -156,6 +158,14 @@ def _ratings(raw: ir.Table, movies: ir.Table, row_set: str, deduplicate: bool) -
         rules.append(DropRule("movie of the target domain", table.is_target, "movieid", "a movie of the source domain",
                               ordinary=True))
     return table.mutate(drop_reason(rules).name(REASON)).drop("known_movie", "rater"), rules
+
+
+def _with_favourites(impressions: ir.Table, shown: ir.Table, config: MovieLensConfig) -> ir.Table:
+    """The impressions with the second label, which what was sampled does not have."""
+    rated = impressions.mutate(row=impressions.impression_id // (config.negatives_per_positive + 1))
+    rated = rated.inner_join(shown.select("row", "stars"), "row")  # what was sampled is beside the rating of its click
+    is_favourite = (rated.label == 1) & (rated.stars >= config.favourite_stars)
+    return rated.mutate(is_favourite.cast("int64").name(FAVOURITE.key)).drop("row", "stars")
 
 
 def _movie_counts(movies: ir.Table, ratings: ir.Table) -> RowCounts:

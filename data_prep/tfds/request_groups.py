@@ -91,8 +91,11 @@ class RequestGroups(tfds.core.dataset_builder.FileReaderBuilder, skip_registrati
         """Compares the configuration with what the records under its name, if any, were prepared with."""
         if prepared is None:
             return
-        asked = json.loads(json.dumps(lasting_settings(*self._settings())))
-        other = [f"{name}={prepared.get(name)!r}" for name, value in asked.items() if prepared.get(name) != value]
+        settings = self._settings()
+        asked, default = (json.loads(json.dumps(lasting_settings(*configs)))
+                          for configs in (settings, [type(config)() for config in settings]))
+        made = {**default, **prepared}  # records may be older than a setting
+        other = [f"{name}={made[name]!r}" for name, value in asked.items() if made[name] != value]
         if other:
             raise ValueError(f"{self.data_dir} was prepared with other settings ({', '.join(other)}): give the "
                              "configuration another name, or delete the folder")

@@ -7,6 +7,7 @@ import glob
 import json
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ from lcn_tf.data.record_bytes import Fingerprint
 from lcn_tf.schema import TARGET, FeatureSchema
 from lcn_tf.whole_files import replacing
 
-_IMPRESSION_KEYS = ("user", "split", "moment", "cutoff", "timestamp", "impression_id", "label")
+_IMPRESSION_KEYS = ("user", "split", "moment", "cutoff", "timestamp", "impression_id")
 _EVENT_KEYS = ("user", "timestamp", "row", "is_target")
 
 
@@ -74,17 +75,23 @@ class BucketWriter:
         except OSError as error:
             raise OutputError(f"shard {bucket} cannot be written: {error}") from error
 
-    def _write(self, bucket: int) -> dict[str, dict[str, int]]:
-        """Writes the shards and returns what is in them; beside a history's name, the impressions that see events."""
+    def _write(self, bucket: int) -> dict[str, dict[str, Any]]:
+        """Writes the shards and returns what is in them.
+
+        `clicks` are the impressions with the first label, `labels` has those with each other one; beside a history's
+        name are the impressions that see events.
+        """
         user, acted = ([feature.name for feature in features] for features in (
             self.schema.user, (*self.schema.item, *self.schema.context)))
         impressions = _read(os.path.join(self.work, "impressions"), bucket,
-                            (*_IMPRESSION_KEYS, *user, *self.schema.candidate_names))
+                            (*_IMPRESSION_KEYS, *user, *self.schema.candidate_names, *self.schema.label_keys))
         groups = _Groups(impressions, self.max_candidates)
         events = _read(os.path.join(self.work, "events"), bucket, (*_EVENT_KEYS, *acted))
         features, has_events = self._features(groups, events)
         encoder = ExampleEncoder(features)
-        sizes, clicks = np.diff(groups.bounds), groups.total(groups.column("label"))
+        sizes = np.diff(groups.bounds)
+        positives = [groups.total(groups.column(key)) for key in self.schema.label_keys]
+        names = [label.name for label in self.schema.labels[1:]]
         summary = {}
         for number, split in enumerate(SPLITS):
             chosen = groups.order[groups.first("split")[groups.order] == number]
@@ -92,9 +99,11 @@ class BucketWriter:
             partial = os.path.join(self.work, f"{path}.{os.getpid()}")
             with replacing(os.path.join(self.records, path), "wb", partial, sync=False) as file:
                 written = tfrecord.write(file, map(encoder.serialize, chosen.tolist()))
+            clicks, *others = (int(found[chosen].sum()) for found in positives)
             summary[split] = {
                 "groups": len(chosen), "impressions": int(sizes[chosen].sum()),
-                "largest_group": int(sizes[chosen].max(initial=0)), "clicks": int(clicks[chosen].sum()),
+                "largest_group": int(sizes[chosen].max(initial=0)), "clicks": clicks,
+                "labels": dict(zip(names, others, strict=True)),
                 "users": len(np.unique(groups.first("user")[chosen])), "bytes": written,
                 **{history: int(np.count_nonzero(found[groups.column("split") == number]))
                    for history, found in has_events.items()}}
@@ -195,7 +204,7 @@ class _DomainEvents:
         return self._columns[name]
 
 
-def read_summary(path: str) -> dict[str, dict[str, int]]:
+def read_summary(path: str) -> dict[str, dict[str, Any]]:
     """What a bucket's summary says: split -> counts."""
     with open(path, encoding="utf-8") as file:
         return json.load(file)

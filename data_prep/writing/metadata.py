@@ -12,7 +12,7 @@ from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.schema import FeatureSchema
 
 
-def write_metadata(folder: str, schema: FeatureSchema, summaries: list[dict[str, dict[str, int]]],
+def write_metadata(folder: str, schema: FeatureSchema, summaries: list[dict[str, dict[str, Any]]],
                    about: Mapping[str, str]) -> None:
     """Writes `features.json`, `dataset_info.json` and `schema.json`, once all shards are written."""
     import tensorflow_datasets as tfds

@@ -76,13 +76,19 @@ def random_logs(seed: int, users: int = 7, pages: int = 50, events: int = 400) -
             "video_impressions.csv": _shuffled(rng, videos)}
 
 
-def plain_tables(input_dir, first, end, row_set="target"):
+def long_stay(row, seconds):
+    """The second label of a row of either file of impressions."""
+    stayed = row.get("stay_seconds", row.get("watch_seconds"))
+    return int(row["clicked"] == "1" and stayed not in ("", "NULL") and float(stayed) >= seconds)
+
+
+def plain_tables(input_dir, first, end, row_set="target", long_stay_seconds=0):
     """Impressions, events and users of the files in plain Python, for `references_data.reference_records`.
 
     Args:
       input_dir: the folder.
       first, end: first second of the days used, and the second after their last.
-      row_set: as in `IndustrialConfig`.
+      row_set, long_stay_seconds: as in `IndustrialConfig`.
     """
     shown, domains = SHOWN[row_set]
     impressions = []
@@ -91,7 +97,8 @@ def plain_tables(input_dir, first, end, row_set="target"):
             impressions.append({
                 "user": int(row["user"]), "timestamp": int(row["timestamp"]), "impression_id": number,
                 "label": int(row["clicked"]), "author": _integer(row["author"]), "category": _text(row["category"]),
-                "page": _text(row["page"]), **({"room_id": row["room_id"]} if row_set == "target" else {})})
+                "page": _text(row["page"]), **({"room_id": row["room_id"]} if row_set == "target" else {}),
+                **({"long_stay": long_stay(row, long_stay_seconds)} if long_stay_seconds else {})})
     users = {impression["user"]: {"user_id": str(impression["user"])} | dict.fromkeys(PROFILE, "-1")
              for impression in impressions}
     listed = set()

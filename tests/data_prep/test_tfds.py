@@ -115,6 +115,24 @@ def test_records_of_other_settings_are_not_taken_for_those_asked_for(built):
     assert BUILDERS[name](data_dir=builder.data_dir_root, config=faster).is_prepared()
 
 
+def test_records_may_be_older_than_a_setting(tmp_path):
+    """They are as its default says; a second label is a feature of records and metadata."""
+    LOGS["industrial"](tmp_path / "logs")
+    plain, with_stays = (RequestGroupsConfig(name=name, settings={**SETTINGS, **more}) for name, more in (
+        ("plain", {}), ("stays", {"long_stay_seconds": 30})))
+    for config in (plain, with_stays):
+        builder = tfds.builder("industrial", data_dir=tmp_path / "root", config=config)
+        assert ("long_stay" in builder.info.features) == (config is with_stays)
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=tmp_path / "logs"))
+        assert ("long_stay_seconds" in preparation_facts(builder.data_dir)["settings"]) == (config is with_stays)
+        group = next(iter(builder.as_dataset(split="train")))
+        assert set(group) == set(RecordFiles.open(builder.data_dir).schema.record_names)
+    for config, made in ((plain, 0), (with_stays, 30)):
+        other = RequestGroupsConfig(name=config.name, settings={**SETTINGS, "long_stay_seconds": 30 - made})
+        with pytest.raises(ValueError, match=rf"prepared with other settings \(long_stay_seconds={made}\)"):
+            tfds.builder("industrial", data_dir=tmp_path / "root", config=other)
+
+
 def test_an_unknown_setting_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"taobao_ad/odd: unknown settings \['genre'\]; there are \['behaviors'"):
         tfds.builder("taobao_ad", data_dir=tmp_path, config=RequestGroupsConfig(name="odd", settings={"genre": 1}))

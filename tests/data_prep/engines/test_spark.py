@@ -8,6 +8,8 @@ import pytest
 from data_prep import engines
 from data_prep.config import PreparationConfig
 from data_prep.errors import OutputError
+from data_prep.industrial.config import IndustrialConfig
+from data_prep.industrial.prepare import prepare as prepare_industrial
 from data_prep.movielens.config import MovieLensConfig
 from data_prep.movielens.prepare import prepare as prepare_movielens
 from data_prep.reading.csv_files import CsvColumn, CsvFormat
@@ -16,7 +18,7 @@ from data_prep.reading.rejects import Rejects
 from data_prep.taobao.config import TaobaoConfig
 from data_prep.taobao.prepare import prepare as prepare_taobao
 from tests import references_data
-from tests.data_prep import movielens_files
+from tests.data_prep import industrial_logs, movielens_files
 from tests.data_prep.taobao_logs import random_logs, second, write_logs
 
 pytest.importorskip("pyspark", reason="PySpark is not installed (extra 'spark')")
@@ -65,9 +67,14 @@ def test_movielens(tmp_path):
     ratings = movielens_files.popular_ratings(3)
     input_dir = movielens_files.write_files(tmp_path / "ml", [*ratings, *ratings[:5]],
                                             movies=movielens_files.MANY_MOVIES)
-    config = MovieLensConfig(negatives_per_positive=3, negatives_seed=5, **movielens_files.DATES)
+    config = MovieLensConfig(negatives_per_positive=3, negatives_seed=5, favourite_stars=3.5, **movielens_files.DATES)
     assert_equal(prepare_movielens, input_dir, tmp_path, config, deduplicate=True, vocabulary="hashed", hash_bins=101,
                  history_gap_seconds=3_600, exclude_recent=True)
+
+
+def test_industrial(tmp_path):
+    input_dir = industrial_logs.write_logs(tmp_path / "logs", industrial_logs.random_logs(3))
+    assert_equal(prepare_industrial, input_dir, tmp_path, IndustrialConfig(long_stay_seconds=30), snapshot="day")
 
 
 def test_odd_lines_of_a_file_in_many_parts(tmp_path):

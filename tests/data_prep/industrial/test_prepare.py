@@ -6,7 +6,7 @@ import pytest
 
 from data_prep.config import PreparationConfig
 from data_prep.errors import InputError
-from data_prep.industrial.config import PROFILE_FIELDS, WATCH_BOUNDARIES, IndustrialConfig
+from data_prep.industrial.config import PROFILE_FIELDS, WATCH_BOUNDARIES, IndustrialConfig, describe
 from data_prep.industrial.generator import generate
 from data_prep.industrial.generator_config import GeneratorConfig
 from data_prep.industrial.prepare import prepare
@@ -32,12 +32,14 @@ def assert_equals_reference(input_dir, output_dir, config, preparation):
     """Compares every record; returns those that were found."""
     first = int(config.first_day[-2:])
     starts = [second(day, hours_ahead=config.utc_offset_hours) for day in range(first, first + config.num_days + 1)]
-    impressions, events, users = industrial_logs.plain_tables(input_dir, starts[0], starts[-1], config.row_set)
+    impressions, events, users = industrial_logs.plain_tables(
+        input_dir, starts[0], starts[-1], config.row_set, config.long_stay_seconds)
     roles = ROLES if config.row_set == "target" else {**ROLES, "candidate": ()}
     names = {"snapshot", "short_length", "lifelong_length", "exclude_recent", "min_count", "deduplicate"}
     expected = references_data.reference_records(
         impressions, events, users, roles, starts[-3], gap=preparation.history_gap_seconds,
-        utc_offset=config.utc_offset_hours * 3_600, **{name: getattr(preparation, name) for name in names})
+        utc_offset=config.utc_offset_hours * 3_600, labels=[label.key for label in describe(config).labels],
+        **{name: getattr(preparation, name) for name in names})
     bounds, records = (starts[0], *starts[-3:]), []
     for split, first, end in zip(SPLITS, bounds, bounds[1:], strict=False):
         wanted = {record["impression_id"][0]: record for key, record in expected.items() if first <= key[1] < end}
@@ -55,6 +57,8 @@ def assert_equals_reference(input_dir, output_dir, config, preparation):
     ("gap", {"first_day": "2024-01-02", "num_days": 5}, {"history_gap_seconds": 3_600, "min_count": 4}),
     ("deduplicate", {}, {"deduplicate": True, "lifelong_length": 500, "short_length": 24}),
     ("source", {"row_set": "source"}, {"deduplicate": True}),
+    ("long stay", {"long_stay_seconds": 30}, {"snapshot": "day"}),
+    ("long watch", {"long_stay_seconds": 30, "row_set": "source"}, {}),
 ])
 def test_records_equal_the_plain_python_preparation(tmp_path, case, dataset_settings, settings):
     config, preparation = IndustrialConfig(**dataset_settings), dataclasses.replace(SMALL, **settings)
@@ -130,7 +134,8 @@ def test_a_split_without_impressions(tmp_path):
 
 
 @pytest.mark.parametrize(("field", "value"), [
-    ("first_day", "01/02/2024"), ("num_days", 2), ("utc_offset_hours", 15), ("row_set", "all")])
+    ("first_day", "01/02/2024"), ("num_days", 2), ("utc_offset_hours", 15), ("row_set", "all"),
+    ("long_stay_seconds", -1)])
 def test_bad_settings_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=f"{field}.*{value}"):
         IndustrialConfig(**{field: value})

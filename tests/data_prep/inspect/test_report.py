@@ -14,7 +14,8 @@ from tests.synthetic import HISTORIES
 
 FIRST_DAY = 17_292  # 2017-05-06
 SPLIT = SplitStatistics(
-    groups=1_000, impressions=2_500, clicks=50, users=300, bytes=1_234_567, days={FIRST_DAY: (2_500, 50)},
+    groups=1_000, impressions=2_500, positives={"click": 50}, users=300, bytes=1_234_567,
+    days={FIRST_DAY: (2_500, 50)},
     lengths={history: LengthCounts(np.array([1_000, 0, 500, 1_000])) for history in HISTORIES},
     known={"impressions": {"user_id": 0.5, "cate": 1.0}, "short_target": {"cate": 0.25, "btag": 1.0}})
 
@@ -75,7 +76,7 @@ def test_plots_are_images_without_global_state(tmp_path):
 def test_a_split_of_records_without_candidates(tmp_path):
     """Foreign records may hold such."""
     nothing = LengthCounts(np.zeros(3, np.int64))
-    empty = SplitStatistics(3, 0, 0, 1, 10, {}, dict.fromkeys(HISTORIES, nothing), {})
+    empty = SplitStatistics(3, 0, {"click": 0}, 1, 10, {}, dict.fromkeys(HISTORIES, nothing), {})
     statistics = dict.fromkeys(("train", "validation", "test"), empty)
     assert ["train", "3", "0", "0", "0.00%", "1", "10", "10"] in lines(format_report(statistics, "UTC"))
     assert len(write_plots(statistics, "UTC", str(tmp_path))) == 4

@@ -36,7 +36,7 @@ def test_equals_plain_counting(written, split, utc_offset):
     found = measure_split(files, split, utc_offset)
     impressions = [(group, place) for group in groups[split] for place in range(len(group["label"]))]
     assert found.groups == len(groups[split]) and found.impressions == len(impressions)
-    assert found.clicks == sum(group["label"][place] for group, place in impressions)
+    assert found.clicks == sum(group["label"][place] for group, place in impressions) == found.positives["click"]
     assert found.users == len({group["user_key"][0] for group in groups[split]})
     days = collections.defaultdict(lambda: [0, 0])
     for group, place in impressions:

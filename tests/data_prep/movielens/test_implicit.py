@@ -39,7 +39,7 @@ def reference_impressions(ratings, config, domain):
     for _, user, movie, _, _ in shown:
         rated[user].add(movie)
     clicked, impressions = set(), []
-    for row, user, movie, _, moment in sorted(shown, key=lambda rating: (rating[4], rating[0])):
+    for row, user, movie, stars, moment in sorted(shown, key=lambda rating: (rating[4], rating[0])):
         if (user, movie) in clicked:
             continue
         clicked.add((user, movie))
@@ -54,6 +54,8 @@ def reference_impressions(ratings, config, domain):
             impressions.append({
                 "user": user, "timestamp": moment, "impression_id": row * (config.negatives_per_positive + 1) + place,
                 "label": int(place == 0), "movie_id": str(other), "genre": GENRES[other]})
+            if config.favourite_stars:
+                impressions[-1]["favourite"] = int(place == 0 and stars >= config.favourite_stars)
     return impressions
 
 
@@ -61,10 +63,11 @@ def all_records(output_dir):
     return {split: references_data.read_records(output_dir, split) for split in SPLITS}
 
 
-@pytest.mark.parametrize("row_set", ["target", "source"])
-def test_records_equal_the_plain_python_preparation(tmp_path, row_set):
+@pytest.mark.parametrize(("row_set", "favourite_stars"), [("target", 0.0), ("source", 0.0), ("target", 3.5)])
+def test_records_equal_the_plain_python_preparation(tmp_path, row_set, favourite_stars):
     ratings = popular_ratings(1)
-    config = dataclasses.replace(CONFIG, row_set=row_set)
+    config = dataclasses.replace(CONFIG, row_set=row_set, favourite_stars=favourite_stars)
+    labels = ("label", "favourite") if favourite_stars else ("label",)
     output_dir = prepared(tmp_path, ratings, config)
     impressions = reference_impressions(ratings, config, TARGETS if row_set == "target" else SOURCES)
     users = {shown["user"]: {"user_id": str(shown["user"])} for shown in impressions}
@@ -73,7 +76,8 @@ def test_records_equal_the_plain_python_preparation(tmp_path, row_set):
               for row, (user, movie, stars, moment) in enumerate(ratings)
               if user in users and (row_set == "target" or movie in SOURCES)]
     expected = references_data.reference_records(
-        impressions, events, users, ROLES, CUTS[1], test_start=CUTS[2], short_length=3, lifelong_length=11)
+        impressions, events, users, ROLES, CUTS[1], test_start=CUTS[2], short_length=3, lifelong_length=11,
+        labels=labels)
     for split, first, end in zip(SPLITS, CUTS, CUTS[1:], strict=False):
         wanted = {tuple(record["impression_id"]): record for key, record in expected.items() if first <= key[1] < end}
         found = {tuple(record["impression_id"]): record for record in references_data.read_records(output_dir, split)}

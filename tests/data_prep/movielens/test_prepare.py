@@ -25,7 +25,7 @@ def prepared(tmp_path, config=None, preparation=SMALL, **files):
     return tmp_path / "out"
 
 
-def reference_tables(ratings, threshold=4.0, row_set="target"):
+def reference_tables(ratings, threshold=4.0, row_set="target", favourite_stars=0):
     movies = {movie: (is_target, genre) for movie, _, _, is_target, genre in MOVIES}
     shown = {movie for movie, (is_target, _) in movies.items() if is_target == (row_set == "target")}
     raters = {user for user, movie, _, moment in ratings if moment > 0 and movie in shown}
@@ -38,36 +38,40 @@ def reference_tables(ratings, threshold=4.0, row_set="target"):
         events.append({**item, "row": row, "rating": str(stars), "domain": "target" if is_target else "source"})
         if movie in shown:
             impressions.append({**item, "impression_id": row, "label": int(stars >= threshold)})
+            if favourite_stars:
+                impressions[-1]["favourite"] = int(stars >= favourite_stars)
     return impressions, events, {user: {"user_id": str(user)} for user in raters}
 
 
 @pytest.mark.parametrize(("threshold", "line_end", "settings"), [
     (4.0, "\n", {}),
     (4.0, "\n", {"row_set": "source"}),
+    (3.5, "\n", {"favourite_stars": 4.5}),
     (3.0, "\n", {"snapshot": "user", "max_candidates": 5, "vocabulary": "hashed", "hash_bins": 1_000}),
     (3.5, "\r\n", {"snapshot": "day", "exclude_recent": True}),
     (5.0, "\n", {"deduplicate": True, "min_count": 40}),
 ])
 def test_records_equal_the_plain_python_preparation(tmp_path, threshold, line_end, settings):
     ratings, settings = random_ratings(7), dict(settings)
-    row_set = settings.pop("row_set", "target")
+    row_set, favourite_stars = settings.pop("row_set", "target"), settings.pop("favourite_stars", 0)
+    labels = ("label", "favourite") if favourite_stars else ("label",)
     if settings.get("deduplicate"):
         expected_ratings = list(dict.fromkeys(ratings))
         assert len(expected_ratings) < len(ratings)
         rows = [ratings.index(rating) for rating in expected_ratings]
     else:
         expected_ratings, rows = ratings, list(range(len(ratings)))
-    output_dir = prepared(tmp_path, MovieLensConfig(label_threshold=threshold, row_set=row_set, **DATES),
-                          PreparationConfig(**{"short_length": 3, "lifelong_length": 11, "shards": 2, **settings}),
-                          ratings=ratings, line_end=line_end)
-    impressions, events, users = reference_tables(expected_ratings, threshold, row_set)
+    config = MovieLensConfig(label_threshold=threshold, row_set=row_set, favourite_stars=favourite_stars, **DATES)
+    preparation = PreparationConfig(**{"short_length": 3, "lifelong_length": 11, "shards": 2, **settings})
+    output_dir = prepared(tmp_path, config, preparation, ratings=ratings, line_end=line_end)
+    impressions, events, users = reference_tables(expected_ratings, threshold, row_set, favourite_stars)
     for impression in impressions:
         impression["impression_id"] = rows[impression["impression_id"]]
     cuts = [0, day_start(DATES["validation_from"]), day_start(DATES["test_from"]), 2**40]
     names = {"snapshot", "exclude_recent", "min_count", "max_candidates", "hash_bins"} & set(settings)
     expected = references_data.reference_records(
         impressions, events, users, ROLES, cuts[1], test_start=cuts[2], short_length=3, lifelong_length=11,
-        **{name: settings[name] for name in names})
+        labels=labels, **{name: settings[name] for name in names})
     for split, first, end in zip(("train", "validation", "test"), cuts, cuts[1:], strict=False):
         wanted = [record for key, record in expected.items() if first <= key[1] < end]
         found = {tuple(record["impression_id"]): record for record in references_data.read_records(output_dir, split)}
@@ -181,3 +185,13 @@ def test_the_real_ratings(tmp_path, shared_data):
     for record in records:
         assert all(moment < record["timestamp"][0] for moment in record["lifelong_source_timestamp"])
     assert max(len(record["lifelong_source_timestamp"]) for record in records) == 500
+
+
+@pytest.mark.parametrize(("settings", "least"), [
+    ({"favourite_stars": 4}, 4), ({"favourite_stars": 5.5}, 4), ({"favourite_stars": 3, "label_threshold": 3}, 3),
+    ({"favourite_stars": 0.5, "negatives_per_positive": 4}, 0.5), ({"favourite_stars": -1}, 4)])
+def test_favourites_are_some_of_the_clicks(settings, least):
+    with pytest.raises(ValueError, match=f"favourite_stars must be 0, or above {least} and at most 5 stars, got "
+                                         f"{settings['favourite_stars']}"):
+        MovieLensConfig(**settings)
+    MovieLensConfig(favourite_stars=1, negatives_per_positive=4)
