@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from command_line import dataclass_flags
-from data_prep.config import WITHOUT_EFFECT, PreparationConfig, lasting_settings
+from data_prep.config import WITHOUT_EFFECT, PreparationConfig, lasting_settings, written_settings
 from data_prep.reading import accounting
 from data_prep.registry import DATASETS
 from experiments import run_data
@@ -69,7 +69,7 @@ def data_dir_of(experiment: Experiment) -> str:
     run, groups = experiment.run, experiment.groups
     if run.data_dir:
         return run.data_dir
-    settings = {"input": _listing(_input_dir(experiment)), "dataset": dataclasses.asdict(groups[run.dataset]),
+    settings = {"input": _listing(_input_dir(experiment)), "dataset": written_settings(groups[run.dataset]),
                 "preparation": lasting_settings(_preparation(experiment))}
     return os.path.join("data", f"{run.dataset}-{canonical_json.digest(settings)}")
 

@@ -26,7 +26,7 @@ class RecordError(ValueError):
 
 
 class Fingerprint:
-    """Hexadecimal digits that differ where a data set's schema, a record of any split or the order of records does.
+    """Hexadecimal digits that differ where a data set's schema, record, order of records or frozen vectors do.
 
     Each record counts with its length and its stored checksum, which stand for its bytes; the files' names and their
     compression do not count.
@@ -50,6 +50,12 @@ class Fingerprint:
             self._digest.update(frame)
             records += 1
         return records
+
+    def add_vectors(self, table: str, path: str) -> None:
+        """Adds the frozen content vectors of a table: all bytes of their file."""
+        self._digest.update(f"vectors of {table}".encode())
+        with open(path, "rb") as file:
+            self._digest.update(hashlib.file_digest(file, "sha256").digest())
 
     @property
     def digits(self) -> str:

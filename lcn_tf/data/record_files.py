@@ -31,7 +31,8 @@ class RecordFiles:
       splits: split -> sorted record files.
       impressions: split -> number of impressions where `preparation.json` tells it.
       largest_group: split -> candidates of the largest request where `preparation.json` tells it.
-      fingerprint: hexadecimal digits that differ where the schema, a record of any split or the order of records does.
+      fingerprint: hexadecimal digits that differ where the schema, a record of any split, the order of records or
+        frozen vectors do.
     """
 
     data_dir: str
@@ -65,6 +66,11 @@ class RecordFiles:
         for split in SPLITS:
             fingerprint.begin(split)
             _check_files(data_dir, schema, split, splits[split], fingerprint)
+        for table, name in schema.vectors.items():
+            path = os.path.join(data_dir, name)
+            if not os.path.exists(path):
+                raise FileNotFoundError(f"{path} is missing: schema.json names it for the vectors of {table!r}")
+            fingerprint.add_vectors(table, path)
         facts = preparation_facts(data_dir).get("splits", {})
         impressions, largest = ({split: counts[name] for split, counts in facts.items() if name in counts}
                                 for name in ("impressions", "largest_group"))

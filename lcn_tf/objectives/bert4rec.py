@@ -46,8 +46,7 @@ class Config:
     log_q: bool = dataclasses.field(
         default=False, metadata={"help": "reading: correct the logits for the popularity that items are drawn by"})
     history: Literal["merged", "target", "source", "both_separately"] = dataclasses.field(
-        default="merged", metadata={"help": "reading: the sequences: both short histories by time, one of them, or "
-                                            "each by itself"})
+        default="merged", metadata={"help": "reading: sequences: both short histories by time, one, or each by itself"})
     width: int = dataclasses.field(default=64, metadata={"help": "width of the encoder"})
     num_layers: int = dataclasses.field(default=2, metadata={"help": "blocks of the encoder"})
     num_heads: int = dataclasses.field(default=2, metadata={"help": "heads of each block"})

@@ -12,6 +12,7 @@ import tensorflow as tf
 from lcn_tf.data import record_bytes, records
 from lcn_tf.data.pipeline import DataConfig, read
 from lcn_tf.data.record_files import RecordFiles
+from lcn_tf.schema import CLICK, Label
 from tests import synthetic
 
 
@@ -174,3 +175,53 @@ def test_folder_names_are_not_patterns(tmp_path):
     folder = tmp_path / "data[1]*"
     synthetic.write_records(folder)
     assert len(RecordFiles.open(str(folder)).paths) == 6
+
+
+def with_vectors(folder, values, name="texts.npy"):
+    """A data set whose schema names a file of vectors for the item table."""
+    schema = dataclasses.replace(synthetic.make_schema(), vectors={"item": name})
+    synthetic.write_records(folder, schema)
+    if values is not None:
+        np.save(folder / name, values)
+    return folder
+
+
+def test_vectors_belong_to_the_records(tmp_path):
+    values = np.random.default_rng(1).normal(size=(61, 3))
+    files = RecordFiles.open(str(with_vectors(tmp_path, values)))
+    np.testing.assert_allclose(files.vectors()["item"], values, rtol=1e-6)
+    np.save(tmp_path / "texts.npy", 2 * values)
+    assert RecordFiles.open(str(tmp_path)).fingerprint != files.fingerprint
+    assert files.reading(["category"]).vectors() == {}  # nothing reads the table
+
+
+@pytest.mark.parametrize("values, message", [
+    (np.zeros((60, 3)), r"expected 61 rows of numbers, one for each id of table 'item', got float64 \[60, 3\]"),
+    (np.zeros((61, 3), int), r"texts.npy: expected 61 rows of numbers.*got int64 \[61, 3\]"),
+    (np.where(np.arange(61)[:, np.newaxis] == 7, np.nan, np.ones((61, 3))), "the vector of id 7 of table 'item' has"),
+    (np.array([["a"]]), "texts.npy: expected 61 rows of numbers"),
+])
+def test_vectors_that_are_none_are_refused(tmp_path, values, message):
+    with pytest.raises(ValueError, match=message):
+        RecordFiles.open(str(with_vectors(tmp_path, values))).vectors()
+
+
+def test_a_file_of_vectors_must_be_there_and_an_array(tmp_path):
+    with pytest.raises(FileNotFoundError, match="texts.npy is missing: schema.json names it for the vectors"):
+        RecordFiles.open(str(with_vectors(tmp_path / "a", None)))
+    files = RecordFiles.open(str(with_vectors(tmp_path / "b", np.zeros((61, 3)))))
+    (tmp_path / "b" / "texts.npy").write_bytes(b"no array")
+    with pytest.raises(ValueError, match=r"texts.npy: expected vectors of table 'item', a NumPy array"):
+        files.vectors()
+
+
+def test_a_label_that_is_given_another_is_0_where_that_is(tmp_path):
+    schema = dataclasses.replace(synthetic.make_schema(), labels=(CLICK, Label("long_stay", given="click")))
+    groups = synthetic.write_records(tmp_path, schema)["train"]
+    group = next(group for group in groups[9:] if 0 in group["label"])  # the first of a file are looked at at once
+    group["long_stay"][group["label"].index(0)] = 1
+    synthetic.write_records(tmp_path, schema, {"train": groups, "validation": 3, "test": 3})
+    files = RecordFiles.open(str(tmp_path))
+    message = r"train.*, record \d+: feature 'long_stay' has the value 1 where 'label' has 0"
+    with pytest.raises(record_bytes.RecordError, match=message), files.naming_bad_records():
+        list(read(files, "train", DataConfig("flat", 3, 11), 29))
