@@ -123,10 +123,10 @@ def _compare(runs: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -
     intervals = {}
     for index, metric in enumerate(resamples.METRICS):
         pairs = [(_metric(run, metric), _metric(other, metric)) for run, other in zip(runs, others, strict=True)]
-        replicates = [run["resamples"][index] - other["resamples"][index]
-                      for run, other in zip(runs, others, strict=True)]
+        differences = [run["resamples"][index] - other["resamples"][index]
+                       for run, other in zip(runs, others, strict=True)]
         difference = statistics.fmean(one - other for one, other in pairs)
-        intervals[metric] = interval(difference, np.mean(replicates, axis=0))
+        intervals[metric] = interval(difference, np.mean(differences, axis=0))
     values = [[_metric(run, "auc") for run in side] for side in (runs, others)]
     tested = len(runs) > 1 and not np.isnan(values).any()
     p_value = paired_t_test(*values).p_value if tested else math.nan

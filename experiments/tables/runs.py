@@ -20,7 +20,7 @@ from experiments.tables.comparison import Spread
 from experiments.tables.plan import Planned
 from experiments.tables.report import spread_text
 from experiments.tables.store import Store
-from lcn_tf.metrics import bootstrap_replicates
+from lcn_tf.metrics import metrics_of_resamples
 from lcn_tf.training import results
 
 _BOOTSTRAP_SEED = 0  # one for all runs, so that their resamples of the users are the same
@@ -101,12 +101,12 @@ def _run(run: Missing, folder: str) -> tuple[dict[str, Any], np.ndarray]:
     if not run.planned.key.matches(result):
         raise RunFailedError(f"parts, flags or data changed after the command was started; {folder} is of others")
     rows = np.load(os.path.join(folder, run_files.PREDICTIONS))
-    replicates = bootstrap_replicates(rows["label"], rows["logit"], rows["user_key"], seed=_BOOTSTRAP_SEED,
-                                      gauc_weights=result["config"]["eval.gauc_weights"])
+    drawn = metrics_of_resamples(rows["label"], rows["logit"], rows["user_key"], seed=_BOOTSTRAP_SEED,
+                                 gauc_weights=result["config"]["eval.gauc_weights"])
     history = [{name: row[name] for name in _HISTORY if name in row} for row in result["history"]]
     row = [run.planned.row.cfg, *run.planned.row.flags]
     return ({**{name: result[name] for name in _KEPT}, "row": row, "history": history},
-            np.stack([resamples.pack(replicates[name]) for name in resamples.METRICS]))
+            np.stack([resamples.pack(drawn[name]) for name in resamples.METRICS]))
 
 
 def _wait_for_orphan(folder: str) -> None:

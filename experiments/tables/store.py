@@ -23,6 +23,7 @@ import numpy as np
 from experiments.settings import Configuration
 from experiments.tables import resamples, shared_values
 from lcn_tf.training import results
+from lcn_tf.whole_files import write_text
 
 _FIELDS = {"configuration", "data_fingerprint", "seed", "row", "metrics", "slices"}
 
@@ -101,11 +102,11 @@ class Store:
             resamples.write(self._file("resamples.npz"), {**stored, _name(run): codes})
             entry = {"parts": dict(configuration.parts), "settings": dict(configuration.settings)}
             self._configurations = {configuration.id: entry, **self._json("configurations.json")}
-            results.write_json(self._file("configurations.json"), self._configurations)
+            self._write("configurations.json", self._configurations)
             shared = self._json("shared.json")
             if run["data_fingerprint"] not in shared:
                 shared[run["data_fingerprint"]] = shared_values.template(run)
-                results.write_json(self._file("shared.json"), shared)
+                self._write("shared.json", shared)
             results.append_json_line(self._path, shared_values.without(run, shared[run["data_fingerprint"]]))
         self._runs.append({**run, "resamples": resamples.unpack(codes)})
 
@@ -121,6 +122,11 @@ class Store:
                 return json.load(file)
             except json.JSONDecodeError as error:
                 raise ValueError(f"{path}: not JSON: {error}") from error
+
+    def _write(self, name: str, entries: Mapping[str, Any]) -> None:
+        """An object as JSON, a line for each of its entries."""
+        lines = [f"{json.dumps(key)}: {results.json_line(entries[key]).rstrip()}" for key in sorted(entries)]
+        write_text(self._file(name), "{\n" + ",\n".join(lines) + "\n}\n")
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

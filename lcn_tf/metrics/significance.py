@@ -38,14 +38,14 @@ class DeLong:
 class Interval:
     """A difference A minus B on all rows, its bootstrap standard error and percentile interval.
 
-    `replicates` counts the resamples on which the metric was defined.
+    `resamples` counts the resamples on which the metric was defined.
     """
 
     difference: float
     standard_error: float
     low: float
     high: float
-    replicates: int
+    resamples: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,8 +139,8 @@ def _weighted_gauc(per_user: UserAUC, weights: Array, counts: Array) -> float:
     return float(np.sum(counts * weights * np.nan_to_num(per_user.auc)) / total) if total > 0 else math.nan
 
 
-def bootstrap_replicates(labels: ArrayLike, scores: ArrayLike, user_keys: ArrayLike, *, seed: int,
-                         replicates: int = 1000, gauc_weights: str = "impressions") -> dict[str, Array]:
+def metrics_of_resamples(labels: ArrayLike, scores: ArrayLike, user_keys: ArrayLike, *, seed: int,
+                         resamples: int = 1000, gauc_weights: str = "impressions") -> dict[str, Array]:
     """AUC and GAUC of one model on resamples of the users, drawn with replacement.
 
     The resamples are a function of the seed and the users: with the same users, those of several models are paired.
@@ -151,7 +151,7 @@ def bootstrap_replicates(labels: ArrayLike, scores: ArrayLike, user_keys: ArrayL
       scores: `[N]`.
       user_keys: `[N]` integers or texts.
       seed: of the resamples.
-      replicates: resamples R, at least 2.
+      resamples: how many, R, at least 2.
       gauc_weights: as in `group_auc`.
 
     Returns:
@@ -160,27 +160,27 @@ def bootstrap_replicates(labels: ArrayLike, scores: ArrayLike, user_keys: ArrayL
     Raises:
       ValueError: shapes that differ, NaN scores, a setting out of range.
     """
-    if replicates < 2:
-        raise ValueError(f"replicates must be at least 2, got {replicates}")
+    if resamples < 2:
+        raise ValueError(f"resamples must be at least 2, got {resamples}")
     labels = check_labels(labels)
     users, num_users = check_keys(user_keys, len(labels))
     scores = check_scores("scores", scores, len(labels))
     weighted, per_user = _WeightedAUC(labels, scores, users), per_user_auc(labels, scores, user_keys)
     weights = user_weights(per_user, gauc_weights)
     rng = np.random.default_rng(seed)
-    drawn = np.empty((2, replicates))
-    for replicate in range(replicates):
+    drawn = np.empty((2, resamples))
+    for number in range(resamples):
         counts = np.bincount(rng.integers(num_users, size=num_users), minlength=num_users).astype(np.float64)
-        drawn[:, replicate] = weighted(counts), _weighted_gauc(per_user, weights, counts)
+        drawn[:, number] = weighted(counts), _weighted_gauc(per_user, weights, counts)
     return {"auc": drawn[0], "gauc": drawn[1]}
 
 
-def interval(difference: float, replicates: ArrayLike, confidence: float = 0.95) -> Interval:
+def interval(difference: float, resamples: ArrayLike, confidence: float = 0.95) -> Interval:
     """Percentile interval of a difference.
 
     Args:
       difference: on all rows.
-      replicates: `[R]` on resamples; NaN does not count.
+      resamples: `[R]`, the difference on each; NaN does not count.
       confidence: mass of the interval.
 
     Raises:
@@ -188,7 +188,7 @@ def interval(difference: float, replicates: ArrayLike, confidence: float = 0.95)
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
-    drawn = np.asarray(replicates, np.float64)
+    drawn = np.asarray(resamples, np.float64)
     drawn = drawn[~np.isnan(drawn)]
     if len(drawn) < 2:
         return Interval(difference, math.nan, math.nan, math.nan, len(drawn))
@@ -197,7 +197,7 @@ def interval(difference: float, replicates: ArrayLike, confidence: float = 0.95)
 
 
 def user_bootstrap(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, user_keys: ArrayLike, *, seed: int,
-                   replicates: int = 1000, confidence: float = 0.95,
+                   resamples: int = 1000, confidence: float = 0.95,
                    gauc_weights: str = "impressions") -> dict[str, Interval]:
     """Intervals of AUC and GAUC differences by resampling users with replacement, both models on the same resample.
 
@@ -207,7 +207,7 @@ def user_bootstrap(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, 
       scores_b: `[N]` of model B.
       user_keys: `[N]` integers or texts.
       seed: of the resamples.
-      replicates: resamples, at least 2.
+      resamples: how many, at least 2.
       confidence: mass of the percentile interval.
       gauc_weights: as in `group_auc`.
 
@@ -221,7 +221,7 @@ def user_bootstrap(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, 
       >>> from lcn_tf.metrics import user_bootstrap
       >>> labels, users = [0, 1] * 48, [number // 4 for number in range(96)]
       >>> a, b = [0, 1] * 48, [0, 1, 0, 1, 1, 0, 1, 0] * 12  # A ranks all users' rows right, B every other user's
-      >>> found = user_bootstrap(labels, a, b, users, seed=1, replicates=200)["gauc"]
+      >>> found = user_bootstrap(labels, a, b, users, seed=1, resamples=200)["gauc"]
       >>> found.difference, round(found.low, 2), round(found.high, 2)
       (0.5, 0.33, 0.71)
     """
@@ -229,7 +229,7 @@ def user_bootstrap(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, 
               check_scores("scores_b", scores_b, len(np.ravel(labels))))
     whole = [(exact_auc(labels, scores), group_auc(labels, scores, user_keys, gauc_weights).value)
              for scores in models]
-    drawn = [bootstrap_replicates(labels, scores, user_keys, seed=seed, replicates=replicates,
+    drawn = [metrics_of_resamples(labels, scores, user_keys, seed=seed, resamples=resamples,
                                   gauc_weights=gauc_weights) for scores in models]
     return {name: interval(whole[0][index] - whole[1][index], drawn[0][name] - drawn[1][name], confidence)
             for index, name in enumerate(("auc", "gauc"))}

@@ -198,8 +198,9 @@ class CTRModel(Network):
             counts, names = self._counts(step.own), self._click_terms()
             tables = {table.ref() for table in self.embedder.trainable_variables}  # read through their rows alone
             weights = [None if weight.ref() in tables else weight for weight in variables]
-            clicks, added, logit = sum_over_parts(lambda part: self._click_losses(part, counts), names, step.own, rows,
-                                                  self.microbatches, [*weights, *rows])
+            clicks, added, logit = sum_over_parts(
+                lambda begin, end: self._click_losses(step.own.part(begin, end), counts), names, step.own.mask, rows,
+                self.microbatches, [*weights, *rows])
             self._update_auc(step.own, logit)
             losses = {**clicks, **losses}
             direct = list(map(merged_gradient, direct, added[:len(variables)]))

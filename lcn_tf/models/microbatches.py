@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from lcn_tf.embeddings import LookedUp
 from lcn_tf.embeddings.distinct_rows import dense_gradient
 from lcn_tf.layers import StatelessDropout
 
@@ -35,8 +34,9 @@ def check_independent(model: tf.keras.Model) -> None:
                              "dropout, are without such layers")
 
 
-def sum_over_parts(function: Callable[[LookedUp], tuple[Losses, tf.Tensor]], names: Sequence[str], looked_up: LookedUp,
-                   rows: Sequence[tf.Tensor], parts: int, sources: Sequence[tf.Variable | tf.Tensor | None]
+def sum_over_parts(function: Callable[[tf.Tensor, tf.Tensor], tuple[Losses, tf.Tensor]], names: Sequence[str],
+                   mask: tf.Tensor, rows: Sequence[tf.Tensor], parts: int,
+                   sources: Sequence[tf.Variable | tf.Tensor | None]
                    ) -> tuple[Losses, list[tf.Tensor | None], tf.Tensor]:
     """Adds the losses and gradients of one part of a batch after the other.
 
@@ -44,9 +44,10 @@ def sum_over_parts(function: Callable[[LookedUp], tuple[Losses, tf.Tensor]], nam
     part begins when the one before it is done, so that the activations of one part alone are in memory.
 
     Args:
-      function: part -> losses by name (float32 scalars, sums over the part's requests), and logit `[B, C]`.
+      function: first request of a part and that behind it -> losses by name (float32 scalars, sums over the part's
+        requests), and logit `[B, C]`.
       names: of those losses.
-      looked_up: the batch of B requests.
+      mask: `[B, C]`, of the whole batch.
       rows: tensors of rows that all parts read.
       parts: at most so many parts.
       sources: to differentiate the sum of the losses by: weights, and tensors among `rows`; None is passed over.
@@ -57,14 +58,14 @@ def sum_over_parts(function: Callable[[LookedUp], tuple[Losses, tf.Tensor]], nam
     """
     known = [source for source in sources if source is not None]
     has_gradient = [False] * len(known)
-    requests, candidates = tf.unstack(tf.shape(looked_up.mask))
+    requests, candidates = tf.unstack(tf.shape(mask))
     parts = tf.clip_by_value(requests, 1, parts)  # a replica without requests has one part, an empty one
 
     def add_part(part: tf.Tensor, losses: Losses, sums: list[tf.Tensor], logits: tf.TensorArray) -> tuple:
         begin, end = part * requests // parts, (part + 1) * requests // parts
         with tf.GradientTape() as tape:
             tape.watch(list(rows))
-            found, logit = function(looked_up.part(begin, end))
+            found, logit = function(begin, end)
             total = tf.add_n([found[name] for name in names])
         sums = list(sums)
         for place, gradient in enumerate(tape.gradient(total, known)):

@@ -91,7 +91,8 @@ class Network(tfrs.Model):
         looked_up = batch if isinstance(batch, LookedUp) else self.embedder.read(batch)
         inputs, history = self.tower_inputs(looked_up, training), looked_up.lifelong
         losses: dict[str, tf.Tensor] = {}
-        if returns == "losses" and (own := self.own_loss):
+        own = self.own_loss if returns == "losses" else None
+        if own is not None:
             label = tf.cast(looked_up.labels[self.head.labels[0]], tf.float32)
             known = TrainingInputs(inputs.concatenated, label, looked_up.mask)
             interest, losses = own.interest_and_losses(inputs.candidate, history, known, training)

@@ -4,16 +4,23 @@ import dataclasses
 import pathlib
 import shlex
 
+import numpy as np
 import pytest
 from absl import flags as absl_flags
 
 from command_line import flag_files
 from data_prep.registry import DATASETS
 from experiments import flags
+from lcn_tf.contracts import TableSpec
 from lcn_tf.models import registry
+from lcn_tf.schema import CLICK, Label
 
 CONFIGS = sorted(path.name for path in pathlib.Path(str(flags.CONFIGS)).glob("*.cfg"))
 PRESETS = sorted(path.name for path in pathlib.Path(str(flags.CONFIGS / "data")).glob("*.cfg"))
+
+# What `build` is given beside the configuration.
+FACTS = {"heads": ((CLICK, Label("long_stay", given="click")),),
+         "tables": (TableSpec("item", 5, 3, "zeros", np.ones((5, 2))),)}
 
 
 def parsed(arguments=""):
@@ -217,5 +224,5 @@ def test_one_cfg_chooses_each_lifelong_model_and_others_build_on_it():
 def test_every_component_follows_the_convention():
     for kind in registry.KINDS:
         for name in registry.components(kind):
-            module = registry.component(kind, name)
-            assert module.__doc__ and module.build(module.Config()) is not None, f"{kind}/{name}"
+            module, facts = registry.component(kind, name), FACTS.get(kind, ())
+            assert module.__doc__ and module.build(module.Config(), *facts) is not None, f"{kind}/{name}"

@@ -7,7 +7,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lcn_tf.layers import SequenceEncoder, row_random
+from lcn_tf.layers import SequenceEncoder
+from lcn_tf.ops import row_random
 from tests import references_objectives
 from tests.layers.batches import as_tensor, assert_matches_reference, float64, gradients, randomise
 

@@ -104,7 +104,9 @@ def test_the_loss_on_the_next_event_trains_the_first_recurrence_and_not_what_fol
         list(evolution.extraction), list(evolution.evolution), model.embedder.tables.vectors["item"]])
     assert all(np.any(gradient) for gradient in trained) and other == [None] * 3
     assert np.any(tf.convert_to_tensor(tables))
-    np.testing.assert_allclose(model._logit_and_own_losses(model._with_negatives(batch))[0], model(batch), rtol=1e-6)
+    (logits, losses) = model(model._with_negatives(batch), returns="losses")
+    assert set(losses) == {"next_event"}
+    np.testing.assert_allclose(logits["click"], model(batch), rtol=1e-6)
     without, _ = model_and_batch(aux_weight=0.0)
     assert set(without.compute_losses(batch)) == {"ctr_loss"}
 

@@ -63,10 +63,10 @@ def test_delong_of_equal_models_and_of_single_rows():
 
 def test_bootstrap_point_values_seed_and_direction():
     labels, good, bad, users = _rows(1_499, 131, 3, gap=2.0)
-    result = user_bootstrap(labels, good, bad, users, seed=5, replicates=97, gauc_weights="clicks")
-    again = user_bootstrap(labels, good, bad, users, seed=5, replicates=97, gauc_weights="clicks")
-    other = user_bootstrap(labels, good, bad, users, seed=6, replicates=97, gauc_weights="clicks")
-    swapped = user_bootstrap(labels, bad, good, users, seed=5, replicates=97, gauc_weights="clicks")
+    result = user_bootstrap(labels, good, bad, users, seed=5, resamples=97, gauc_weights="clicks")
+    again = user_bootstrap(labels, good, bad, users, seed=5, resamples=97, gauc_weights="clicks")
+    other = user_bootstrap(labels, good, bad, users, seed=6, resamples=97, gauc_weights="clicks")
+    swapped = user_bootstrap(labels, bad, good, users, seed=5, resamples=97, gauc_weights="clicks")
     assert result == again and result["auc"].low != other["auc"].low
     assert result["auc"].difference == pytest.approx(exact_auc(labels, good) - exact_auc(labels, bad))
     expected = group_auc(labels, good, users, "clicks").value - group_auc(labels, bad, users, "clicks").value
@@ -74,13 +74,13 @@ def test_bootstrap_point_values_seed_and_direction():
     for name in ("auc", "gauc"):
         assert 0 < result[name].low < result[name].difference < result[name].high
         assert (swapped[name].low, swapped[name].high) == pytest.approx((-result[name].high, -result[name].low))
-        assert result[name].replicates == 97
+        assert result[name].resamples == 97
 
 
 def test_bootstrap_equals_resampled_rows():
     """Weights by user give what copying the users' rows gives."""
     labels, first, second, users = _rows(83, 7, 11)
-    result = user_bootstrap(labels, first, second, users, seed=17, replicates=5, confidence=0.5)
+    result = user_bootstrap(labels, first, second, users, seed=17, resamples=5, confidence=0.5)
     rng, keys = np.random.default_rng(17), np.unique(users)
     differences = {"auc": [], "gauc": []}
     for _ in range(5):
@@ -97,17 +97,17 @@ def test_bootstrap_equals_resampled_rows():
 
 def test_bootstrap_agrees_with_delong_where_rows_are_independent():
     labels, first, second, _ = _rows(3_001, 1, 23)
-    result = user_bootstrap(labels, first, second, np.arange(3_001), seed=1, replicates=300)["auc"]
+    result = user_bootstrap(labels, first, second, np.arange(3_001), seed=1, resamples=300)["auc"]
     assert result.standard_error == pytest.approx(math.sqrt(delong(labels, first, second).variance), rel=0.15)
 
 
 def test_bootstrap_leaves_out_resamples_of_a_single_class():
-    result = user_bootstrap([1, 0, 0], [3, 2, 1], [1, 2, 3], [1, 2, 3], seed=2, replicates=200)
-    assert 0 < result["auc"].replicates < 200
-    assert result["gauc"].replicates == 0 and math.isnan(result["gauc"].low)
+    result = user_bootstrap([1, 0, 0], [3, 2, 1], [1, 2, 3], [1, 2, 3], seed=2, resamples=200)
+    assert 0 < result["auc"].resamples < 200
+    assert result["gauc"].resamples == 0 and math.isnan(result["gauc"].low)
 
 
-@pytest.mark.parametrize("field,value", [("replicates", 1), ("confidence", 1.0), ("gauc_weights", "rows")])
+@pytest.mark.parametrize("field,value", [("resamples", 1), ("confidence", 1.0), ("gauc_weights", "rows")])
 def test_bootstrap_bad_settings(field, value):
     with pytest.raises(ValueError, match="weights" if field == "gauc_weights" else field):
         user_bootstrap([0, 1], [1, 2], [2, 1], [1, 2], **{"seed": 1, field: value})

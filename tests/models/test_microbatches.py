@@ -78,22 +78,22 @@ def check_steps(config, parts, data, step_of, **options):
 def test_sums_are_those_of_the_batch(requests):
     places = np.random.default_rng(1).integers(0, 7, [requests, 2])
     batch = {"places": tf.constant(places), "candidate_mask": tf.ones([requests, 2], tf.bool)}
-    rows = {"rows": tf.constant(np.arange(35.0, dtype=np.float32).reshape(7, 5) / 35)}
+    rows = tf.constant(np.arange(35.0, dtype=np.float32).reshape(7, 5) / 35)
     kernel, unread = tf.Variable(np.ones([5, 1], np.float32)), tf.Variable([1.0])
 
-    def click(part):
-        logit = tf.tensordot(tf.gather(part["rows"], part["places"]), kernel, 1)[..., 0]
+    def click(begin, end):
+        logit = tf.tensordot(tf.gather(rows, batch["places"][begin:end]), kernel, 1)[..., 0]
         return {"loss": tf.reduce_sum(logit ** 2)}, logit
 
     @tf.function
     def run():
-        return sum_over_parts(click, ("loss",), batch, rows, 2, [kernel, None, unread, rows["rows"]])
+        return sum_over_parts(click, ("loss",), batch["candidate_mask"], [rows], 2, [kernel, None, unread, rows])
 
     losses, (of_kernel, *none, of_rows), logit = run()
     with tf.GradientTape() as tape:
         tape.watch(rows)
-        expected, expected_logit = click({**batch, **rows})
-    expected_kernel, expected_rows = tape.gradient(expected["loss"], [kernel, rows["rows"]])
+        expected, expected_logit = click(0, requests)
+    expected_kernel, expected_rows = tape.gradient(expected["loss"], [kernel, rows])
     np.testing.assert_allclose(of_rows, tf.convert_to_tensor(expected_rows), rtol=1e-6)
     np.testing.assert_allclose(of_kernel, expected_kernel, rtol=1e-6)
     assert none == [None, None]
@@ -106,11 +106,12 @@ def test_one_part_is_in_memory_at_a_time():
     batch = {"candidate_mask": tf.ones([16, 1], tf.bool), "factor": tf.ones([16, 1, 1])}
     width = tf.Variable(tf.ones([2**23]))
 
-    def large(part):
-        activations = tf.exp(part["factor"] * tf.sin(width))
-        return {"loss": tf.reduce_sum(activations ** 2)}, part["factor"][..., 0]
+    def large(begin, end):
+        factor = batch["factor"][begin:end]
+        activations = tf.exp(factor * tf.sin(width))
+        return {"loss": tf.reduce_sum(activations ** 2)}, factor[..., 0]
 
-    run = tf.function(lambda: sum_over_parts(large, ("loss",), batch, {}, 16, [width])[0]["loss"])
+    run = tf.function(lambda: sum_over_parts(large, ("loss",), batch["candidate_mask"], [], 16, [width])[0]["loss"])
     before = measure.resident_bytes()
     with measure.PeakMemory() as memory:
         assert float(run()) > 0

@@ -11,7 +11,7 @@ from lcn_tf.models import ModelConfig, build_model
 from lcn_tf.models.registry import component
 from lcn_tf.schema import TIME_GAP, Feature, FeatureSchema
 from lcn_tf.training import TrainConfig, compile_model
-from tests.synthetic import HISTORIES
+from tests.synthetic import HISTORIES, histories_of
 
 WIDTH = 5
 TOP_K = {"msa_top_k": 11, "fsa_top_k": 3}
@@ -25,8 +25,8 @@ def make_schema():
     return FeatureSchema(
         name="plain", tables=tables, user=(Feature("age", "age"),),
         item=(Feature("item_id", "item"), Feature("brand", "brand")), candidate=(Feature("price", "price"),),
-        request=(Feature("slot", "slot"),), context=(Feature("type", "type"),), lengths=LENGTHS,
-        time_gap_boundaries=(3_600, 86_400, 864_000))
+        request=(Feature("slot", "slot"),), context=(Feature("type", "type"),),
+        histories=histories_of(LENGTHS), time_gap_boundaries=(3_600, 86_400, 864_000))
 
 
 def make_short_batch(schema, rows, seed):

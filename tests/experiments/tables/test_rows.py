@@ -32,7 +32,8 @@ def test_rows_differ_in_the_lifelong_model_and_its_objective_alone():
     for table in EVERY:
         rows = [row for row in table.rows if row.cfg != "lcn_single_domain.cfg"]  # other data
         prefixes = tuple(f"{flags.prefix_of('long_term', name)}." for name in registry.components("long_term"))
-        own = ("model.long_term", "model.objectives", "crp.", *prefixes)
+        objectives = tuple(f"{name}." for name in registry.components("objectives"))
+        own = ("model.long_term", "model.objectives", *objectives, *prefixes)
         shared = [{name: value for name, value in experiment(row).settings().items() if not name.startswith(own)}
                   for row in rows]
         assert all(settings == shared[0] for settings in shared), table.key

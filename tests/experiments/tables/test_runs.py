@@ -12,7 +12,7 @@ from experiments.tables.plan import plan
 from experiments.tables.rows import Row
 from experiments.tables.runs import Missing, _wait_for_orphan, missing, run_missing
 from experiments.tables.store import Store
-from lcn_tf.metrics import bootstrap_replicates
+from lcn_tf.metrics import metrics_of_resamples
 
 from .finished_runs import add, finished, planned
 
@@ -67,7 +67,7 @@ def test_gauc_is_resampled_with_the_weights_of_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "run", leaving(values, 0.6))
     store, row = Store(str(tmp_path)), planned(Row("a", "a.cfg"))
     assert not run_missing(missing([row], [1], store), store, str(tmp_path / "runs"))
-    expected = bootstrap_replicates(values["label"], values["logit"], values["user_key"], seed=0, gauc_weights="clicks")
+    expected = metrics_of_resamples(values["label"], values["logit"], values["user_key"], seed=0, gauc_weights="clicks")
     assert store.find(row.key, 1)["resamples"][1] == pytest.approx(expected["gauc"], abs=1e-5)
 
 
@@ -101,7 +101,7 @@ def test_a_row_is_run_once_and_the_failed_one_is_told(tmp_path, monkeypatch, cap
     assert [run.planned.row.name for run in failed] == ["broken"] and "broken, seed 1: failed, see runs" in printed
     run = Store("results").find(rows[0].key, 1)
     assert f"short, seed 1: validation AUC {run['metrics']['validation']['model']['auc']:.4f}" in printed
-    replicates = run["resamples"][0]
-    assert len(replicates) == 1000
-    assert np.mean(replicates) == pytest.approx(run["metrics"]["test"]["model"]["auc"], abs=0.03)
+    drawn = run["resamples"][0]
+    assert len(drawn) == 1000
+    assert np.mean(drawn) == pytest.approx(run["metrics"]["test"]["model"]["auc"], abs=0.03)
     assert [run.planned.row.name for run in missing(rows, [1], Store("results"))] == ["broken"]
