@@ -130,6 +130,8 @@ class Network(tfrs.Model):
             counted = looked_up.given(name)
             values.update({f"{field} of {name}": value for field, value in (
                 ("label", looked_up.labels[name]), ("logit", logits[name]), ("counted", counted))})
-        for name, history in (("target_length", schema.short_of(TARGET)), ("source_length", schema.lifelong)):
-            values[name] = tf.math.count_nonzero(looked_up.visible(history), axis=-1)
+        target = [name for name in schema.short if schema.histories[name].domain == TARGET][:1]
+        for name, histories in (("target_length", target), ("source_length", [schema.lifelong])):
+            counts = [tf.math.count_nonzero(looked_up.visible(history), axis=-1) for history in histories]
+            values[name] = tf.add_n([tf.zeros_like(batch["timestamp"]), *counts])
         return {name: tf.boolean_mask(value, looked_up.mask) for name, value in values.items()}
