@@ -32,11 +32,20 @@ SMALL = {
     ("objectives", "crp"): {"num_negatives": 31},
 }
 ORDERED = ("dien",)  # these read the order of the events
-CHOICES = [(kind, name) for kind in registry.KINDS for name in registry.components(kind)]
 SCHEMA = dataclasses.replace(synthetic.make_schema(), labels=(CLICK, Label("long_stay", given="click")))
 VECTORS = {"item": np.random.default_rng(3).normal(size=(SCHEMA.tables["item"], 9))}
 FLAG = {"towers": "tower", "heads": "head"}
 VALUE = {"objectives": lambda name: (name,), "tables": lambda name: (f"item:{name}",)}
+
+
+def choice_of(kind, name):
+    """As `ModelConfig` names a part."""
+    return {FLAG.get(kind, kind): VALUE.get(kind, str)(name)}
+
+
+# Each composition once: several parts are those of the default one.
+EVERY = [(kind, name) for kind in registry.KINDS for name in registry.components(kind)]
+CHOICES = list({ModelConfig(**choice_of(*part)).parts: part for part in reversed(EVERY)}.values())
 
 
 def small_model(**choice):
@@ -53,7 +62,7 @@ def small_model(**choice):
 def model(request):
     kind, name = request.param
     tf.keras.utils.set_random_seed(5)
-    built = small_model(**{FLAG.get(kind, kind): VALUE.get(kind, str)(name)})
+    built = small_model(**choice_of(kind, name))
     for weight in built.trainable_weights:  # embeddings large enough for every path to matter
         weight.assign(tf.random.stateless_normal(weight.shape, [3, hash(weight.shape.rank) % 7], stddev=0.3))
     return built
