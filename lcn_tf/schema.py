@@ -40,7 +40,7 @@ from typing import get_args
 
 from lcn_tf import schema_versions
 from lcn_tf.schema_entries import CLICK, TARGET, Feature, HistoryKind, HistorySpec, Label, usual_histories
-from lcn_tf.schema_names import check_batch_names, check_words
+from lcn_tf.schema_names import check_batch_names, check_labels, check_words
 
 __all__ = ["CLICK", "FIRST_ID", "OOV_ID", "PADDING_ID", "TARGET", "TIME_GAP", "Feature", "FeatureSchema", "HistorySpec",
            "Label", "usual_histories"]
@@ -148,11 +148,12 @@ class FeatureSchema:
                      "labels": [name for label in self.labels for name in (label.name, label.key)]})
 
     def _check_batch_names(self) -> None:
-        of_package = ("user_key", "timestamp", "impression_id", "row_number", "candidate_mask", *self.label_keys, *(
+        of_package = ("user_key", "timestamp", "impression_id", "row_number", "candidate_mask", *(
             f"{history}_{field}" for history in self.histories for field in ("timestamp", "offset", "mask")))
+        check_labels(of_package, {label.name: label.key for label in self.labels})
         prefixes = {"item": ("", *(f"{history}_" for history in self.histories)),
                     "context": tuple(f"{history}_" for history in self.histories)}
-        check_batch_names(of_package, {role: {
+        check_batch_names((*of_package, *self.label_keys), {role: {
             feature.name: [f"{prefix}{feature.name}" for prefix in prefixes.get(role, ("",))]
             for feature in getattr(self, role)} for role in _ROLES})
 

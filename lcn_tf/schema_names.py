@@ -55,6 +55,26 @@ def check_batch_names(of_package: Collection[str], of_features: Mapping[str, Map
                                      f"{f' as {name!r}' if name != feature else ''}: choose another")
 
 
+def check_labels(of_package: Collection[str], labels: Mapping[str, str]) -> None:
+    """Looks at the tensors of labels: beside those of the package, and beside each other.
+
+    Args:
+      of_package: tensors that every batch has, but for labels.
+      labels: name of a label -> its tensor.
+
+    Raises:
+      ValueError: two of them, or two labels, have one name to TensorFlow.
+    """
+    owners = {_as_tensorflow_sees(name): f"the tensor {name!r} of the package" for name in of_package}
+    names: dict[str, str] = {}
+    for label, key in labels.items():
+        if (other := names.setdefault(_as_tensorflow_sees(label), label)) != label:
+            raise ValueError(f"schema.labels: {label!r} and {other!r} are one name to TensorFlow: choose another")
+        owner = owners.setdefault(_as_tensorflow_sees(key), f"the label {label!r}")
+        if owner != f"the label {label!r}":
+            raise ValueError(f"schema.labels: {label!r} would have the name of {owner} as {key!r}: choose another")
+
+
 def _as_tensorflow_sees(name: str) -> str:
     """What two names have in common that TensorFlow does not tell apart as inputs of a signature."""
     return re.sub("[-.]", "_", name).lower()

@@ -56,6 +56,13 @@ class FeatureEmbedder(tf.keras.layers.Layer):
                                      self.compute_dtype)
 
     @property
+    def table_weights(self) -> list[tf.Variable]:
+        """Trained weights of dense tables, search tables among them: not what other kinds train, as projections."""
+        dense = {weight.ref() for tables in (self.tables, self.search_tables) if tables is not None
+                 for weight in tables.vectors.values()}
+        return [weight for weight in self.trainable_variables if weight.ref() in dense]
+
+    @property
     def item_width(self) -> int:
         """D."""
         return sum(self.tables.config.width(feature.table) for feature in self.schema.item)

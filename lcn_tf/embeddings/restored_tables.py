@@ -29,4 +29,5 @@ def restore_tables(tables: EmbeddingTables, checkpoint: str) -> None:
         restore(tf.train.Checkpoint(model=model), prefix).assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
         shapes = {name: tuple(table.shape) for name, table in tables.vectors.items()}
-        raise ValueError(f"{checkpoint}: expected the tables {shapes}, got others: {error}") from error
+        raise ValueError(f"{checkpoint}: expected the tables {shapes}, got others (in size, or not dense): {error}"
+                         ) from error

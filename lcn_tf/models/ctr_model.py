@@ -20,7 +20,7 @@ from lcn_tf.embeddings.distinct_rows import Gradient, dense_gradient, merged_gra
 from lcn_tf.embeddings.row_reader import NEGATIVE
 from lcn_tf.metrics import StreamingAUC
 from lcn_tf.models.global_batch import StepInputs, gather, requests_before, sum_over_replicas, summed_by_id
-from lcn_tf.models.microbatches import check_independent, sum_over_parts
+from lcn_tf.models.microbatches import ADDS_LOSS, check_independent, sum_over_parts
 from lcn_tf.models.negative_events import add_negative_events, negative_pool, negative_pool_names
 from lcn_tf.models.network import Batch, Network
 
@@ -66,6 +66,10 @@ class CTRModel(Network):
     def metrics(self) -> list[tf.keras.metrics.Metric]:
         """What `fit` shows: the streaming AUC and the running mean of every loss."""
         return [*self.losses_seen.values(), *([self._added] if self._adds else []), self.auc]
+
+    def after_restore(self) -> None:
+        """Is to be called once a checkpoint is loaded, which knows whether parts of the model add losses."""
+        self._adds = self._adds or float(self._added.count) > 0
 
     def compile(self, *args: Any, microbatches: int = 1, **kwargs: Any) -> None:
         """As `tf.keras.Model.compile`.
@@ -134,6 +138,13 @@ class CTRModel(Network):
         losses = {name: tf.math.divide_no_nan(total, counts[name]) for name, total in totals.items()}
         return losses, logits[self.head.labels[0]]
 
+    def _losses_of_part(self, part: LookedUp, counts: Mapping[str, tf.Tensor]
+                        ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        found = self._click_losses(part, counts)
+        if self.losses:
+            raise ValueError(ADDS_LOSS)
+        return found
+
     def _with_negatives(self, batch: Batch) -> Batch:
         """The batch with negatives of its lifelong events, where the long-term model contrasts them."""
         schema, own = self.embedder.schema, self.own_loss
@@ -199,7 +210,7 @@ class CTRModel(Network):
             tables = {table.ref() for table in self.embedder.trainable_variables}  # read through their rows alone
             weights = [None if weight.ref() in tables else weight for weight in variables]
             clicks, added, logit = sum_over_parts(
-                lambda begin, end: self._click_losses(step.own.part(begin, end), counts), names, step.own.mask, rows,
+                lambda begin, end: self._losses_of_part(step.own.part(begin, end), counts), names, step.own.mask, rows,
                 self.microbatches, [*weights, *rows])
             self._update_auc(step.own, logit)
             losses = {**clicks, **losses}
@@ -215,7 +226,7 @@ class CTRModel(Network):
         pairs = zip(gradients, self.trainable_variables, strict=True)
         self.optimizer.apply_gradients([(gradient, variable) for gradient, variable in pairs if gradient is not None])
         for name, table in self.embedder.tables.tables.items():
-            if isinstance(table, OwnUpdate):
+            if isinstance(table, OwnUpdate) and name in step.own.reader.rows:
                 table.apply_gradient(*summed_by_id(*step.of_table(name, of_rows)))
         for name, objective in self.objectives.items():
             if isinstance(objective, AfterUpdate):

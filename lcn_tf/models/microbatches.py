@@ -14,6 +14,7 @@ from lcn_tf.layers import StatelessDropout
 
 Losses = dict[str, tf.Tensor]
 
+ADDS_LOSS = ("microbatches must be 1 with a part that calls add_loss, whose value depends on how the batch is divided")
 # The result of these depends on which requests come together in a call.
 _DEPENDENT = (tf.keras.layers.BatchNormalization, tf.keras.layers.Dropout, StatelessDropout)
 
@@ -25,8 +26,7 @@ def check_independent(model: tf.keras.Model) -> None:
       ValueError: a layer takes statistics over the batch, draws dropout masks by place in it, or adds a loss.
     """
     if model.losses:
-        raise ValueError("microbatches must be 1 with a part that calls add_loss, whose value depends on how the batch "
-                         "is divided")
+        raise ValueError(ADDS_LOSS)
     for layer in model.submodules:
         if isinstance(layer, _DEPENDENT):
             raise ValueError(f"microbatches must be 1 with the layer {layer.name!r} ({type(layer).__name__}), whose "

@@ -142,7 +142,7 @@ def compile_model(model: CTRModel, config: TrainConfig, total_steps: int | None 
     rate, table_rate = (_learning_rate(config, peak, total_steps)
                         for peak in (config.learning_rate, config.table_learning_rate))
     optimizer = create_optimizer(
-        model.trainable_variables, model.embedder.trainable_variables, config.optimizer, rate, config.table_optimizer,
+        model.trainable_variables, model.embedder.table_weights, config.optimizer, rate, config.table_optimizer,
         table_rate, unique_ids=True, weight_decay=config.weight_decay)
     model.compile(optimizer=optimizer, microbatches=config.microbatches)
 
@@ -196,6 +196,7 @@ def train(
     best = Checkpoints(tf.train.Checkpoint(model=model), os.path.join(folder, "best"), chief)
     if (path := latest_checkpoint(folder)) is not None:
         restore(newest.checkpoint, path).assert_existing_objects_matched()
+        model.after_restore()
     _check_same_position(strategy, int(progress.epoch), int(progress.step), folder)
     history = _history_until(int(progress.epoch), history_path)
     save = SaveProgress(newest, progress, config.checkpoint_every)

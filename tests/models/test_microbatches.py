@@ -13,6 +13,7 @@ from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model
 from lcn_tf.models.microbatches import sum_over_parts
 from lcn_tf.models.registry import component
+from lcn_tf.towers import mlp
 from lcn_tf.training import TrainConfig, compile_model
 from tests import synthetic
 
@@ -116,6 +117,20 @@ def test_one_part_is_in_memory_at_a_time():
     with measure.PeakMemory() as memory:
         assert float(run()) > 0
     assert memory.bytes < before + 512 * 2**20
+
+
+def test_a_loss_that_a_part_adds_is_refused():
+    class Adding(mlp.MLPTower):
+        def call(self, inputs, mask=None, training=False):
+            if training:
+                self.add_loss(tf.reduce_sum(inputs ** 2))
+            return super().call(inputs, mask, training)
+
+    model = make_model(TrainConfig())
+    model.tower = Adding((9, 128))
+    compile_model(model, TrainConfig(microbatches=2))
+    with pytest.raises(ValueError, match="microbatches must be 1 with a part that calls add_loss"):
+        model.train_step(next(batches(grouped_rows)))
 
 
 @pytest.mark.parametrize("options, layer", [

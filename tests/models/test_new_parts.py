@@ -52,10 +52,10 @@ class KilledError(Exception):
     """Stands for the end of the process."""
 
 
-def trained(files, workdir):
+def trained(files, workdir, epochs=2):
     model = new_parts.new_model(files)
-    result = train(model, files, new_parts.DATA, TrainConfig(epochs=2, patience=2, batch_size=29, checkpoint_every=1),
-                   str(workdir), verbose=0)
+    result = train(model, files, new_parts.DATA, TrainConfig(epochs=epochs, patience=2, batch_size=29,
+                                                                   checkpoint_every=1), str(workdir), verbose=0)
     rows = predict(model, evaluation_batches(model.distribute_strategy, files, "test", new_parts.DATA, 29))
     return model, result, rows
 
@@ -67,6 +67,9 @@ def test_a_kill_changes_nothing_and_an_export_holds_what_scores(data_dir, tmp_pa
         patch.setattr(tf.keras.callbacks.TensorBoard, "on_train_batch_end", kill_at(9))
         with pytest.raises(KilledError):
             trained(files, tmp_path / "killed")
+    trained(files, tmp_path / "between epochs", epochs=1)
+    _, halves, _ = trained(files, tmp_path / "between epochs")
+    assert {**halves.history[1], "seconds": 0} == pytest.approx({**expected.history[1], "seconds": 0}, rel=1e-4)
     model, result, again = trained(files, tmp_path / "killed")
     assert {"validation_long_stay_auc", "validation_long_stay_logloss", "train_added_losses", "train_queue_nce"
             } <= set(result.history[0])

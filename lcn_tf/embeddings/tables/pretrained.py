@@ -48,7 +48,7 @@ class PretrainedTable(tf.keras.layers.Layer):
                              "embeddings.per_domain, a table of vectors cannot keep rows of its own for each domain)")
         norms = np.linalg.norm(vectors, axis=1)
         factor = config.scale / norms[norms > 0].mean() if norms.any() else 1.0
-        self.vectors = self.add_weight(
+        self.frozen = self.add_weight(
             name=f"{spec.name}_vectors", shape=vectors.shape, trainable=False,
             initializer=tf.keras.initializers.Constant(factor * vectors))
         self.width = spec.width
@@ -60,8 +60,8 @@ class PretrainedTable(tf.keras.layers.Layer):
 
     def rows(self, ids: tf.Tensor) -> tf.Tensor:
         """Ids `[...]` -> vectors `[..., width]` float32."""
-        frozen = tf.nn.embedding_lookup(self.vectors, ids)  # [..., V]
-        projected = self.projection(tf.reshape(frozen, [-1, self.vectors.shape[1]]))
+        vectors = tf.nn.embedding_lookup(self.frozen, ids)  # [..., V]
+        projected = self.projection(tf.reshape(vectors, [-1, self.frozen.shape[1]]))
         return tf.ensure_shape(tf.reshape(projected, tf.concat([tf.shape(ids), [-1]], 0)), [*ids.shape, self.width])
 
 
