@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from lcn_tf.embeddings.distinct_rows import TableRows
 from lcn_tf.embeddings.history import EmbeddedHistory
 from lcn_tf.embeddings.row_penalty import row_penalty
 from lcn_tf.embeddings.row_reader import RowReader, TableReading
@@ -98,10 +97,6 @@ class LookedUp:
     def row_penalty(self) -> tf.Tensor:
         """The L2 penalty on the batch's rows, see `lcn_tf.embeddings.row_penalty`."""
         return row_penalty(self.reader, self.lengths)
-
-    def rows(self) -> dict[str, TableRows]:
-        """Table name -> its rows; what gradients of the tables go through."""
-        return dict(self.reader.rows)
 
     def part(self, begin: tf.Tensor, end: tf.Tensor) -> LookedUp:
         """The requests from `begin` to before `end`, with the rows of the whole batch."""

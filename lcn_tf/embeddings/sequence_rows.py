@@ -132,8 +132,9 @@ def draw_items(everyone: LookedUp, histories: Sequence[str], count: int, seed: t
       seed: int64 `[2]`.
     """
     batch, reader = everyone.batch, everyone.reader
-    counted = tf.reshape(at_least_one(everyone.mask), [-1])  # [P]
-    users = tf.broadcast_to(at_least_one(batch["user_key"])[:, tf.newaxis], tf.shape(at_least_one(everyone.mask)))
+    real = at_least_one(everyone.mask)  # [B, C]
+    counted = tf.reshape(real, [-1])  # [P]
+    users = tf.broadcast_to(at_least_one(batch["user_key"])[:, tf.newaxis], tf.shape(real))
     parts = []
     for place, history in enumerate(histories):
         windows = event_windows(at_least_one(batch[f"{history}_mask"]), at_least_one(batch[f"{history}_offset"]),

@@ -25,7 +25,7 @@ from lcn_tf.models.negative_events import add_negative_events, negative_pool, ne
 from lcn_tf.models.network import Batch, Network
 
 _ADDED = "added_losses"  # by `add_loss`
-_FIRST_NAME = b"crp"  # whose draws are those of the seed itself
+_FIRST_NAME = "crp"  # whose draws are those of the seed itself
 
 
 class CTRModel(Network):
@@ -114,10 +114,9 @@ class CTRModel(Network):
 
     def _counts(self, own: LookedUp) -> dict[str, tf.Tensor]:
         """Click term -> what it is the mean over in the global batch, float32 scalars."""
-        counted = self.head.counted(own.labels, own.mask)
-        found = {term: sum_over_replicas(tf.reduce_sum(tf.cast(rows, tf.float32))) for term, rows in counted.items()}
-        every = sum_over_replicas(tf.reduce_sum(tf.cast(own.mask, tf.float32)))
-        return {**dict.fromkeys(self._click_terms(), every), **found}
+        counted = dict(self.head.counted(own.labels, own.mask))
+        counted.update({term: own.mask for term in self._click_terms() if term not in counted})
+        return {term: sum_over_replicas(tf.reduce_sum(tf.cast(rows, tf.float32))) for term, rows in counted.items()}
 
     def _update_auc(self, own: LookedUp, logit: tf.Tensor) -> None:
         label = own.labels[self.head.labels[0]]
@@ -163,18 +162,20 @@ class CTRModel(Network):
             return None
         return Everyone(self.embedder.look_up(gather(batch, sorted(names))), requests_before(batch))
 
-    def _seed(self, name: str = _FIRST_NAME.decode()) -> tf.Tensor:
+    def _seed(self, name: str = _FIRST_NAME) -> tf.Tensor:
         """Of the draws of an objective in this step, int64 `[2]`; of what the name says, never of its place in a list.
 
         Names differ by their checksums. CRP's draws are those of the seed itself, as they were when it was alone.
         """
-        offset = zlib.crc32(name.encode()) ^ zlib.crc32(_FIRST_NAME)
+        offset = zlib.crc32(name.encode()) ^ zlib.crc32(_FIRST_NAME.encode())
         return tf.stack([tf.constant(self.seed + offset, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])
 
     def _whole_batch_losses(self, step: StepInputs) -> dict[str, tf.Tensor]:
         """The losses that are no sums over requests: of objectives that compare them, and of the rows they share."""
-        own = step.own if step.own.reader.rows else self.embedder.look_up(step.own.batch)
-        losses = {name: own.row_penalty() for name in self._penalty_terms()}
+        losses = {}
+        for name in self._penalty_terms():
+            own = step.own if step.own.reader.rows else self.embedder.look_up(step.own.batch)
+            losses[name] = own.row_penalty()
         for name, objective in self.objectives.items():
             for term, (total, count) in objective(step.own, step.seen_by(objective), self._seed(name)).items():
                 losses[f"{name}_{term}"] = objective.weight * tf.math.divide_no_nan(total, sum_over_replicas(count))

@@ -118,7 +118,7 @@ def build_model(
     objectives = {name: build("objectives", name) for name in model.objectives}
     objectives = {name: objective for name, objective in objectives.items() if objective.weight}
     for objective in objectives.values():
-        objective.reads(schema)
+        objective.reads(schema)  # refuses a schema without what it needs
     separate = [name for name, objective in objectives.items() if objective.separate_tables]
     long_term = build("long_term", model.long_term)
     check_offers(f"model.long_term={model.long_term}", long_term)
