@@ -59,7 +59,7 @@ class FeatureEmbedder(tf.keras.layers.Layer):
     def table_weights(self) -> list[tf.Variable]:
         """Trained weights of dense tables, search tables among them: not what other kinds train, as projections."""
         dense = {weight.ref() for tables in (self.tables, self.search_tables) if tables is not None
-                 for weight in tables.vectors.values()}
+                 for weight in tables.dense_weights}
         return [weight for weight in self.trainable_variables if weight.ref() in dense]
 
     @property

@@ -42,6 +42,12 @@ class EmbeddingTables(tf.keras.layers.Layer):
         """The weights `[rows, width]` of dense tables by name."""
         return {name: table.vectors for name, table in self.tables.items() if isinstance(table, dense.DenseTable)}
 
+    @property
+    def dense_weights(self) -> list[tf.Variable]:
+        """Those of dense tables as optimisers see them: a table that is divided over parameter servers in parts."""
+        return [weight for table in self.tables.values() if isinstance(table, dense.DenseTable)
+                for weight in table.trainable_weights]
+
     def call(self, table: str, ids: tf.Tensor) -> tf.Tensor:
         """Looks ids `[...]` (integer) up: `[..., width]` in the compute type.
 

@@ -69,7 +69,7 @@ class CTRModel(Network):
 
     def after_restore(self) -> None:
         """Is to be called once a checkpoint is loaded, which knows whether parts of the model add losses."""
-        self._adds = self._adds or float(self._added.count) > 0
+        self._adds = self._adds or float(tf.convert_to_tensor(self._added.count)) > 0
 
     def compile(self, *args: Any, microbatches: int = 1, **kwargs: Any) -> None:
         """As `tf.keras.Model.compile`.

@@ -83,7 +83,8 @@ class Processes:
         checkpoint = self.folder / workdir / "checkpoints" / "checkpoint"
         deadline = time.monotonic() + TIMEOUT
         while not checkpoint.exists():
-            assert time.monotonic() < deadline and process.poll() is None, self.logs()
+            running = all(one.poll() is None for one, _ in self.started)
+            assert time.monotonic() < deadline and running, self.logs()
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
