@@ -22,6 +22,8 @@ from tests.training.event_files import scalars_of
 DATA = DataConfig(layout="grouped", short_length=3, lifelong_length=11, shuffle_buffer=50)
 TRAIN = TrainConfig(batch_size=29, epochs=3, patience=3, learning_rate=0.02, checkpoint_every=2)
 TOWER = mlp.Config()
+WHOLE = ModelConfig()
+SIMPLE = ModelConfig(long_term="mean_pool", short_term="mean", objectives=())  # for tests of the loop
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +33,14 @@ def files(tmp_path_factory):
     return RecordFiles.open(str(data_dir))
 
 
-def new_model(files, config=TRAIN, tower=TOWER):
+def new_model(files, config=TRAIN, tower=TOWER, parts=SIMPLE):
     tf.keras.utils.set_random_seed(config.seed)
     lap = dataclasses.replace(component("long_term", "lap").Config(), msa_top_k=7, fsa_top_k=3, attention_dim=4)
     crp = dataclasses.replace(component("objectives", "crp").Config(), num_negatives=31)
     configs = {("long_term", "lap"): lap, ("objectives", "crp"): crp, ("towers", "mlp"): tower}
+    configs = {part: configs[part] for part in parts.parts if part in configs}
     l2 = 0.01 if config.weight_decay else 0.0
-    model = build_model(files.schema, DATA.lengths_of(files.schema), ModelConfig(), configs,
+    model = build_model(files.schema, DATA.lengths_of(files.schema), parts, configs,
                         EmbeddingConfig(embedding_dim=4, l2=l2), seed=config.seed)
     compile_model(model, config, planned_steps(files, DATA, config))
     return model
@@ -50,7 +53,7 @@ def run(files, workdir, config=TRAIN, model=None, **options):
 
 
 def test_leaves_the_files_it_promises(files, tmp_path):
-    result, _ = run(files, tmp_path)
+    result, _ = run(files, tmp_path, model=new_model(files, parts=WHOLE))
     assert [row["epoch"] for row in result.history] == [1, 2, 3]
     assert results.read_history(str(tmp_path / "history.csv")) == result.history
     assert list((tmp_path / "tensorboard").rglob("events*"))
@@ -92,10 +95,10 @@ class KilledError(Exception):
          "weight_decay": 0.5})])
 def test_resumes_with_the_same_result(files, tmp_path, killed_at, change, monkeypatch):
     config = dataclasses.replace(TRAIN, **change)
-    tower = mlp.Config(dropout=0.3, input_dropout=0.3) if killed_at == 3 else TOWER
-    expected, predictions = run(files, tmp_path / "whole", config, new_model(files, config, tower))
+    of_model = (mlp.Config(dropout=0.3, input_dropout=0.3), WHOLE) if killed_at == 3 else (TOWER, SIMPLE)
+    expected, predictions = run(files, tmp_path / "whole", config, new_model(files, config, *of_model))
     steps = 0
-    model = new_model(files, config, tower)
+    model = new_model(files, config, *of_model)
 
     class Kill(tf.keras.callbacks.TensorBoard):
         def on_train_batch_end(self, batch, logs=None):
@@ -108,7 +111,7 @@ def test_resumes_with_the_same_result(files, tmp_path, killed_at, change, monkey
         patch.setattr(tf.keras.callbacks, "TensorBoard", Kill)
         with pytest.raises(KilledError):
             run(files, tmp_path / "killed", config, model)
-    result, again = run(files, tmp_path / "killed", config, new_model(files, config, tower))
+    result, again = run(files, tmp_path / "killed", config, new_model(files, config, *of_model))
     np.testing.assert_allclose(again.logit, predictions.logit, rtol=1e-5, atol=1e-6)
     assert result.best_epoch == expected.best_epoch
     for row, other in zip(result.history, expected.history, strict=True):
@@ -170,7 +173,10 @@ def test_a_run_whose_history_is_gone_is_not_continued(files, tmp_path):
 
 
 def test_every_epoch_has_one_consistency_also_after_a_kill(files, tmp_path, monkeypatch):
-    expected, _ = run(files, tmp_path / "whole", consistency_rows=31)
+    def whole():
+        return new_model(files, parts=WHOLE)
+
+    expected, _ = run(files, tmp_path / "whole", model=whole(), consistency_rows=31)
     write_history = results.write_history
 
     def kill(path, rows):
@@ -181,8 +187,8 @@ def test_every_epoch_has_one_consistency_also_after_a_kill(files, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(results, "write_history", kill)
         with pytest.raises(KilledError):
-            run(files, tmp_path / "killed", consistency_rows=31)
-    result, _ = run(files, tmp_path / "killed", consistency_rows=31)
+            run(files, tmp_path / "killed", model=whole(), consistency_rows=31)
+    result, _ = run(files, tmp_path / "killed", model=whole(), consistency_rows=31)
     scalars = scalars_of(tmp_path / "killed" / "tensorboard" / "validation")
     assert {"epoch_auc", "epoch_logloss"} <= set(scalars)
     for name in ("consistency", "consistency_corrected"):
@@ -210,7 +216,8 @@ def test_seed_decides_everything(files, tmp_path):
 def test_learns_what_is_planted(tmp_path, optimizer):
     synthetic.write_records(tmp_path / "data", groups={"train": 400, "validation": 50, "test": 100}, seed=5)
     files = RecordFiles.open(str(tmp_path / "data"))
-    _, rows = run(files, tmp_path / "work", dataclasses.replace(TRAIN, batch_size=64, epochs=6, optimizer=optimizer))
+    config = dataclasses.replace(TRAIN, batch_size=64, epochs=6, optimizer=optimizer)
+    _, rows = run(files, tmp_path / "work", config, new_model(files, config, parts=WHOLE))
     assert rows.metrics()["auc"] > 0.7  # 0.8 is attainable
 
 
