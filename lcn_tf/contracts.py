@@ -39,10 +39,8 @@ class History(Protocol):
 
     @property
     def items(self) -> tf.Tensor: ...  # noqa: D102
-
     @property
     def mask(self) -> tf.Tensor: ...  # noqa: D102
-
     @property
     def search(self) -> tuple[tf.Tensor, tf.Tensor] | None: ...  # noqa: D102
 
@@ -171,8 +169,7 @@ class OwnLoss(Protocol):
 
     Attributes:
       own_terms: names of the terms; () where the configuration has none.
-      contrasted_events: how many of each candidate's newest visible events `history.negatives()` gives a negative;
-        None for all, 0 for none.
+      contrasted_events: how many of a candidate's newest visible events have negatives; None for all, 0 for none.
     """
 
     own_terms: tuple[str, ...]
@@ -184,25 +181,6 @@ class OwnLoss(Protocol):
 
         The model takes the mean over the real candidates of the global batch.
         """
-
-
-_OFFERS = {"explain": Explains, "head_scores": SearchesByHead, "search_tables": SearchesTables,
-           "own_terms": OwnLoss, "interest_and_losses": OwnLoss}
-
-
-def check_offers(name: str, part: Any) -> None:
-    """Refuses a lifelong model that offers something by halves, which `isinstance` would take for nothing.
-
-    Raises:
-      ValueError: it has a member of an optional protocol, but not all of them.
-    """
-    members = set(dir(part))
-    for member, protocol in _OFFERS.items():
-        if member in members and not isinstance(part, protocol):
-            needed = {*vars(protocol), *protocol.__annotations__}
-            missing = sorted(other for other in needed - members if not other.startswith("_"))
-            raise ValueError(f"{name} has {member}, but lacks {', '.join(missing)} of lcn_tf.contracts."
-                             f"{protocol.__name__}")
 
 
 class LookedUp(Protocol):
@@ -228,6 +206,9 @@ class LookedUp(Protocol):
     def history(self, name: str) -> History:
         """A history as the candidates see it."""
 
+    def visible(self, history: str) -> tf.Tensor:
+        """Which events of a history each candidate may see, bool `[B, C, L]`."""
+
     @property
     def labels(self) -> Mapping[str, tf.Tensor]:
         """Labels by name, float32 `[B, C]`."""
@@ -247,10 +228,14 @@ class Everyone(NamedTuple):
     Attributes:
       looked_up: the tensors that `Objective.reads` names, in the order of the global batch.
       begin: int32 scalar, requests of the replicas before this one: where its own begin.
+      own_rows: what `ComparesRows.own_rows` returned on this replica.
+      rows: the same of all replicas, one after the other.
     """
 
     looked_up: LookedUp
     begin: tf.Tensor
+    own_rows: Mapping[str, tf.Tensor] = {}
+    rows: Mapping[str, tf.Tensor] = {}
 
 
 class Objective(Protocol):
@@ -286,6 +271,22 @@ class Objective(Protocol):
 
         `weight` is not applied. `seed`, int64 `[2]`, differs by objective and step and decides every draw.
         """
+
+
+@runtime_checkable
+class ComparesRows(Protocol):
+    """An objective that compares what it computes of its rows with everyone's."""
+
+    def own_rows(self, own: LookedUp, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the replicas exchange, `[N, ...]` float32 or integers, any N; `seed` as in the call that follows."""
+
+
+@runtime_checkable
+class ReadsItems(Protocol):
+    """An objective that reads items beside the batch's; `own.reader.item_keys(ROWS_OF + its name)` finds them."""
+
+    def rows_read(self, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Item feature -> row in its table, int64, alike in shape; `seed` as in a call."""
 
 
 @runtime_checkable

@@ -1,5 +1,6 @@
 """Oracles of what losses on sequences are made of: float64 numpy with plain loops over rows, events and negatives."""
 
+import itertools
 import math
 
 import numpy as np
@@ -50,25 +51,8 @@ def attend(vectors, real, weights, num_heads, causal, drop=nothing_dropped, site
     return attended @ weights["attention_output_kernel"] + weights["attention_output_bias"]
 
 
-def encode_row(items, real, domain, hidden, weights, num_blocks, num_heads, causal=False, pre_norm=False,
-               drop=nothing_dropped):
-    """States `[T, W]` of one row, zeros outside the mask; `weights` by name, a block's after `block_<number>_`.
-
-    `drop(site, values)` drops some of the sum of embeddings (site 0) and, in each block, of the attention's scores and
-    of what attention and feed-forward network return (sites 1, 2, 3, then 4, 5, 6, ...).
-    """
-    def normalised(vectors, name, of):
-        return np.stack([layer_norm(vector, of[f"{name}_gamma"], of[f"{name}_beta"]) for vector in vectors])
-
-    length = len(items)
-    vectors = np.where(real[:, None], items, 0.0)
-    if "projection_kernel" in weights:
-        vectors = vectors @ weights["projection_kernel"] + weights["projection_bias"]
-    vectors = np.stack([(weights["mask_vector"] if hidden[t] else vectors[t]) + weights["position_vectors"][t]
-                        + weights["domain_vectors"][domain[t]] for t in range(length)])
-    if not pre_norm:
-        vectors = normalised(vectors, "norm", weights)
-    vectors = drop(0, vectors)
+def encode_blocks(vectors, real, weights, num_blocks, num_heads, causal=False, pre_norm=False, drop=nothing_dropped):
+    """What the blocks of a Transformer make of one row's vectors, `[T, W] -> [T, W]`; see `encode_row`."""
     for number in range(num_blocks):
         prefix, first = f"block_{number}_", 1 + 3 * number
         block = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
@@ -79,6 +63,31 @@ def encode_row(items, real, domain, hidden, weights, num_blocks, num_heads, caus
         activated = np.stack([gelu(row @ block["ffn_hidden_kernel"] + block["ffn_hidden_bias"]) for row in inputs])
         vectors = vectors + drop(first + 2, activated @ block["ffn_output_kernel"] + block["ffn_output_bias"])
         vectors = vectors if pre_norm else normalised(vectors, "ffn_norm", block)
+    return vectors
+
+
+def normalised(vectors, name, weights):
+    """Every vector normalised, by the weights of a name."""
+    return np.stack([layer_norm(vector, weights[f"{name}_gamma"], weights[f"{name}_beta"]) for vector in vectors])
+
+
+def encode_row(items, real, domain, hidden, weights, num_blocks, num_heads, causal=False, pre_norm=False,
+               drop=nothing_dropped):
+    """States `[T, W]` of one row, zeros outside the mask; `weights` by name, a block's after `block_<number>_`.
+
+    `drop(site, values)` drops some of the sum of embeddings (site 0) and, in each block, of the attention's scores and
+    of what attention and feed-forward network return (sites 1, 2, 3, then 4, 5, 6, ...).
+    """
+    length = len(items)
+    vectors = np.where(real[:, None], items, 0.0)
+    if "projection_kernel" in weights:
+        vectors = vectors @ weights["projection_kernel"] + weights["projection_bias"]
+    vectors = np.stack([(weights["mask_vector"] if hidden[t] else vectors[t]) + weights["position_vectors"][t]
+                        + weights["domain_vectors"][domain[t]] for t in range(length)])
+    if not pre_norm:
+        vectors = normalised(vectors, "norm", weights)
+    vectors = drop(0, vectors)
+    vectors = encode_blocks(vectors, real, weights, num_blocks, num_heads, causal, pre_norm, drop)
     if pre_norm:
         vectors = normalised(vectors, "norm", weights)
     return np.where(real[:, None], vectors, 0.0)
@@ -97,6 +106,65 @@ def sampled_softmax(query, positive, negatives, counts, temperature=1.0, positiv
     others = [query @ negative / temperature - (0.0 if negative_log_q is None else negative_log_q[k])
               for k, negative in enumerate(negatives) if counts[k]]
     return references.log_sum_exp([own, *others]) - own
+
+
+def field_alignment(fields):
+    """Mean squared distance of two rows' vectors of a field, over pairs of rows and fields of `[N, F, d]`."""
+    return np.mean([np.square(one[field] - other[field]).sum() for one, other in itertools.combinations(fields, 2)
+                    for field in range(fields.shape[1])])
+
+
+def field_uniformity(fields):
+    """Mean cosine of two different fields' vectors of a row, over rows and pairs of fields of `[N, F, d]`."""
+    return np.mean([references.cosine(one, other, epsilon=0.0) for row in fields
+                    for one, other in itertools.combinations(row, 2)])
+
+
+def intents_of(states, mask, weights, biases):
+    """DSS's intents `[I, W]` of one row: a loop over its real events."""
+    width = states.shape[1]
+
+    def norm(name, vector):
+        return layer_norm(vector, weights[f"{name}_gamma"], weights[f"{name}_beta"])
+
+    query = norm("query", weights["query_bias"] + weights["positions"][0] + states[0])
+    logits = []
+    for place, state in enumerate(states):
+        placed = norm("key", state + weights["positions"][place])
+        logits.append((placed + np.maximum(placed @ weights["key_kernel"] + weights["key_bias"], 0.0)) @ query)
+    shares = references.softmax(np.array(logits) / math.sqrt(width), mask)
+    pooled = np.zeros_like(biases)
+    for place in np.flatnonzero(mask):
+        suits = [norm("state", states[place]) @ norm("prototype", one) / math.sqrt(width)
+                 for one in weights["prototypes"]]
+        pooled += np.outer(references.softmax(np.array(suits), [True] * len(suits)) * shares[place], states[place])
+    return np.stack([norm("intent", bias + vector) for bias, vector in zip(biases, pooled, strict=True)])
+
+
+def seq2item(intents, own_item, items, weights):
+    """DSS's loss of one row from its intents to its next item, among items that count `weights` times."""
+    scale = math.sqrt(intents.shape[1])
+    own = [intent @ own_item / scale for intent in intents]
+    others = [intent @ item / scale + math.log(weight) for intent in intents
+              for item, weight in zip(items, weights, strict=True)]
+    return references.log_sum_exp([*own, *others]) - max(own)
+
+
+def seq2seq(intents, own_future, futures, weights):
+    """DSS's losses of one row's intents, each to find itself in the row's future."""
+    scale = math.sqrt(intents.shape[1])
+    losses = []
+    for number, intent in enumerate(intents):
+        own = [intent @ other / scale for other in own_future]
+        others = [intent @ other / scale + math.log(weight) for future, weight in zip(futures, weights, strict=True)
+                  for other in future]
+        losses.append(references.log_sum_exp([*own, *others]) - own[number])
+    return losses
+
+
+def step_target(reward, done, gamma, selector, evaluator):
+    """Of double Q-learning."""
+    return reward if done else reward + gamma * evaluator[int(np.argmax(selector))]
 
 
 def golden_numbers(content):
@@ -134,4 +202,19 @@ def golden_numbers(content):
     per_row = [sampled_softmax(stacked[i], stacked[(i + 2) % 4], stacked, [j not in (i, (i + 2) % 4) for j in range(4)])
                for i in range(4)]
     numbers["two_views_of_rows"] = {"per_row": per_row, "nt_xent": np.mean(per_row)}
+    rows = fixture["fields"]["X"]
+    numbers["fields"] = {"alignment": field_alignment(rows), "uniformity": field_uniformity(rows)}
+    intents = fixture["intents"]
+    rows, others = range(2), [[1], [0]]
+    item = [seq2item(intents["phi"][i], intents["next"][i], intents["next"][others[i]], [1.0]) for i in rows]
+    sequence = [seq2seq(intents["phi"][i], intents["psi"][i], intents["psi"][others[i]], [1.0]) for i in rows]
+    kept = np.sort(np.ravel(sequence))[:int(intents["keep"] * np.size(sequence))]
+    step = {name: value.tolist() for name, value in fixture["steps"].items()}
+    target, last = (step_target(step["reward"], done, step["gamma"], step["next_selector"], step["next_evaluator"])
+                    for done in (False, True))
+    value, entropy = step["values"][step["action"]], numbers["sampled_softmax"]["ce"]
+    temporal = 0.5 * (target - value) ** 2
+    numbers["steps"] = {"target": target, "temporal": temporal, "last_target": last, "sqn": entropy + temporal,
+                        "sac": value * entropy + temporal}
+    numbers["intents"] = {"item_per_row": item, "sequence_per_row": sequence, "mean_of_kept": np.mean(kept)}
     return numbers

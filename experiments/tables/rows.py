@@ -121,7 +121,8 @@ TABLES = {
         _LCN)),
     "5": Table("table_5", "Table 5: auxiliary objectives beside LCN-200-50", (
         _WITHOUT_CRP,
-        Row("BERT4Rec", "lcn_bert4rec.cfg", _WITHOUT_CRP.name),
+        *(Row(name, f"lcn_{name.lower()}.cfg", _WITHOUT_CRP.name)
+          for name in ("DSS", "BERT4Rec", "SQN", "SAC", "CLRec", "AT4CTR", "CL4CTR", "CL4SRec")),
         _LCN)),
 }
 

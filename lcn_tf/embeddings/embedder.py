@@ -11,7 +11,7 @@ from lcn_tf.embeddings.config import EmbeddingConfig
 from lcn_tf.embeddings.distinct_rows import Batch, TableRows, find_rows
 from lcn_tf.embeddings.looked_up import LookedUp
 from lcn_tf.embeddings.restored_tables import restore_tables
-from lcn_tf.embeddings.row_reader import NEGATIVE, RowReader, TableReading, time_gap_ids
+from lcn_tf.embeddings.row_reader import NEGATIVE, ROWS_OF, RowReader, TableReading, time_gap_ids
 from lcn_tf.embeddings.schema_reading import readers
 from lcn_tf.embeddings.table_set import EmbeddingTables, TableBuilder
 from lcn_tf.schema import TIME_GAP, FeatureSchema
@@ -79,7 +79,9 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         rows: dict[str, TableRows] = {}
         places: dict[str, tf.Tensor] = {}
         for table, names in readers(self.schema, self._reading.exclude).items():
-            names += [f"{NEGATIVE}{feature.name}" for feature in self.schema.item if feature.table == table]
+            items = [feature.name for feature in self.schema.item if feature.table == table]
+            names += [f"{NEGATIVE}{name}" for name in items]
+            names += [name for name in batch if name.startswith(ROWS_OF) and name.split()[-1] in items]
             ids = {name: self._reading.row_ids(batch, table, name) for name in names if name in batch}
             if not ids:
                 continue

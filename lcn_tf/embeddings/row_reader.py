@@ -17,6 +17,7 @@ from lcn_tf.ops.event_forms import Bucketed, Gathered, Vectors
 from lcn_tf.schema import FIRST_ID, TARGET, TIME_GAP, FeatureSchema
 
 NEGATIVE = "negative "  # prefix of a batch's item features that lifelong events are contrasted with
+ROWS_OF = "rows of "  # prefix of an objective's name and item features whose rows a batch does not hold by itself
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class TableReading:
 
     def row_ids(self, batch: Mapping[str, tf.Tensor], table: str, name: str) -> tf.Tensor:
         """A tensor of ids, counted through the domains where the table's rows are separate."""
-        if table not in self.tables.config.per_domain:
+        if table not in self.tables.config.per_domain or name.startswith(ROWS_OF):
             return batch[name]
         return batch[name] + self.schema.tables[table] * self.schema.domains.index(self._domain(name))
 

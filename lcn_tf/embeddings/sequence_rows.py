@@ -28,11 +28,13 @@ class SequenceRows:
       sequences: their events, one sequence or two (`event_sequences`); ids by item field, and keys by `KEY` and field.
       row_ids: int64 `[R, 2]`, user and moment: rows of equal ids and views are equal.
       weight: float32 `[R]`, how many real candidates a row stands for.
+      row_of: int32 `[B, C]`, the row that stands for each candidate.
     """
 
     sequences: tuple[EventSequence, ...]
     row_ids: tf.Tensor
     weight: tf.Tensor
+    row_of: tf.Tensor
 
     @property
     def user(self) -> tf.Tensor:
@@ -78,8 +80,14 @@ def sequence_length(lengths: Sequence[int], mode: str) -> int:
     return {"merged": target + source, "target": target, "source": source}.get(mode, max(target, source))
 
 
-def sequence_rows(looked_up: LookedUp, mode: str = "merged") -> SequenceRows:
-    """The rows of a batch; `mode` is that of `event_sequences`."""
+def sequence_rows(looked_up: LookedUp, mode: str = "merged", context: Sequence[str] = ()) -> SequenceRows:
+    """The rows of a batch.
+
+    Args:
+      looked_up: the batch.
+      mode: of `event_sequences`.
+      context: names of context features, stored with both short histories, whose ids come with the events.
+    """
     batch, reader = looked_up.batch, looked_up.reader
     histories = short_histories(reader.schema)
     offsets = tf.stack([batch["timestamp"], *(batch[f"{history}_offset"] for history in histories)])  # [3, B, C]
@@ -94,7 +102,8 @@ def sequence_rows(looked_up: LookedUp, mode: str = "merged") -> SequenceRows:
 
     parts: list[DomainHistory] = []
     for history in histories:
-        ids = {feature.name: by_row(batch[f"{history}_{feature.name}"]) for feature in reader.schema.item}
+        names = (*(feature.name for feature in reader.schema.item), *context)
+        ids = {name: by_row(batch[f"{history}_{name}"]) for name in names}
         keys = {f"{KEY}{name}": tf.cast(by_row(values), tf.int64)
                 for name, values in reader.item_keys(f"{history}_").items()}
         visible = own(looked_up.history(history).mask)
@@ -102,10 +111,12 @@ def sequence_rows(looked_up: LookedUp, mode: str = "merged") -> SequenceRows:
     longest = sequence_length([looked_up.lengths[history] for history in histories], mode)
     real = tf.cast(looked_up.mask, tf.float32)
     weight = tf.where(same, tf.reduce_sum(real, axis=1, keepdims=True), real)  # [B, 1 or C]
-    users = tf.broadcast_to(batch["user_key"][:, tf.newaxis], tf.shape(looked_up.mask))
+    requests, places = tf.unstack(tf.shape(looked_up.mask))
+    users = tf.broadcast_to(batch["user_key"][:, tf.newaxis], [requests, places])
+    row_of = candidates * tf.range(requests)[:, tf.newaxis] + tf.where(same, 0, tf.range(places))
     return SequenceRows(
         tuple(_first(sequence, longest) for sequence in event_sequences(parts[0], parts[1], mode)),
-        tf.stack([own(users), own(batch["timestamp"])], axis=-1), own(weight))
+        tf.stack([own(users), own(batch["timestamp"])], axis=-1), own(weight), row_of)
 
 
 def items_of(looked_up: LookedUp, sequence: EventSequence) -> tf.Tensor:

@@ -5,20 +5,15 @@ Shapes: N rows, T events, D item width, W width of the encoder, H heads, F ids o
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.ops.masking import masked_softmax
-from lcn_tf.ops.row_random import check_rate, child_states, drop_out, row_states
+from lcn_tf.layers.transformer_block import Dropout, TransformerBlock, dropout_by_rows, nothing_dropped, of_block
+from lcn_tf.ops.row_random import check_rate
 
 _EPSILON = 1e-6  # of the layer normalisations
 _STDDEV = 0.02  # of the initial vectors of positions, domains and [MASK], BERT's
-_SITES = 3  # where a block drops: attention scores, what attention and the feed-forward network return
-
-Dropout = Callable[[int, tf.Tensor], tf.Tensor]
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
@@ -97,7 +92,7 @@ class SequenceEncoder(tf.keras.layers.Layer):
         self.num_domains = num_domains
         policy = {"dtype": self.dtype_policy}
         self.projection = tf.keras.layers.Dense(width, name="projection", **policy)
-        self.blocks = [_Block(width, num_heads, ffn_units, pre_norm, name=f"block_{number}", **policy)
+        self.blocks = [TransformerBlock(width, num_heads, ffn_units, pre_norm, name=f"block_{number}", **policy)
                        for number in range(num_layers)]
         self.norm = tf.keras.layers.LayerNormalization(epsilon=_EPSILON, name="norm", **policy)
 
@@ -119,9 +114,8 @@ class SequenceEncoder(tf.keras.layers.Layer):
         mask = tf.cast(mask, tf.bool)
         real = mask[:, :, tf.newaxis]  # [N, T, 1]
         drop = self._dropout(seed, row_ids, training)
-        vectors = tf.where(real, tf.cast(items, self.compute_dtype), tf.zeros([], self.compute_dtype))
-        if self.project:
-            vectors = self.projection(vectors)  # [N, T, W]
+        zero = tf.zeros([], self.compute_dtype)
+        vectors = self.projected(tf.where(real, tf.cast(items, self.compute_dtype), zero))  # [N, T, W]
         if hidden is not None:
             vectors = tf.where(tf.cast(hidden, tf.bool)[:, :, tf.newaxis], self._cast(self.mask_vector), vectors)
         vectors += self._cast(self.position_vectors)[:tf.shape(items)[1]]
@@ -133,7 +127,7 @@ class SequenceEncoder(tf.keras.layers.Layer):
         if self.causal:
             visible &= _not_newer(tf.shape(items)[1])  # [N, 1, T, T]
         for number, block in enumerate(self.blocks):
-            vectors = block(vectors, visible=visible, drop=_shifted(drop, 1 + number * _SITES))
+            vectors = block(vectors, visible=visible, drop=of_block(drop, number))
         if self.pre_norm:
             vectors = self.norm(vectors)
         return tf.where(real, vectors, tf.zeros_like(vectors))
@@ -145,22 +139,16 @@ class SequenceEncoder(tf.keras.layers.Layer):
         """`drop(site, values)` for values `[N, T, W]`, or `[N, H, T, T]` at the sites of attention scores."""
         attention = self.dropout if self.attention_dropout is None else self.attention_dropout
         if not training or not (self.dropout or attention):
-            return lambda site, values: values
+            return nothing_dropped
         if seed is None or row_ids is None:
             raise ValueError("training with dropout needs seed and row_ids, got "
                              f"{'no seed' if seed is None else 'no row_ids'}")
-        sites = tf.unstack(child_states(row_states(row_ids, seed), 1 + self.num_layers * _SITES), axis=-1)
+        return dropout_by_rows(row_ids, seed, self.num_layers, self.dropout, attention)
 
-        def drop(site: int, values: tf.Tensor) -> tf.Tensor:
-            rate = attention if values.shape.rank == 4 else self.dropout
-            if not rate:
-                return values
-            states = sites[site]  # [N]
-            for axis in range(1, values.shape.rank - 1):
-                states = child_states(states, tf.shape(values)[axis])  # [N, T] or [N, H, T]
-            return drop_out(values, states, rate)
-
-        return drop
+    def projected(self, items: tf.Tensor) -> tf.Tensor:
+        """Items `[..., D]` in the width of the states, `[..., W]`, as they enter the encoder."""
+        items = tf.cast(items, self.compute_dtype)
+        return self.projection(items) if self.project else items
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """No mask for the output: padding is zeros."""
@@ -173,52 +161,7 @@ class SequenceEncoder(tf.keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-class _Block(tf.keras.layers.Layer):
-    """Self-attention and feed-forward network, each with a residual and a layer normalisation."""
-
-    def __init__(self, width: int, num_heads: int, ffn_dim: int, pre_norm: bool, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.num_heads = num_heads
-        self.pre_norm = pre_norm
-        layers, policy = tf.keras.layers, {"dtype": self.dtype_policy}
-        self.query, self.key, self.value, self.attention_output = (
-            layers.Dense(width, name=name, **policy) for name in ("query", "key", "value", "attention_output"))
-        self.ffn_hidden = layers.Dense(ffn_dim, "gelu", name="ffn_hidden", **policy)
-        self.ffn_output = layers.Dense(width, name="ffn_output", **policy)
-        self.attention_norm, self.ffn_norm = (layers.LayerNormalization(epsilon=_EPSILON, name=name, **policy)
-                                              for name in ("attention_norm", "ffn_norm"))
-
-    def build(self, input_shape: Any) -> None:
-        """Sublayers are built by their first call."""
-        self.built = True
-
-    def call(self, vectors: tf.Tensor, visible: tf.Tensor, drop: Dropout) -> tf.Tensor:
-        """`[N, T, W]` -> `[N, T, W]`; `visible` is bool, broadcastable to `[N, 1, T, T]`."""
-        if self.pre_norm:
-            vectors += drop(1, self._attend(self.attention_norm(vectors), visible, drop))
-            return vectors + drop(2, self.ffn_output(self.ffn_hidden(self.ffn_norm(vectors))))
-        vectors = self.attention_norm(vectors + drop(1, self._attend(vectors, visible, drop)))
-        return self.ffn_norm(vectors + drop(2, self.ffn_output(self.ffn_hidden(vectors))))
-
-    def _attend(self, vectors: tf.Tensor, visible: tf.Tensor, drop: Dropout) -> tf.Tensor:
-        query, key, value = (self._heads(projected(vectors)) for projected in (self.query, self.key, self.value))
-        logits = tf.matmul(tf.cast(query, tf.float32), tf.cast(key, tf.float32), transpose_b=True)  # [N, H, T, T]
-        scores = drop(0, masked_softmax(logits / math.sqrt(query.shape[-1]), visible))
-        attended = tf.transpose(tf.matmul(tf.cast(scores, value.dtype), value), [0, 2, 1, 3])  # [N, T, H, W / H]
-        return self.attention_output(tf.reshape(attended, tf.shape(vectors)))
-
-    def _heads(self, vectors: tf.Tensor) -> tf.Tensor:
-        """`[N, T, W]` -> `[N, H, T, W / H]`."""
-        shape = tf.shape(vectors)
-        width = vectors.shape[-1] // self.num_heads
-        return tf.transpose(tf.reshape(vectors, [shape[0], shape[1], self.num_heads, width]), [0, 2, 1, 3])
-
-
 def _not_newer(length: tf.Tensor) -> tf.Tensor:
     """Bool `[T, T]`: whether the second position is the first or an older one."""
     position = tf.range(length)
     return position >= position[:, tf.newaxis]
-
-
-def _shifted(drop: Dropout, first: int) -> Dropout:
-    return lambda site, values: drop(first + site, values)

@@ -14,15 +14,27 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from lcn_tf.contracts import AfterUpdate, Everyone, Head, LongTerm, Objective, OwnUpdate, ShortTerm, Tower
+from lcn_tf.contracts import (
+    AfterUpdate,
+    ComparesRows,
+    Everyone,
+    Head,
+    LongTerm,
+    Objective,
+    OwnUpdate,
+    ReadsItems,
+    ShortTerm,
+    Tower,
+)
 from lcn_tf.embeddings import FeatureEmbedder, LookedUp
 from lcn_tf.embeddings.distinct_rows import Gradient, dense_gradient, merged_gradient
-from lcn_tf.embeddings.row_reader import NEGATIVE
+from lcn_tf.embeddings.row_reader import NEGATIVE, ROWS_OF
 from lcn_tf.metrics import StreamingAUC
-from lcn_tf.models.global_batch import StepInputs, gather, requests_before, sum_over_replicas, summed_by_id
+from lcn_tf.models.global_batch import StepInputs, gather, requests_before, summed_by_id
 from lcn_tf.models.microbatches import ADDS_LOSS, check_independent, sum_over_parts
 from lcn_tf.models.negative_events import add_negative_events, negative_pool, negative_pool_names
 from lcn_tf.models.network import Batch, Network
+from lcn_tf.ops.replica_exchange import everyones_rows, prefixed, sum_over_replicas, unprefixed
 
 _ADDED = "added_losses"  # by `add_loss`
 _FIRST_NAME = "crp"  # whose draws are those of the seed itself
@@ -95,7 +107,7 @@ class CTRModel(Network):
 
         "ctr_loss" is the mean binary cross-entropy over the N candidate rows of the global batch (paper, eq. 2).
         """
-        batch = self._with_negatives(batch)
+        batch = self._with_items(batch)
         return self._all_losses(StepInputs(self.embedder.read(batch), self._everyone(batch)), training)
 
     def _all_losses(self, step: StepInputs, training: bool = True) -> dict[str, tf.Tensor]:
@@ -144,6 +156,13 @@ class CTRModel(Network):
             raise ValueError(ADDS_LOSS)
         return found
 
+    def _with_items(self, batch: Batch) -> Batch:
+        """The batch with every item that the losses read beside its own."""
+        added = {f"{ROWS_OF}{name} {feature}": rows for name, objective in self.objectives.items()
+                 if isinstance(objective, ReadsItems)
+                 for feature, rows in objective.rows_read(self._seed(name)).items()}
+        return self._with_negatives({**batch, **added} if added else batch)
+
     def _with_negatives(self, batch: Batch) -> Batch:
         """The batch with negatives of its lifelong events, where the long-term model contrasts them."""
         schema, own = self.embedder.schema, self.own_loss
@@ -176,10 +195,20 @@ class CTRModel(Network):
         for name in self._penalty_terms():
             own = step.own if step.own.reader.rows else self.embedder.look_up(step.own.batch)
             losses[name] = own.row_penalty()
+        own_rows, rows = self._compared_rows(step.own)
         for name, objective in self.objectives.items():
-            for term, (total, count) in objective(step.own, step.seen_by(objective), self._seed(name)).items():
+            seen = step.seen_by(objective)._replace(own_rows=own_rows.get(name, {}), rows=rows.get(name, {}))
+            for term, (total, count) in objective(step.own, seen, self._seed(name)).items():
                 losses[f"{name}_{term}"] = objective.weight * tf.math.divide_no_nan(total, sum_over_replicas(count))
         return losses
+
+    def _compared_rows(self, own: LookedUp) -> tuple[dict[str, dict[str, tf.Tensor]], dict[str, dict[str, tf.Tensor]]]:
+        """Objective -> what it exchanges: the replica's, and everyone's, in a single exchange."""
+        own_rows = {name: objective.own_rows(own, self._seed(name)) for name, objective in self.objectives.items()
+                    if isinstance(objective, ComparesRows)}
+        every = everyones_rows({key: values for name, rows in own_rows.items()
+                                for key, values in prefixed(f"{name} ", rows).items()})
+        return own_rows, {name: unprefixed(f"{name} ", every) for name in own_rows}
 
     def compute_loss(self, batch: Batch, training: bool = True) -> tf.Tensor:
         """This replica's share of the total loss `L_CTR + sum of weighted objectives` (paper, eq. 14) and penalties."""
@@ -191,7 +220,7 @@ class CTRModel(Network):
         Tables are looked up once for the whole batch: the gradient of each names the batch's distinct ids, once each.
         With microbatches, objectives and penalties come first: they alone need the whole batch at once.
         """
-        return self._gradients(self._with_negatives(batch))[:2]
+        return self._gradients(self._with_items(batch))[:2]
 
     def _gradients(self, batch: Batch) -> tuple[dict[str, tf.Tensor], list[Gradient | None], StepInputs,
                                                 list[tf.Tensor]]:
@@ -222,7 +251,7 @@ class CTRModel(Network):
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """One step of the optimiser; returns running means over the global batches of the epoch."""
-        losses, gradients, step, of_rows = self._gradients(self._with_negatives(batch))
+        losses, gradients, step, of_rows = self._gradients(self._with_items(batch))
         seeds = {name: self._seed(name) for name in self.objectives}  # of this step, before it is counted
         pairs = zip(gradients, self.trainable_variables, strict=True)
         self.optimizer.apply_gradients([(gradient, variable) for gradient, variable in pairs if gradient is not None])

@@ -67,14 +67,6 @@ def summed_by_id(ids: tf.Tensor, gradient: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
     return distinct, sum_rows(places, tf.ensure_shape(gradient, [None, width]), tf.size(distinct))
 
 
-def sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    """The sum of a tensor over the replicas."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return value
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
-
-
 def gather(batch: Batch, names: Sequence[str]) -> dict[str, tf.Tensor]:
     """The named tensors of all replicas, concatenated in the order of the global batch."""
     context = tf.distribute.get_replica_context()

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from lcn_tf.contracts import SearchesTables, TableSpec, check_offers
+from lcn_tf.contracts import SearchesTables, TableSpec
 from lcn_tf.embeddings import EmbeddingConfig, FeatureEmbedder
 from lcn_tf.models.ctr_model import CTRModel
+from lcn_tf.models.offers import check_offers
 from lcn_tf.schema import FeatureSchema
 
 _ROOMS = {"tables": "embeddings.tables"}  # of the kinds whose folder is not called like them

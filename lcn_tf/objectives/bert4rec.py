@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal
 
 import tensorflow as tf
 
 from lcn_tf.contracts import Everyone, LookedUp
 from lcn_tf.embeddings import FeatureEmbedder
+from lcn_tf.embeddings.sequence_encoding import SequenceConfig, new_encoder
 from lcn_tf.embeddings.sequence_rows import (
     draw_items,
     drawn_names,
     item_ids,
     items_of,
-    sequence_length,
     sequence_rows,
     short_histories,
 )
-from lcn_tf.layers.sequence_encoder import SequenceEncoder
 from lcn_tf.ops.cloze_masking import cloze_positions
 from lcn_tf.ops.pair_sampling import fold_seed
 from lcn_tf.ops.sampled_softmax import accidental_hits, log_draw_rate, sampled_softmax_loss
@@ -33,7 +31,7 @@ VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(SequenceConfig):
     """Options; the defaults are those of the authors' code for MovieLens where it has them."""
 
     weight: float = dataclasses.field(default=0.1, metadata={"help": "weight of the loss; 0 turns it off"})
@@ -45,12 +43,6 @@ class Config:
     temperature: float = dataclasses.field(default=1.0, metadata={"help": "temperature of the softmax"})
     log_q: bool = dataclasses.field(
         default=False, metadata={"help": "reading: correct the logits for the popularity that items are drawn by"})
-    history: Literal["merged", "target", "source", "both_separately"] = dataclasses.field(
-        default="merged", metadata={"help": "reading: sequences: both short histories by time, one, or each by itself"})
-    width: int = dataclasses.field(default=64, metadata={"help": "width of the encoder"})
-    num_layers: int = dataclasses.field(default=2, metadata={"help": "blocks of the encoder"})
-    num_heads: int = dataclasses.field(default=2, metadata={"help": "heads of each block"})
-    dropout: float = dataclasses.field(default=0.2, metadata={"help": "rate of dropout in the encoder"})
 
     def __post_init__(self):
         if not 0 <= self.weight < math.inf:
@@ -95,15 +87,10 @@ class BERT4RecObjective(tf.keras.layers.Layer):
 
     def build_weights(self, embedder: FeatureEmbedder) -> None:
         """Creates the encoder and the head of the guesses."""
-        config = self.config
-        lengths = [embedder.lengths[history] for history in short_histories(embedder.schema)]
-        length, width = sequence_length(lengths, config.history), embedder.item_width
-        self.encoder = SequenceEncoder(length, config.width, config.num_layers, config.num_heads,
-                                       dropout=config.dropout, name="encoder")
-        self.head = tf.keras.Sequential([tf.keras.layers.Dense(width, "gelu", name="hidden"),
+        self.encoder = new_encoder(self.config, embedder, causal=False)
+        self.head = tf.keras.Sequential([tf.keras.layers.Dense(embedder.item_width, "gelu", name="hidden"),
                                          tf.keras.layers.LayerNormalization(epsilon=1e-6, name="norm")], name="head")
-        self.encoder(tf.zeros([1, length, width]), mask=tf.zeros([1, length], tf.bool))
-        self.head.build([None, config.width])
+        self.head.build([None, self.config.width])
 
     def call(self, own: LookedUp, everyone: Everyone, seed: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """Sum of the cross entropies over the hidden events of the replica's rows, and their number.

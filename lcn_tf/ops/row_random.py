@@ -40,6 +40,12 @@ def child_states(states: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
     return mixed(states[..., tf.newaxis] + tf.range(1, tf.cast(count, tf.int64) + 1) * INCREMENT)
 
 
+def uniform(states: tf.Tensor) -> tf.Tensor:
+    """A float32 in [0, 1) for each state, a multiple of 2^-24."""
+    bits = tf.bitwise.right_shift(states, tf.constant(40, tf.int64))
+    return tf.cast(tf.bitwise.bitwise_and(bits, tf.constant(2**24 - 1, tf.int64)), tf.float32) * 2.0**-24
+
+
 def drop_out(inputs: tf.Tensor, states: tf.Tensor, rate: float) -> tf.Tensor:
     """Inverted dropout of `inputs [..., K]` by `states [...]`; `rate` is in [0, 1) and counts in steps of 2^-16."""
     dropped = round(rate * 2**16)

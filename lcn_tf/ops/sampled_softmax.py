@@ -21,16 +21,16 @@ def sampled_softmax_loss(queries: tf.Tensor, positives: tf.Tensor, negatives: tf
     For cosines, normalise the vectors first. In-batch negatives are the other rows' keys: `inbatch_softmax_loss`.
 
     Args:
-      queries: floating `[M, D]`.
-      positives: floating `[M, D]`, each query's own.
-      negatives: floating `[K, D]`, shared by the queries, or `[M, K, D]`, each query's own.
-      negative_mask: bool `[K]` or `[M, K]`, True for the negatives that count; see `accidental_hits`.
+      queries: floating `[..., M, D]`.
+      positives: floating `[..., M, D]`, each query's own.
+      negatives: floating `[..., K, D]`, shared by the M queries, or `[..., M, K, D]`, each query's own.
+      negative_mask: bool `[K]`, or up to `[..., M, K]`, True for the negatives that count; see `accidental_hits`.
       temperature: above 0.
-      positive_log_q, negative_log_q: log-probabilities of being sampled, to correct for popularity: `[M]`, and `[K]`
-        or `[M, K]`; see `log_draw_rate`. None for no correction.
+      positive_log_q, negative_log_q: log-probabilities of being sampled, to correct for popularity: `[..., M]`, and
+        `[K]` or up to `[..., M, K]`; see `log_draw_rate`. None for no correction.
 
     Returns:
-      Float32 `[M]`, not negative; 0 with zero gradients for a query without a negative.
+      Float32 `[..., M]`, not negative; 0 with zero gradients for a query without a negative.
 
     Raises:
       ValueError: a temperature that is not above 0, or one of the log-probabilities without the other.
@@ -47,9 +47,9 @@ def sampled_softmax_loss(queries: tf.Tensor, positives: tf.Tensor, negatives: tf
     if (positive_log_q is None) != (negative_log_q is None):
         raise ValueError("positive_log_q and negative_log_q must be given both or neither")
     queries, positives, negatives = (tf.cast(vectors, tf.float32) for vectors in (queries, positives, negatives))
-    positive = tf.reduce_sum(queries * positives, axis=-1) / temperature  # [M]
-    if negatives.shape.rank == 2:
-        negative = tf.matmul(queries, negatives, transpose_b=True) / temperature  # [M, K]
+    positive = tf.reduce_sum(queries * positives, axis=-1) / temperature  # [..., M]
+    if negatives.shape.rank == queries.shape.rank:
+        negative = tf.matmul(queries, negatives, transpose_b=True) / temperature  # [..., M, K]
     else:
         negative = tf.linalg.matvec(negatives, queries) / temperature
     if positive_log_q is not None:

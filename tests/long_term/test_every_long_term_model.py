@@ -13,6 +13,7 @@ from lcn_tf.data.pipeline import flat_rows, grouped_rows
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.layers import MASKED_SCORE
 from lcn_tf.models import ModelConfig, build_model, registry
+from lcn_tf.models.offers import check_offers
 from lcn_tf.schema import Feature
 from lcn_tf.serving.signatures import build_signatures
 from lcn_tf.training import TrainConfig, compile_model
@@ -130,7 +131,7 @@ def test_what_a_model_offers_beside_its_interest():
     assert offering(contracts.OwnLoss) == {"dien", "sim"}
     assert layers["sim"].own_terms == ("gsu",) and layers["dien"].own_terms == ("next_event",)
     for name, layer in layers.items():
-        contracts.check_offers(name, layer)
+        check_offers(name, layer)
 
 
 @pytest.mark.parametrize("members, message", [
@@ -140,7 +141,7 @@ def test_what_a_model_offers_beside_its_interest():
 ])
 def test_what_is_offered_by_halves_is_refused(members, message):
     with pytest.raises(ValueError, match=message):
-        contracts.check_offers("half", type("Half", (), members)())
+        check_offers("half", type("Half", (), members)())
 
 
 @pytest.mark.parametrize("name", ["dien", "sim"])

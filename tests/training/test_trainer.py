@@ -23,6 +23,7 @@ DATA = DataConfig(layout="grouped", short_length=3, lifelong_length=11, shuffle_
 TRAIN = TrainConfig(batch_size=29, epochs=3, patience=3, learning_rate=0.02, checkpoint_every=2)
 TOWER = mlp.Config()
 WHOLE = ModelConfig()
+QUEUE = ModelConfig(long_term="mean_pool", short_term="mean", objectives=("clrec", "sqn"))  # state, and a lot by step
 SIMPLE = ModelConfig(long_term="mean_pool", short_term="mean", objectives=())  # for tests of the loop
 
 
@@ -95,7 +96,8 @@ class KilledError(Exception):
          "weight_decay": 0.5})])
 def test_resumes_with_the_same_result(files, tmp_path, killed_at, change, monkeypatch):
     config = dataclasses.replace(TRAIN, **change)
-    of_model = (mlp.Config(dropout=0.3, input_dropout=0.3), WHOLE) if killed_at == 3 else (TOWER, SIMPLE)
+    of_model = {3: (mlp.Config(dropout=0.3, input_dropout=0.3), WHOLE), 7: (TOWER, QUEUE)}.get(
+        killed_at, (TOWER, SIMPLE))
     expected, predictions = run(files, tmp_path / "whole", config, new_model(files, config, *of_model))
     steps = 0
     model = new_model(files, config, *of_model)
