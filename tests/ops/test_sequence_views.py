@@ -23,7 +23,7 @@ def view_of(sizes, operator, rows=None, seed=SEED, length=LENGTH, **shares):
 
 
 def test_counts_of_the_authors_sizes():
-    """The floors of TV-C8b for 2, 5 and 24 events, at least one."""
+    """The floors of shares of 2, 5 and 24 events, at least one; numbers that were computed apart from the package."""
     sizes = [2, 5, 24]
     assert view_of(sizes, "crop")[1].sum(axis=1).tolist() == [1, 3, 14]
     assert view_of(sizes, "mask")[2].sum(axis=1).tolist() == [1, 1, 7]
