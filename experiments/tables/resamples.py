@@ -6,7 +6,9 @@ well, low ones do not.
 
 from __future__ import annotations
 
+import lzma
 import os
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
@@ -43,13 +45,17 @@ def read(path: str) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as arrays:
             codes = arrays["high"].astype(np.uint16) << 8 | arrays["low"]
             return dict(zip(arrays["runs"].tolist(), codes, strict=True))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, lzma.LZMAError) as error:
         raise ValueError(f"{path}: not resamples of runs: {error}") from error
 
 
 def write(path: str, codes: Mapping[str, np.ndarray]) -> None:
     """Replaces the file in one step."""
     stacked = np.stack(list(codes.values()))  # [runs, 2, R]
-    with replacing(path, "wb") as file:
-        np.savez_compressed(file, runs=np.array(list(codes)), high=(stacked >> 8).astype(np.uint8),
-                            low=(stacked & 255).astype(np.uint8))
+    arrays = {"runs": np.array(list(codes)), "high": (stacked >> 8).astype(np.uint8),
+              "low": (stacked & 255).astype(np.uint8)}
+    # As `np.savez_compressed`, which `np.load` reads, in a compression that takes a twentieth less.
+    with replacing(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
