@@ -11,8 +11,8 @@ def everyones_rows(own: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Gathers rows of all replicas; a gradient goes back to the replica that a row came from.
 
     Replicas may have different numbers of rows, none included. Every replica is to call it, outside of branches. What
-    has a gradient must be exchanged by one call in a step: replicas go backwards through several exchanges in orders of
-    their own, and would wait for each other in vain. (TensorFlow's gradient takes one tensor at a time, too.)
+    has a gradient is exchanged as one tensor: TensorFlow's gradient of a gather takes one, and does not say in which
+    order it goes backwards through several, which all replicas would have to share.
 
     Args:
       own: name -> `[N, ...]`, float32 or integers; alike on all replicas but for N.
