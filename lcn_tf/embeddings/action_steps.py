@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import tensorflow as tf
@@ -116,6 +116,18 @@ def step_losses(learner: QLearner, config: ActionConfig, own: LookedUp, everyone
                          seed=fold_seed(seed, _LEARNER), row_ids=row_ids)
         weight = tf.boolean_mask(tf.where(chosen, rows.weight[:, tf.newaxis], 0.0), chosen)
         yield losses, weight
+
+
+def step_sums(learner: QLearner, config: ActionConfig, own: LookedUp, everyone: Everyone, seed: tf.Tensor,
+              weigh: Callable[[tf.Tensor], tf.Tensor] = tf.ones_like) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+    """Sums over the replica's steps, and their number; `weigh` makes of a step's value the supervised loss' factor."""
+    supervised, temporal, counts = [], [], []
+    for losses, weight in step_losses(learner, config, own, everyone, seed):
+        factor = weigh(tf.stop_gradient(losses.value))
+        supervised.append(tf.reduce_sum(weight * factor * losses.supervised))
+        temporal.append(tf.reduce_sum(weight * losses.temporal))
+        counts.append(tf.reduce_sum(weight))
+    return {"supervised": (tf.add_n(supervised), tf.add_n(counts)), "temporal": (tf.add_n(temporal), tf.add_n(counts))}
 
 
 def _drawn_from(config: ActionConfig, schema: FeatureSchema) -> tuple[str, ...]:

@@ -9,7 +9,15 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from lcn_tf.embeddings.embedder import FeatureEmbedder
 from lcn_tf.embeddings.looked_up import LookedUp
+
+
+def user_state_width(embedder: FeatureEmbedder, histories: Sequence[str]) -> int:
+    """Width of `user_state`."""
+    config = embedder.tables.config
+    profile = sum(config.width(feature.table) for feature in embedder.schema.user if feature.name not in config.exclude)
+    return profile + embedder.item_width * len(histories)
 
 
 def user_state(looked_up: LookedUp, histories: Sequence[str]) -> tf.Tensor:

@@ -21,7 +21,7 @@ from lcn_tf.embeddings import FeatureEmbedder, LookedUp
 from lcn_tf.embeddings.clicked_items import clicked_candidates, clicked_items
 from lcn_tf.embeddings.sequence_encoding import SequenceConfig, new_encoder
 from lcn_tf.embeddings.sequence_rows import item_ids, items_of, sequence_rows, short_histories
-from lcn_tf.embeddings.user_state import user_state
+from lcn_tf.embeddings.user_state import user_state, user_state_width
 from lcn_tf.ops.pair_sampling import fold_seed
 from lcn_tf.ops.replica_exchange import prefixed, unprefixed
 from lcn_tf.ops.sampled_softmax import accidental_hits, sampled_softmax_loss
@@ -84,12 +84,11 @@ class AT4CTRObjective(tf.keras.layers.Layer):
         Raises:
           ValueError: the schema has no short history of the target or of the lifelong history's domain.
         """
-        schema, tables, width = embedder.schema, embedder.tables.config, embedder.item_width
-        target, source = short_histories(schema)
+        target, source = short_histories(embedder.schema)
+        width = embedder.item_width
         self.pooled = (target,) if self.config.pooled == "target" else (target, source)
         if "matching" in self.terms:
-            profile = sum(tables.width(feature.table) for feature in schema.user if feature.name not in tables.exclude)
-            self.user_net = self._network("user_net", profile + width * len(self.pooled))
+            self.user_net = self._network("user_net", user_state_width(embedder, self.pooled))
             self.item_net = self._network("item_net", width)
         if "next_item" in self.terms:
             self.encoder = new_encoder(self.config, embedder, causal=True)

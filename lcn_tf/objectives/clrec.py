@@ -19,7 +19,7 @@ from lcn_tf.embeddings.clicked_items import clicked_candidates, clicked_items
 from lcn_tf.embeddings.row_reader import ROWS_OF
 from lcn_tf.embeddings.sequence_encoding import SequenceConfig, new_encoder
 from lcn_tf.embeddings.sequence_rows import items_of, sequence_rows, short_histories
-from lcn_tf.embeddings.user_state import user_state
+from lcn_tf.embeddings.user_state import user_state, user_state_width
 from lcn_tf.layers.item_queue import ItemQueue
 from lcn_tf.ops.pair_sampling import fold_seed
 from lcn_tf.ops.pairwise_products import distinct_items
@@ -107,9 +107,7 @@ class CLRecObjective(tf.keras.layers.Layer):
             width = config.width * (2 if config.history == "both_separately" else 1)
             self.user_net = tf.keras.layers.Dense(output, name="user_net")
         else:
-            tables = embedder.tables.config
-            width = 2 * embedder.item_width + sum(
-                tables.width(feature.table) for feature in schema.user if feature.name not in tables.exclude)
+            width = user_state_width(embedder, short_histories(schema))
             self.user_net = tf.keras.Sequential([*(tf.keras.layers.Dense(units, "relu") for units in hidden),
                                                  tf.keras.layers.Dense(output)], name="user_net")
         self.user_net.build([None, width])

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from lcn_tf.contracts import Everyone, LookedUp
 from lcn_tf.embeddings import FeatureEmbedder
-from lcn_tf.embeddings.action_steps import ActionConfig, names_read, new_learner, step_losses
+from lcn_tf.embeddings.action_steps import ActionConfig, names_read, new_learner, step_sums
 from lcn_tf.schema import FeatureSchema
 
 VERSION = 1
@@ -65,16 +65,11 @@ class SACObjective(tf.keras.layers.Layer):
           everyone: the tensors of `reads` of all replicas.
           seed: int64 `[2]`, of the steps, the drawn items, the lot and dropout.
         """
-        sums: dict[str, list[tf.Tensor]] = {"supervised": [], "temporal": []}
-        counts = []
-        for losses, weight in step_losses(self.learner, self.config, own, everyone, seed):
-            value = tf.stop_gradient(losses.value)
-            if self.config.clip:
-                value = tf.clip_by_value(value, 0.0, 1.0 / (1.0 - self.config.gamma))
-            sums["supervised"].append(tf.reduce_sum(weight * value * losses.supervised))
-            sums["temporal"].append(tf.reduce_sum(weight * losses.temporal))
-            counts.append(tf.reduce_sum(weight))
-        return {term: (tf.add_n(values), tf.add_n(counts)) for term, values in sums.items()}
+        return step_sums(self.learner, self.config, own, everyone, seed, self._factor)
+
+    def _factor(self, value: tf.Tensor) -> tf.Tensor:
+        """Of the cross entropy of an action of this value."""
+        return tf.clip_by_value(value, 0.0, 1.0 / (1.0 - self.config.gamma)) if self.config.clip else value
 
 
 def build(config: Config) -> SACObjective:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from lcn_tf.contracts import Everyone, LookedUp
 from lcn_tf.embeddings import FeatureEmbedder
-from lcn_tf.embeddings.action_steps import ActionConfig, names_read, new_learner, step_losses
+from lcn_tf.embeddings.action_steps import ActionConfig, names_read, new_learner, step_sums
 from lcn_tf.schema import FeatureSchema
 
 VERSION = 1
@@ -62,13 +62,7 @@ class SQNObjective(tf.keras.layers.Layer):
           everyone: the tensors of `reads` of all replicas.
           seed: int64 `[2]`, of the steps, the drawn items, the lot and dropout.
         """
-        sums: dict[str, list[tf.Tensor]] = {"supervised": [], "temporal": []}
-        counts = []
-        for losses, weight in step_losses(self.learner, self.config, own, everyone, seed):
-            sums["supervised"].append(tf.reduce_sum(weight * losses.supervised))
-            sums["temporal"].append(tf.reduce_sum(weight * losses.temporal))
-            counts.append(tf.reduce_sum(weight))
-        return {term: (tf.add_n(values), tf.add_n(counts)) for term, values in sums.items()}
+        return step_sums(self.learner, self.config, own, everyone, seed)
 
 
 def build(config: Config) -> SQNObjective:
