@@ -14,9 +14,10 @@ import ibis.expr.types as ir
 
 from data_prep import vocabulary
 from data_prep.config import PreparationConfig
-from data_prep.description import DAY_SECONDS, DatasetDescription, Source
+from data_prep.description import DAY_SECONDS, DOMAINS, DatasetDescription, Source
 from data_prep.engines.engine import BUCKET
 from lcn_tf.data.prepared_folder import SPLITS
+from lcn_tf.schema import OOV_ID
 
 
 def snapshot_impressions(
@@ -51,6 +52,23 @@ def encode_events(source: Source, vocabularies: Mapping[str, ir.Table], buckets:
     """The events with ids, `is_target` in place of `domain`, and their buckets."""
     table = vocabulary.encode(source.events, source.description.event_features, vocabularies)
     return _with_bucket(table.mutate(is_target=table.domain == "target").drop("domain"), buckets)
+
+
+def training_items(source: Source, vocabularies: Mapping[str, ir.Table]) -> ir.Table:
+    """Items that were shown on the training days or had events before their end, once each: ids and `domain`.
+
+    `domain` is a place in `DOMAINS`. Items without any known feature are left out.
+    """
+    description, names = source.description, [feature.name for feature in source.description.item]
+    first, end = description.splits["train"]
+    impressions, events = source.impressions, source.events
+    shown = impressions.filter((impressions.timestamp >= first) & (impressions.timestamp < end))
+    seen = events.filter(events.timestamp < end)
+    raw = ibis.union(shown.select(*names, domain=ibis.literal(DOMAINS[0])), seen.select(*names, "domain")).distinct()
+    items = vocabulary.encode(raw, description.item, vocabularies)
+    known = items.filter(ibis.or_(*(items[name] != OOV_ID for name in names)))
+    domain = ibis.cases(*((known.domain == name, place) for place, name in enumerate(DOMAINS))).cast("int64")
+    return known.mutate(domain=domain).select(*names, "domain").distinct()
 
 
 def split_counts(impressions: ir.Table, description: DatasetDescription) -> ir.Table:

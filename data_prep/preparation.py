@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
@@ -28,8 +28,12 @@ from data_prep.writing.bucket_writer import BucketWriter, read_summary
 from data_prep.writing.metadata import write_metadata
 from data_prep.writing.output_folder import PartialFolder, new_folder, write_json
 from lcn_tf import __version__
+from lcn_tf.data.catalogue import Catalogue
 from lcn_tf.data.prepared_folder import PREPARATION, SPLITS
 from lcn_tf.schema import FIRST_ID, FeatureSchema
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
 _ROWS_PER_SHARD = 1_000_000  # some 200 MB of memory while a shard is written
 _LEAST_SHARDS = 4  # files that training reads in turn
@@ -84,7 +88,7 @@ def prepare_dataset(
 
 def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFolder,
             preparation: PreparationConfig) -> dict[str, Any]:
-    """Writes vocabularies and the encoded tables, in buckets; returns what the second stage needs to know."""
+    """Writes vocabularies, items and the encoded tables, in buckets; returns what the second stage needs to know."""
     description = source.description
     _check_splits(source)
     vocabularies = {name: engine.store(f"vocabulary_{name}", vocabulary.vocabulary(source, name, preparation))
@@ -93,6 +97,7 @@ def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFol
         rows = dict.fromkeys(vocabularies, FIRST_ID + preparation.hash_bins)
     else:
         rows = vocabulary.write(vocabularies, os.path.join(partial.records, "vocabularies"))
+    _write_catalogue(partial.records, engine.store("items", pipeline.training_items(source, vocabularies)))
     buckets = preparation.shards or max(
         _LEAST_SHARDS, -(-sum(counts.used for counts in source.rows) // _ROWS_PER_SHARD))
     for name, table in (("impressions", pipeline.encode_impressions(source, preparation, vocabularies, buckets)),
@@ -104,6 +109,13 @@ def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFol
             "facts": {"utc_offset": description.utc_offset, **source.facts},
             "inputs": logs.fingerprints, "about": description.about,
             "days": {split: _days(description, split) for split in SPLITS}}
+
+
+def _write_catalogue(folder: str, items: ir.Table) -> None:
+    """Writes the items of the training days, in the order of their ids."""
+    columns = items.order_by(*items.columns).to_pyarrow()
+    ids = {name: columns[name].to_numpy() for name in items.columns}
+    Catalogue(domain=ids.pop("domain"), ids=ids).write(folder)
 
 
 def _write_buckets(engine: Engine, schema: FeatureSchema, partial: PartialFolder, preparation: PreparationConfig,

@@ -184,7 +184,7 @@ def run(workdir: str, split: str, rows: int) -> TopicShares:
     generator = experiment.groups["industrial_generator"]
     topics = topics_of_ids(files, author_topics(generator))
     model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"], experiment.components,
-                        groups["embeddings"], groups["train"].seed, files.vectors())
+                        groups["embeddings"], groups["train"].seed, files.vectors(), files.catalogue)
     model.build_weights()
     restore(tf.train.Checkpoint(model=model), checkpoint).assert_existing_objects_matched().expect_partial()
     flat = dataclasses.replace(groups["data"], layout="flat")

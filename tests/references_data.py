@@ -177,6 +177,20 @@ def read_records(data_dir, split):
     return records
 
 
+def read_catalogue(data_dir):
+    """The items of the catalogue, (place of the domain, raw values) each, in its order."""
+    from lcn_tf.data.catalogue import Catalogue
+    from lcn_tf.schema import FeatureSchema
+
+    schema = FeatureSchema.load(data_dir)
+    found, columns = Catalogue.read(str(data_dir), schema), []
+    for feature in schema.item:
+        with open(os.path.join(data_dir, "vocabularies", f"{feature.table}.txt"), encoding="utf-8") as file:
+            values = ["PADDING", OOV, *file.read().splitlines()]
+        columns.append([values[number] for number in found.ids[feature.name]])
+    return list(zip(found.domain.tolist(), *columns, strict=True))
+
+
 def read_preparation(data_dir):
     """`preparation.json` of a prepared data set."""
     with open(os.path.join(data_dir, "preparation.json"), encoding="utf-8") as file:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lcn_tf.data.catalogue import Catalogue
 from lcn_tf.schema import FIRST_ID, TIME_GAP, Feature, FeatureSchema, HistorySpec, usual_histories
 
 Group = dict[str, list[int]]
@@ -97,6 +98,15 @@ def make_groups(schema: FeatureSchema, count: int, seed: int = 0, max_candidates
         groups.append(make_group(schema, rng, 1_000 + index, candidates, lengths, offsets, first_impression))
         first_impression += candidates
     return groups
+
+
+def catalogue(schema: FeatureSchema, items: int = 47, seed: int = 1) -> Catalogue:
+    """Random items, different ones, of every domain of the schema."""
+    rng = np.random.default_rng(seed)
+    ends = [len(schema.domains), *(schema.tables[feature.table] for feature in schema.item)]
+    drawn = np.stack([rng.integers(int(place > 0), end, items) for place, end in enumerate(ends)])
+    domain, *ids = np.unique(drawn, axis=1)
+    return Catalogue({feature.name: column for feature, column in zip(schema.item, ids, strict=True)}, domain)
 
 
 def write_records(data_dir: str | os.PathLike[str], schema: FeatureSchema | None = None,

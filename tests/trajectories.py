@@ -42,7 +42,8 @@ TOLERANCE = {"rtol": 1e-4, "atol": 1e-6}
 _STEPS, _BATCHES, _LOGITS = 20, 5, 7
 _LENGTHS = {"short_target": 5, "short_source": 7, "lifelong_source": 61}
 _BOTH_LAYOUTS = ("lcn_200_50.cfg", "sim.cfg", "twin.cfg")
-_NARROW = {"attention_dim": 8, "units": (13, 7), "aux_units": (11, 5), "hidden_units": (11, 5), "num_negatives": 31}
+_NARROW = {"attention_dim": 8, "units": (13, 7), "aux_units": (11, 5), "hidden_units": (11, 5), "num_negatives": 31,
+           "num_items": 31}
 _TABLE_SCALE = 15.0  # of the initial tables: large enough for every path to matter, as after an epoch
 
 Trajectory = dict[str, Any]
@@ -148,7 +149,8 @@ def _model(composition: Composition, folder: str) -> CTRModel:
 
     def build(model: ModelConfig, configs: Mapping[tuple[str, str], Any]) -> CTRModel:
         tf.keras.utils.set_random_seed(1)
-        built = build_model(schema, _LENGTHS, model, configs, EmbeddingConfig(embedding_dim=8), 1, vectors)
+        built = build_model(schema, _LENGTHS, model, configs, EmbeddingConfig(embedding_dim=8), 1, vectors,
+                            lambda: synthetic.catalogue(schema))
         compile_model(built, TrainConfig(learning_rate=1e-2))
         return built
 

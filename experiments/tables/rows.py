@@ -122,7 +122,7 @@ TABLES = {
     "5": Table("table_5", "Table 5: auxiliary objectives beside LCN-200-50", (
         _WITHOUT_CRP,
         *(Row(name, f"lcn_{name.lower()}.cfg", _WITHOUT_CRP.name)
-          for name in ("DSS", "BERT4Rec", "SQN", "SAC", "CLRec", "AT4CTR", "CL4CTR", "CL4SRec")),
+          for name in ("DSS", "BERT4Rec", "SQN", "SAC", "SSL", "CLRec", "AT4CTR", "CL4CTR", "CL4SRec")),
         _LCN)),
 }
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from lcn_tf.data import record_rules, tfds_metadata, tfrecords
+from lcn_tf.data.catalogue import Catalogue
 from lcn_tf.data.prepared_folder import PREPARATION, SPLITS, preparation_facts
 from lcn_tf.data.record_bytes import Fingerprint, RecordError
 from lcn_tf.data.record_chunks import read_chunks
@@ -102,6 +103,10 @@ class RecordFiles:
                 raise ValueError(f"{path}: the vector of id {row} of table {table!r} has a value that is not finite")
             found[table] = values.astype(np.float32)
         return found
+
+    def catalogue(self) -> Catalogue:
+        """The items of the training days. Raises what `Catalogue.read` does."""
+        return Catalogue.read(self.data_dir, self.schema)
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from lcn_tf.embeddings.config import EmbeddingConfig
@@ -66,6 +67,16 @@ class FeatureEmbedder(tf.keras.layers.Layer):
     def item_width(self) -> int:
         """D."""
         return sum(self.tables.config.width(feature.table) for feature in self.schema.item)
+
+    def rows_in(self, table: str, ids: np.ndarray, domain: np.ndarray) -> np.ndarray:
+        """Rows of ids in a table: where it keeps the domains' apart, those of each one's domain.
+
+        Args:
+          table: its name.
+          ids: integers.
+          domain: place of each id's domain in the schema's domains.
+        """
+        return self._reading.rows_in(table, ids, domain)
 
     def read(self, batch: Batch) -> LookedUp:
         """The batch, read id by id from the tables."""

@@ -44,7 +44,11 @@ class TableReading:
         """A tensor of ids, counted through the domains where the table's rows are separate."""
         if table not in self.tables.config.per_domain or name.startswith(ROWS_OF):
             return batch[name]
-        return batch[name] + self.schema.tables[table] * self.schema.domains.index(self._domain(name))
+        return self.rows_in(table, batch[name], self.schema.domains.index(self._domain(name)))
+
+    def rows_in(self, table: str, ids: Any, domain: Any) -> Any:
+        """Rows of ids of a domain, or of one each, by its place among the schema's domains."""
+        return ids + self.schema.tables[table] * domain if table in self.tables.config.per_domain else ids
 
     def _domain(self, name: str) -> str:
         if name.startswith(NEGATIVE):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lcn_tf.contracts import SearchesTables, TableSpec
+from lcn_tf.contracts import Catalogue, ReadsCatalogue, SearchesTables, TableSpec
 from lcn_tf.embeddings import EmbeddingConfig, FeatureEmbedder
 from lcn_tf.models.ctr_model import CTRModel
 from lcn_tf.models.offers import check_offers
@@ -83,6 +83,7 @@ def build_model(
     embeddings: EmbeddingConfig | None = None,
     seed: int = 0,
     vectors: Mapping[str, np.ndarray] | None = None,
+    catalogue: Callable[[], Catalogue] | None = None,
 ) -> CTRModel:
     """Composes a model.
 
@@ -95,10 +96,13 @@ def build_model(
       seed: of the auxiliary objectives' sampling.
       vectors: table name -> frozen content vectors `[rows, any width]` of its ids, for the kinds that read them
         (`RecordFiles.vectors`).
+      catalogue: returns the items of the training days (`RecordFiles.catalogue`); called where an objective draws
+        from them.
 
     Raises:
       ValueError: an unknown component, values that a component refuses, what a component needs of the schema and does
-        not find, two that train the same search tables, or one that trains search tables which nothing reads.
+        not find, two that train the same search tables, one that trains search tables which nothing reads, or one that
+        draws from a catalogue without there being any.
 
     Example:
       >>> from lcn_tf import EmbeddingConfig, Feature, FeatureSchema, ModelConfig, build_model
@@ -118,8 +122,12 @@ def build_model(
 
     objectives = {name: build("objectives", name) for name in model.objectives}
     objectives = {name: objective for name, objective in objectives.items() if objective.weight}
-    for objective in objectives.values():
+    for name, objective in objectives.items():
         objective.reads(schema)  # refuses a schema without what it needs
+        if isinstance(objective, ReadsCatalogue):
+            if catalogue is None:
+                raise ValueError(f"{name} draws from all items of the training days: build_model needs a catalogue")
+            objective.use_catalogue(catalogue())
     separate = [name for name, objective in objectives.items() if objective.separate_tables]
     long_term = build("long_term", model.long_term)
     check_offers(f"model.long_term={model.long_term}", long_term)

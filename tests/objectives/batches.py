@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from lcn_tf.contracts import ComparesRows, Everyone
+from lcn_tf.contracts import ComparesRows, Everyone, ReadsCatalogue
 from lcn_tf.data import records
 from lcn_tf.data.pipeline import grouped_rows
 from lcn_tf.embeddings import EmbeddingConfig, FeatureEmbedder
@@ -35,6 +35,8 @@ def built(module, **options):
     tf.keras.utils.set_random_seed(2)
     embedder = FeatureEmbedder(SCHEMA, LENGTHS, EmbeddingConfig(embedding_dim=4, initializer="unit_normal"))
     objective = module.build(module.Config(**{**small, **options}))
+    if isinstance(objective, ReadsCatalogue):
+        objective.use_catalogue(synthetic.catalogue(SCHEMA, seed=8))
     objective.build_weights(embedder)
     for weight in objective.trainable_weights:
         weight.assign(tf.random.stateless_normal(weight.shape, [1, len(weight.shape)], stddev=0.5))

@@ -1,5 +1,7 @@
 """Prepared MovieLens ratings against the plain-Python preparation, and every refusal."""
 
+import collections
+import dataclasses
 import itertools
 
 import numpy as np
@@ -79,6 +81,24 @@ def test_records_equal_the_plain_python_preparation(tmp_path, threshold, line_en
         for record in wanted:
             assert found[tuple(record["impression_id"])] == record
             assert row_set == "target" or not record["short_target_timestamp"]
+
+
+@pytest.mark.parametrize("min_count", [1, 40])
+def test_the_catalogue_has_every_item_of_the_training_days_once(tmp_path, min_count):
+    ratings = random_ratings(7)
+    output_dir = prepared(tmp_path, preparation=dataclasses.replace(SMALL, min_count=min_count), ratings=ratings)
+    impressions, events, _ = reference_tables(ratings)
+    end, counts = day_start(DATES["validation_from"]), collections.Counter()
+    trained = [row for row in (*impressions, *events) if row["timestamp"] < end]
+    for row in trained:
+        counts.update([("movie", row["movie_id"]), ("genre", row["genre"])])
+    oov = references_data.OOV
+    expected = {(int(row.get("domain") == "source"), *(
+        value if counts[name, value] >= min_count else oov
+        for name, value in (("movie", row["movie_id"]), ("genre", row["genre"])))) for row in trained}
+    found = references_data.read_catalogue(output_dir)
+    assert len(found) == len(set(found)) and set(found) == expected - {(0, oov, oov), (1, oov, oov)}
+    assert {domain for domain, *_ in found} == {0, 1} or min_count > 1
 
 
 def test_rows_are_accounted_for(tmp_path):

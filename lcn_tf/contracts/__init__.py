@@ -1,0 +1,75 @@
+"""What each kind of part offers the model that composes it, and what it is given.
+
+A part is a module `lcn_tf/<kind>/<name>.py` with `VERSION`, a frozen dataclass `Config` and `build(config)`, which
+returns what its kind's protocol here describes; a head is also given the schema's labels, a table its `TableSpec`. Some
+offers are optional: a lifelong model that chooses events also `Explains`, one with a loss of its own is also an
+`OwnLoss`. Whoever wants to know asks `isinstance(part, Explains)`. What a layer adds by `add_loss` joins the loss.
+
+    class Mean(tf.keras.layers.Layer):  # a LongTerm: the mean of the visible events
+        def call(self, candidate, history, training=False):
+            weights = tf.cast(history.mask, history.items.dtype)  # [B, C, L]
+            return tf.math.divide_no_nan(weights @ history.items, tf.reduce_sum(weights, -1, keepdims=True))
+
+Shape letters: B requests, C candidates, L events, K chosen events, H heads, D item width, D_c context width, W width of
+an interest, F width of a candidate's features, U width of the tower's last layer.
+"""
+
+from lcn_tf.contracts.histories import (
+    Explains,
+    History,
+    LongTerm,
+    OwnLoss,
+    SearchesByHead,
+    SearchesTables,
+    SearchTables,
+    ShortTerm,
+    TrainingInputs,
+)
+from lcn_tf.contracts.objectives import (
+    AfterUpdate,
+    Catalogue,
+    ComparesRows,
+    Everyone,
+    LookedUp,
+    Objective,
+    ReadsCatalogue,
+    ReadsItems,
+)
+from lcn_tf.contracts.scoring import (
+    Head,
+    ReadsFields,
+    Tower,
+    TowerInputs,
+)
+from lcn_tf.contracts.tables import (
+    OwnUpdate,
+    Table,
+    TableSpec,
+)
+
+__all__ = [
+    "Explains",
+    "History",
+    "LongTerm",
+    "OwnLoss",
+    "SearchesByHead",
+    "SearchesTables",
+    "SearchTables",
+    "ShortTerm",
+    "TrainingInputs",
+    "AfterUpdate",
+    "Catalogue",
+    "ComparesRows",
+    "Everyone",
+    "LookedUp",
+    "Objective",
+    "ReadsCatalogue",
+    "ReadsItems",
+    "Head",
+    "ReadsFields",
+    "Tower",
+    "TowerInputs",
+    "OwnUpdate",
+    "Table",
+    "TableSpec",
+]

@@ -1,0 +1,70 @@
+"""What towers and heads offer, and are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import tensorflow as tf
+
+
+class TowerInputs(NamedTuple):
+    """What a tower may read of a batch's candidates.
+
+    Attributes:
+      user: features of the user by name, `[B, C, width]`.
+      candidate: item embeddings, `[B, C, D]`.
+      side: features of candidate and request by name, `[B, C, width]`.
+      interests: history name -> what its encoder or the lifelong model made of it, `[B, C, width]`, the lifelong last.
+      scenario: int64 `[B, C]`, or None.
+    """
+
+    user: dict[str, tf.Tensor]
+    candidate: tf.Tensor
+    side: dict[str, tf.Tensor]
+    interests: dict[str, tf.Tensor]
+    scenario: tf.Tensor | None
+
+    @property
+    def concatenated(self) -> tf.Tensor:
+        """All of it but the scenario, `[B, C, F + W]`."""
+        return tf.concat([*self.user.values(), self.candidate, *self.side.values(), *self.interests.values()], -1)
+
+
+class Tower(Protocol):
+    """Network over all features and interests of a candidate."""
+
+    def __call__(self, inputs: Any, mask: tf.Tensor, training: bool = False) -> Any:
+        """`[B, C, F + W]` and `candidate_mask` -> hidden vectors `[B, C, U]`.
+
+        One that `ReadsFields` is given `TowerInputs`. A tower of several tasks returns label -> hidden vectors.
+        """
+
+
+@runtime_checkable
+class ReadsFields(Protocol):
+    """A tower that is given `TowerInputs` instead of their concatenation, where `reads_fields` is true."""
+
+    reads_fields: bool
+
+
+class Head(Protocol):
+    """From hidden vectors to logits, and what they are trained by.
+
+    Attributes:
+      labels: names of those it predicts; candidates are ranked by the first.
+      terms: name of each of its losses -> its factor in the model's loss.
+    """
+
+    labels: tuple[str, ...]
+    terms: Mapping[str, float]
+
+    def __call__(self, hidden: Any) -> dict[str, tf.Tensor]:
+        """What the tower returns -> label -> logit `[B, C]` float32; of a label that is given another, given that."""
+
+    def counted(self, labels: Mapping[str, tf.Tensor], mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Term -> which candidates it is the mean over, bool or weights `[B, C]`."""
+
+    def targets(self, logits: Mapping[str, tf.Tensor], labels: Mapping[str, tf.Tensor]
+                ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """Term -> label and logit, `[B, C]` each, whose cross-entropy it is."""
