@@ -187,6 +187,6 @@ CHOICES = {
         ("--train.warmup_steps=100", "--train.decay=cosine"))),
     "crp_temperature": _choice(
         "crp_temperature", "CRP's temperature by the model beside it",
-        [(f"--crp.temperature={value}",) for value in (0.1, 0.2, 0.5)],
+        [(f"--crp.temperature={value}",) for value in (0.1, 0.2, 0.3, 0.5)],
         [_LCN.cfg, *(f"{name}_crp.cfg" for name in ("sim", "sim_inner", "eta", "sdim", "twin"))]),
 }
