@@ -23,7 +23,7 @@ from absl import flags as absl_flags
 from data_prep.errors import InputError
 from data_prep.registry import DATASETS
 from experiments import flags, provenance
-from experiments.tables import choice, figure_5, report, slices
+from experiments.tables import choice, figure_5, report, slices, tuning
 from experiments.tables.comparison import compare
 from experiments.tables.plan import plan
 from experiments.tables.rows import CHOICES, FIGURE_5, SWEEPS, TABLES, Table
@@ -51,13 +51,17 @@ def _make(options: argparse.Namespace, command: str) -> int:
     table, folder = _chosen(options), _results_dir(options)
     flags.define()
     print(f"{table.title}: looking for data (prepared if missing) and finished runs", flush=True)
-    planned = plan(table.rows, _common(options))
     store, seeds = Store(folder), range(1, options.seeds + 1)
+    os.makedirs(folder, exist_ok=True)
+    tried = tuning.trials(table, _common(options))
+    if options.tune:
+        return _tune(options, command, table, tried, store)
+    chosen = tuning.choices(tried, store)
+    planned = plan(tuning.tuned(table, chosen).rows, _common(options))
     runs = missing(planned, seeds, store)
     print(f"{len(planned)} rows, {options.seeds} seeds, {len(runs)} runs to do", flush=True)
     failed = [] if options.only_finished else run_missing(runs, store, options.workdir, options.jobs)
-    lines = compare(planned, store, seeds)
-    os.makedirs(folder, exist_ok=True)
+    lines = compare(planned, store, seeds, table.with_seeds)
     versions = {run["versions"]["tensorflow"] for line in lines for run in line.runs.values()}
     if versions - {provenance.TENSORFLOW}:
         print(f"Finished runs are of TensorFlow {', '.join(sorted(versions))}; this is {provenance.TENSORFLOW}")
@@ -66,9 +70,23 @@ def _make(options: argparse.Namespace, command: str) -> int:
     elif options.choice:
         print(choice.write(folder, table, lines, command))
     else:
-        print(report.write_table(folder, table.key, table.title, lines, command))
+        print(report.write_table(folder, table, lines, command, chosen))
         slices.write(folder, table.key, table.title, lines)
     print(f"Files: {os.path.join(folder, table.key)}.*")
+    return len(failed)
+
+
+def _tune(options: argparse.Namespace, command: str, table: Table, tried: Sequence[tuning.Trial], store: Store) -> int:
+    """Does the trials that are missing; returns the number of those that failed."""
+    if not tried:
+        raise ValueError(f"--tune: no row of {table.key} has options to choose between; rows of table_5 have")
+    runs = missing([trial.planned for trial in tried], [tuning.SEED], store)
+    print(f"{len(tried)} trials, {len(runs)} runs to do", flush=True)
+    failed = [] if options.only_finished else run_missing(runs, store, options.workdir, options.jobs)
+    tuning.write(store.folder, table, tried, store, command)
+    for name, best in tuning.choices(tried, store).items():
+        print(f"{name}: {tuning.text(best)}")
+    print(f"Files: {os.path.join(store.folder, table.key)}_trials.*")
     return len(failed)
 
 
@@ -115,6 +133,9 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--figure", choices=["5"], help="consistency of retrieval and attention")
     what.add_argument("--choice", choices=sorted(CHOICES), help="what a default is chosen by, on the validation day")
     what.add_argument("--sweep", choices=sorted(SWEEPS), help="LCN by one flag, over the paper's grid")
+    parser.add_argument("--tune", action="store_true",
+                        help="run the trials of the rows' options instead, one seed; later commands take what has the "
+                             "best validation AUC")
     parser.add_argument("--dataset", choices=sorted(DATASETS), default="industrial", help="default: industrial")
     parser.add_argument("--preset", help="of the data set's generator, for generated logs (industrial: small)")
     parser.add_argument("--input_dir", help="raw files of the data set, instead of generated logs")

@@ -15,7 +15,9 @@ from experiments.settings import Configuration, before
 from experiments.tables import resamples
 from experiments.tables.plan import Planned
 from experiments.tables.store import Store
-from lcn_tf.metrics import Interval, holm, interval, paired_t_test
+from lcn_tf.metrics import Interval, holm, interval, paired_t_test, resampled_seeds
+
+_SEED_OF_SEEDS = 0  # one for all rows, so that their draws of the seeds are the same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +41,15 @@ class Comparison:
 
     Attributes:
       auc, gauc: mean difference over the seeds, with an interval by resampling the users of the test split, the same
-        for both rows.
+        for both rows; where a table has intervals with seeds, by drawing the seeds, too.
+      standard_error: of the AUC's difference, by users and seeds; NaN with fewer than two seeds.
       p_value: two-sided paired t-test of AUC over the seeds, Holm-corrected over the table; NaN with fewer than two,
         and where an AUC is undefined.
     """
 
     auc: Interval
     gauc: Interval
+    standard_error: float
     p_value: float
 
 
@@ -96,8 +100,15 @@ class Line:
         return Spread.of([run["training_seconds"] / 60 for run in self.runs.values()])
 
 
-def compare(planned: Sequence[Planned], store: Store, seeds: Sequence[int]) -> list[Line]:
-    """Every row of a table with what the store holds of it."""
+def compare(planned: Sequence[Planned], store: Store, seeds: Sequence[int], with_seeds: bool = False) -> list[Line]:
+    """Every row of a table with what the store holds of it.
+
+    Args:
+      planned: the rows.
+      store: of the data set.
+      seeds: those that count.
+      with_seeds: whether intervals are over users and seeds, not over users alone.
+    """
     by_name = {row.row.name: row for row in planned}
     found = {name: {seed: run for seed in seeds if (run := store.find(row.key, seed))}
              for name, row in by_name.items()}
@@ -111,7 +122,7 @@ def compare(planned: Sequence[Planned], store: Store, seeds: Sequence[int]) -> l
             common = sorted(found[name].keys() & found[other.row.name].keys())
             if common:
                 comparisons[name] = _compare([found[name][seed] for seed in common],
-                                             [found[other.row.name][seed] for seed in common])
+                                             [found[other.row.name][seed] for seed in common], with_seeds)
     tested = [name for name, comparison in comparisons.items() if not math.isnan(comparison.p_value)]
     for name, p_value in zip(tested, holm([comparisons[name].p_value for name in tested]), strict=True):
         comparisons[name] = dataclasses.replace(comparisons[name], p_value=float(p_value))
@@ -119,18 +130,21 @@ def compare(planned: Sequence[Planned], store: Store, seeds: Sequence[int]) -> l
             for name, row in by_name.items()]
 
 
-def _compare(runs: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> Comparison:
-    intervals = {}
+def _compare(runs: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], with_seeds: bool) -> Comparison:
+    intervals, by_user = {}, []
     for index, metric in enumerate(resamples.METRICS):
         pairs = [(_metric(run, metric), _metric(other, metric)) for run, other in zip(runs, others, strict=True)]
         differences = [run["resamples"][index] - other["resamples"][index]
                        for run, other in zip(runs, others, strict=True)]
         difference = statistics.fmean(one - other for one, other in pairs)
-        intervals[metric] = interval(difference, np.mean(differences, axis=0))
+        drawn = resampled_seeds(differences, seed=_SEED_OF_SEEDS) if with_seeds else np.mean(differences, axis=0)
+        intervals[metric] = interval(difference, drawn)
+        by_user.append(interval(difference, np.mean(differences, axis=0)).standard_error)
     values = [[_metric(run, "auc") for run in side] for side in (runs, others)]
     tested = len(runs) > 1 and not np.isnan(values).any()
-    p_value = paired_t_test(*values).p_value if tested else math.nan
-    return Comparison(**intervals, p_value=p_value)
+    test = paired_t_test(*values) if tested else None
+    standard_error = math.hypot(by_user[0], test.std / math.sqrt(len(runs))) if test else math.nan
+    return Comparison(**intervals, standard_error=standard_error, p_value=test.p_value if test else math.nan)
 
 
 def _metric(run: dict[str, Any], name: str) -> float:

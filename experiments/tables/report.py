@@ -5,39 +5,53 @@ from __future__ import annotations
 import collections
 import math
 import os
-from collections.abc import Iterable, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from experiments.printed_metrics import worse_than_base_rate
 from experiments.tables.comparison import Line, Spread
-from lcn_tf.metrics import Interval
+from experiments.tables.rows import Row, Table
+from lcn_tf.metrics import Interval, detectable_difference
 from lcn_tf.whole_files import write_text
 
 METRICS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"))
 _WORSE = "†"  # beside a log loss that is worse than the base rate's in some run
 
 
-def write_table(folder: str, key: str, title: str, lines: Sequence[Line], command: str) -> str:
-    """Writes `<key>.md` and `<key>.csv`; returns the Markdown."""
-    text = markdown(title, lines, command)
-    write_text(os.path.join(folder, f"{key}.md"), text)
-    write_text(os.path.join(folder, f"{key}.csv"), csv_text([record(line) for line in lines]))
+def write_table(folder: str, table: Table, lines: Sequence[Line], command: str,
+                chosen: Mapping[str, Sequence[str]] | None = None) -> str:
+    """Writes `<key>.md` and `<key>.csv`; returns the Markdown.
+
+    Args:
+      folder: gets the files.
+      table: whose rows were measured.
+      lines: its rows as measured.
+      command: that makes them.
+      chosen: row -> flags of options that were chosen on the validation day.
+    """
+    text = markdown(table, lines, command, chosen)
+    write_text(os.path.join(folder, f"{table.key}.md"), text)
+    write_text(os.path.join(folder, f"{table.key}.csv"), csv_text([record(line) for line in lines]))
     return text
 
 
-def markdown(title: str, lines: Sequence[Line], command: str) -> str:
-    """The table, with what it is made of below it."""
+def markdown(table: Table, lines: Sequence[Line], command: str, chosen: Mapping[str, Sequence[str]] | None = None
+             ) -> str:
+    """The table, with what it can tell above it and what it is made of below it."""
     header = ["", *(name for name, _ in METRICS), "ΔAUC [95 %]", "ΔGAUC [95 %]", "compared with", "p",
-              "attainable share", "paper AUC / GAUC", "minutes", "parameters", "seeds"]
+              "options", "attainable share", "paper AUC / GAUC", "minutes", "parameters", "seeds"]
     if not any(_known(line.attainable_share) for line in lines):
         header.remove("attainable share")
+    if not any(row.trials for row in table.rows):
+        header.remove("options")
     names = {line.planned.row.name: line.name for line in lines}
     rows = []
     for line in lines:
         row, comparison = line.planned.row, line.comparison
-        cells = {"": line.name, "seeds": str(len(line.runs)),
+        cells = {"": line.name, "seeds": str(len(line.runs)), "options": _options(row, chosen or {}),
                  "paper AUC / GAUC": f"{row.paper_auc:.4f} / {row.paper_gauc:.4f}" if row.paper_auc else ""}
         if line.runs:
             cells.update({name: spread_text(line.metric(key)) for name, key in METRICS})
@@ -49,8 +63,32 @@ def markdown(title: str, lines: Sequence[Line], command: str) -> str:
             cells.update({"ΔAUC [95 %]": interval_text(comparison.auc), "ΔGAUC [95 %]": interval_text(comparison.gauc),
                           "compared with": names[row.against], "p": p_value_text(comparison.p_value)})
         rows.append([cells.get(name, "") for name in header])
+    above = [detectable, ""] if table.with_seeds and (detectable := _detectable(lines)) else []
     notes = [*_worse_note(lines), *facts(lines)]
-    return "\n".join([f"# {title}", "", "```sh", command, "```", "", *markdown_table(header, rows), "", *notes, ""])
+    return "\n".join([f"# {table.title}", "", "```sh", command, "```", "", *above, *markdown_table(header, rows), "",
+                      *notes, ""])
+
+
+def _options(row: Row, chosen: Mapping[str, Sequence[str]]) -> str:
+    """What was chosen for a row."""
+    if not row.trials:
+        return ""
+    flags = chosen.get(row.name)
+    return "not tuned" if flags is None else " ".join(flag.removeprefix("--") for flag in flags)
+
+
+def _detectable(lines: Sequence[Line]) -> str:
+    """The smallest differences that the data and the seeds can tell."""
+    compared = [line for line in lines if line.comparison and not math.isnan(line.comparison.standard_error)]
+    if not compared:
+        return ""
+    errors = sorted(line.comparison.standard_error for line in compared if line.comparison)
+    median = statistics.median(errors)
+    single, corrected = (detectable_difference(median, alpha=alpha) for alpha in (0.05, 0.05 / len(compared)))
+    low, high = (detectable_difference(error) for error in (errors[0], errors[-1]))
+    return (f"With 80 % this data set and these seeds tell a difference in AUC of {single:.4f} from none (median of "
+            f"the rows, {low:.4f} to {high:.4f}; a single comparison at 5 %), one of {corrected:.4f} among "
+            f"{len(compared)} comparisons.")
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -1,7 +1,7 @@
 """What each table of the paper compares: its rows, the row that each is held against, and the paper's numbers.
 
-A row is a cfg, or a cfg with flags in a sweep. The numbers of the LCN paper are the AUC and GAUC that it gives for
-industrial logs, None where we do not know them.
+A row is a cfg, or a cfg with flags in a sweep. The numbers of the LCN paper are the AUC and GAUC that it gives, None
+where we do not know them: for industrial logs, in Table 5 for public ones.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ class Row:
       name: in the table.
       cfg: flag file in `experiments/configs`.
       against: name of the row that it is compared with; None for a table's baseline.
-      paper_auc, paper_gauc: in the paper, industrial data.
+      paper_auc, paper_gauc: in the paper, on the data of its table.
       flags: beside those of the cfg.
+      trials: flags of each trial that `--tune` chooses between; () where nothing is tuned.
       selects: whether the model passes only some events on, so that its consistency means something.
     """
 
@@ -30,15 +31,24 @@ class Row:
     paper_gauc: float | None = None
     flags: tuple[str, ...] = ()
     selects: bool = True
+    trials: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A comparison: `key` names its files, `rows` are in the order of the table."""
+    """A comparison.
+
+    Attributes:
+      key: name of its files.
+      title: of the table.
+      rows: in the order of the table.
+      with_seeds: whether its intervals are over users and seeds together, not over users alone.
+    """
 
     key: str
     title: str
     rows: tuple[Row, ...]
+    with_seeds: bool = False
 
     def __post_init__(self):
         names = [row.name for row in self.rows]
@@ -95,6 +105,46 @@ def _baselines() -> tuple[Row, ...]:
     return (*bounds, *pairs, _compared(_WITHOUT_CRP, recent), _LCN, _PRINTED)
 
 
+# Objectives that have a temperature: their sources' and another one. CRP is the last.
+_TEMPERATURES = {"crp": (0.2, 0.5), "clrec": (0.07, 0.2), "ssl": (0.1, 0.3), "at4ctr": (0.1, 0.3),
+                 "cl4srec": (1.0, 0.5)}
+_WEIGHTS = (0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)  # the paper's grid for CRP's
+_FEWER_WEIGHTS = (0.05, 0.2, 1, 5)
+
+
+def _trials(objective: str) -> tuple[tuple[str, ...], ...]:
+    """Eight for every objective: weights, or half of them by two temperatures."""
+    if objective not in _TEMPERATURES:
+        return tuple((f"--{objective}.weight={weight}",) for weight in _WEIGHTS)
+    return tuple((f"--{objective}.weight={weight}", f"--{objective}.temperature={temperature}")
+                 for weight in _FEWER_WEIGHTS for temperature in _TEMPERATURES[objective])
+
+
+def _objectives(key: str, title: str, name: str, cfg: str, with_models: bool) -> Table:
+    """Every objective beside one model, which is the baseline; the paper's numbers are of LCN on public data."""
+    paper = {"DSS": (0.6107, 0.5790), "BERT4Rec": (0.6122, 0.5797), "SQN": (0.6100, 0.5787), "SAC": (0.6104, 0.5790),
+             "SSL": (0.6111, 0.5792), "CLRec": (0.6123, 0.5799), "AT4CTR": (0.6117, 0.5793),
+             "CL4CTR": (0.6115, 0.5791), "CL4SRec": (0.6122, 0.5798)}
+    alone = f"{name} without an objective"
+    rows = []
+    for objective, numbers in paper.items():
+        prefix = objective.lower()
+        path, flags = (f"lcn_{prefix}.cfg", ()) if cfg == "lcn" else (f"{cfg}.cfg", (f"--model.objectives={prefix}",))
+        rows.append(Row(objective, path, alone, *(numbers if cfg == "lcn" else ()), flags=flags,
+                        trials=_trials(prefix)))
+    if not with_models:
+        return Table(key, title, (Row(alone, f"{cfg}.cfg"), *rows,
+                                  Row("CRP", f"{cfg}_crp.cfg", alone, trials=_trials("crp"))), with_seeds=True)
+    models = [Row("SIM Soft", "sim.cfg", alone, 0.6071, 0.5762), Row("ETA", "eta.cfg", alone, 0.6055, 0.5748),
+              Row("SDIM", "sdim.cfg", alone, 0.6038, 0.5734), Row("TWIN", "twin.cfg", alone, 0.6087, 0.5776)]
+    crp = [Row("CRP without LAP: SIM Soft by inner product", "sim_inner_crp.cfg", alone, 0.6128, 0.5808,
+               trials=_trials("crp")),
+           Row("CRP: LCN-200-50", "lcn_200_50.cfg", alone, 0.6143, 0.5820, trials=_trials("crp")),
+           Row("CRP: LCN-500-100", "lcn_500_100.cfg", alone, 0.6145, 0.5820, trials=_trials("crp"))]
+    baseline = Row(alone, "lcn_without_crp.cfg", None, 0.6098, 0.5786)
+    return Table(key, title, (*models, baseline, *rows, *crp), with_seeds=True)
+
+
 TABLES = {
     "1": Table("table_1", "Table 1: CRP's terms", (
         _WITHOUT_CRP,
@@ -119,11 +169,8 @@ TABLES = {
         Row("single domain", "lcn_single_domain.cfg"),
         _WITHOUT_CRP,
         _LCN)),
-    "5": Table("table_5", "Table 5: auxiliary objectives beside LCN-200-50", (
-        _WITHOUT_CRP,
-        *(Row(name, f"lcn_{name.lower()}.cfg", _WITHOUT_CRP.name)
-          for name in ("DSS", "BERT4Rec", "SQN", "SAC", "SSL", "CLRec", "AT4CTR", "CL4CTR", "CL4SRec")),
-        _LCN)),
+    "5": _objectives("table_5", "Table 5: auxiliary objectives beside LCN-200-50", _LCN.name, "lcn", True),
+    "5-sim": _objectives("table_5_sim", "Table 5 with SIM Soft in LCN's place", "SIM Soft", "sim", False),
 }
 
 _ALL, _ALL_LCN = "attention to all events", "LCN, no selection"
@@ -153,7 +200,8 @@ FIGURE_5 = Table("figure_5", "Figure 5: does the attention get the events it wou
     Row("LCN-200-50, MSA shares FSA's projections", "lcn_shared_ranking.cfg")))
 
 _SWEPT: dict[str, Sequence[float]] = {
-    "crp.weight": (0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+    "crp.weight": _WEIGHTS,
+    "crp.temperature": (0.05, 0.1, 0.2, 0.5, 1),
     "crp.num_negatives": (64, 128, 512, 1024, 2048, 4096),
 }
 

@@ -196,6 +196,50 @@ def interval(difference: float, resamples: ArrayLike, confidence: float = 0.95) 
     return Interval(difference, float(np.std(drawn, ddof=1)), float(low), float(high), len(drawn))
 
 
+def resampled_seeds(resamples: ArrayLike, *, seed: int) -> Array:
+    """Means over seeds that are drawn again with every resample of the users: what both would change (two levels).
+
+    With few seeds it says too little of training: the mean of S draws varies by (S - 1) / S of what that of S new ones
+    does.
+
+    Args:
+      resamples: `[S, R]`, a number (a metric, a difference of two models) of each seed on the same R resamples.
+      seed: of the draws; several models are paired by the same.
+
+    Returns:
+      `[R]` float64.
+
+    Raises:
+      ValueError: not `[S, R]` with S at least 1.
+    """
+    values = np.asarray(resamples, np.float64)
+    if values.ndim != 2 or not len(values):
+        raise ValueError(f"resamples must be [S, R] with S at least 1, got {list(values.shape)}")
+    drawn = np.random.default_rng(seed).integers(len(values), size=values.shape)
+    return np.take_along_axis(values, drawn, axis=0).mean(axis=0)
+
+
+def detectable_difference(standard_error: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
+    """The smallest true difference that a two-sided test finds with a probability of `power`; normal approximation.
+
+    Args:
+      standard_error: of the estimated difference.
+      power: that probability.
+      alpha: level of the test; divided by the number of comparisons, that of Holm's first step.
+
+    Raises:
+      ValueError: a probability outside (0, 1).
+
+    Example:
+      >>> from lcn_tf.metrics import detectable_difference
+      >>> round(detectable_difference(0.001), 5)  # 2.8 standard errors
+      0.0028
+    """
+    if not (0 < power < 1 and 0 < alpha < 1):
+        raise ValueError(f"power and alpha must be between 0 and 1, got {power} and {alpha}")
+    return float(standard_error * (stats.norm.isf(alpha / 2) + stats.norm.ppf(power)))
+
+
 def user_bootstrap(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, user_keys: ArrayLike, *, seed: int,
                    resamples: int = 1000, confidence: float = 0.95,
                    gauc_weights: str = "impressions") -> dict[str, Interval]:

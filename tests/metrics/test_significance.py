@@ -12,7 +12,15 @@ from scipy import stats
 
 from lcn_tf.metrics.auc import exact_auc
 from lcn_tf.metrics.gauc import group_auc
-from lcn_tf.metrics.significance import delong, hanley_mcneil, holm, paired_t_test, user_bootstrap
+from lcn_tf.metrics.significance import (
+    delong,
+    detectable_difference,
+    hanley_mcneil,
+    holm,
+    paired_t_test,
+    resampled_seeds,
+    user_bootstrap,
+)
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "metrics.json").read_text())
 
@@ -164,3 +172,27 @@ def test_holm_example_and_errors():
     for value in (1.2, math.nan):
         with pytest.raises(ValueError, match="p_values"):
             holm([0.2, value])
+
+
+def test_seeds_are_drawn_anew_with_every_resample():
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=[5, 1]) + 0.1 * rng.normal(size=[5, 20_000])
+    found = resampled_seeds(values, seed=3)
+    between = np.var(values.mean(axis=1))  # of single draws, which 5 of them divide by 5
+    assert np.var(found) == pytest.approx(between / 5 + 0.1**2 / 5, rel=0.05)
+    assert found.mean() == pytest.approx(values.mean(), abs=0.02)
+    np.testing.assert_array_equal(found, resampled_seeds(values, seed=3))
+    np.testing.assert_array_equal(resampled_seeds(values[:1], seed=3), values[0])
+    with pytest.raises(ValueError, match=r"resamples must be \[S, R\] with S at least 1, got \[3\]"):
+        resampled_seeds([1.0, 2.0, 3.0], seed=3)
+
+
+def test_a_detectable_difference_is_found_as_often_as_it_says():
+    rng, error = np.random.default_rng(4), 0.3
+    for power, alpha in ((0.8, 0.05), (0.5, 0.005)):
+        truth = detectable_difference(error, power=power, alpha=alpha)
+        drawn = truth + error * rng.normal(size=100_000)
+        found = 2 * stats.norm.sf(np.abs(drawn) / error) < alpha
+        assert found.mean() == pytest.approx(power, abs=0.01)
+    with pytest.raises(ValueError, match="power and alpha must be between 0 and 1, got 1 and 0.05"):
+        detectable_difference(error, power=1)

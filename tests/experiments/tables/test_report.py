@@ -1,16 +1,20 @@
 """What the files of a table say."""
 
 import csv
+import dataclasses
 import math
+
+import numpy as np
 
 from experiments.tables import choice, figure_5, report, resamples, slices
 from experiments.tables.comparison import compare
-from experiments.tables.rows import CHOICES, FIGURE_5, Row
+from experiments.tables.rows import CHOICES, FIGURE_5, Row, Table
 from experiments.tables.store import Store
 
 from .finished_runs import add, configuration, finished, planned
 
 ROWS = (Row("plain", "a.cfg"), Row("better", "b.cfg", "plain", 0.7, 0.6), Row("later", "c.cfg", "plain"))
+TABLE = Table("table_7", "Table 7", ROWS)
 CONSISTENCY = {"value": 0.75, "random_baseline": 0.1, "chance_corrected": 0.7222, "rows": 1099, "excluded_rows": 1,
                "per_head": 1.0}
 
@@ -24,7 +28,7 @@ def table(folder, rows=ROWS, seeds=(1, 2)):
 
 
 def test_markdown_and_csv_hold_every_row(tmp_path):
-    text = report.write_table(str(tmp_path), "table_7", "Table 7", table(tmp_path), "the command")
+    text = report.write_table(str(tmp_path), TABLE, table(tmp_path), "the command")
     assert (tmp_path / "table_7.md").read_text() == text
     assert "# Table 7\n\n```sh\nthe command\n```" in text
     assert "| better | 0.6650 ± 0.0071 | 0.5650 ± 0.0071 | 0.3000 ± 0.0000 | +0.0500 [" in text
@@ -47,7 +51,7 @@ def test_what_labels_of_a_single_class_leave_undefined_is_told(tmp_path):
             store.add(run, resamples.pack([[math.nan] * 4] * 2), configuration(cfg))
     lines = compare([planned(row) for row in ROWS[:2]], store, (1, 2))
     assert math.isnan(lines[1].comparison.p_value) and math.isnan(lines[1].attainable_share.mean)
-    text = report.write_table(str(tmp_path), "table_7", "Table 7", lines, "the command")
+    text = report.write_table(str(tmp_path), TABLE, lines, "the command")
     assert "| better | undefined | undefined | 0.3000 ± 0.0000 | undefined | undefined | plain |  |" in text
     assert "AUC of item popularity undefined and of the true probabilities undefined." in text
     figure = figure_5.write(str(tmp_path), FIGURE_5, lines, "the command")
@@ -58,7 +62,7 @@ def test_older_rows_and_several_versions_of_tensorflow_are_told(tmp_path):
     store = Store(str(tmp_path))
     for cfg, tensorflow in (("a.cfg", "2.21.0"), ("b.cfg", "2.22.0")):
         add(store, cfg, 1, 0.6, tensorflow=tensorflow)
-    text = report.markdown("Table 7", compare([planned(ROWS[0], version=2), planned(ROWS[1])], store, (1,)), "command")
+    text = report.markdown(TABLE, compare([planned(ROWS[0], version=2), planned(ROWS[1])], store, (1,)), "command")
     assert "| plain [older: long_term/lap 1] | 0.6000 |" in text and "| plain [older: long_term/lap 1] |  |" in text
     assert "Rows marked as older are of" in text and "TensorFlow: 2.21.0 (1 runs), 2.22.0 (1 runs)." in text
 
@@ -76,11 +80,11 @@ def test_rows_with_runs_worse_than_the_base_rate_are_marked(tmp_path):
     undefined["metrics"]["test"]["base rate"]["logloss"] = None
     store.add(undefined, codes, configuration("c.cfg"))
     lines = compare([planned(row) for row in ROWS], store, (1, 2))
-    text = report.markdown("Table 7", lines, "the command")
+    text = report.markdown(TABLE, lines, "the command")
     assert "| 0.3150 ± 0.0071 |" in text and "| 0.4000 ± 0.0071 † |" in text and text.count("†") == 2
     assert "\n\n† Runs whose log loss is worse than the base rate's: better (test 1 of 2).\n\nTest split:" in text
     lines[1].runs[1]["metrics"]["validation"]["model"] |= {"logloss": 0.5}
-    assert "better (validation 1 of 2, test 1 of 2)" in report.markdown("Table 7", lines, "the command")
+    assert "better (validation 1 of 2, test 1 of 2)" in report.markdown(TABLE, lines, "the command")
 
 
 def test_a_choice_shows_the_validation_day_alone(tmp_path):
@@ -113,3 +117,30 @@ def test_figure_5_shows_consistency_and_what_selection_costs(tmp_path):
     assert "LCN-50-50: 1.000 ± 0.000 within each head." in text and "Commits: 0123456789ab-dirty." in text
     assert (tmp_path / "figure_5.png").read_bytes().startswith(b"\x89PNG")
     assert "0.7222" in (tmp_path / "figure_5.csv").read_text()
+
+
+def test_a_table_with_seeds_says_what_it_can_tell(tmp_path):
+    store, rng = Store(str(tmp_path)), np.random.default_rng(2)
+    for row, auc in zip(ROWS, (0.6, 0.65, 0.61), strict=True):
+        for seed in (1, 2, 3):
+            found = auc + rng.normal(scale=0.01)
+            add(store, row.cfg, seed, found, codes=resamples.pack(found + rng.normal(scale=0.004, size=[2, 50])))
+    seeds, rows = (1, 2, 3), [planned(row) for row in ROWS]
+    by_users, by_both = (compare(rows, store, seeds, both) for both in (False, True))
+    widths = [[line.comparison.auc.high - line.comparison.auc.low for line in lines[1:]]
+              for lines in (by_users, by_both)]
+    assert all(both > users for users, both in zip(*widths, strict=True))
+    assert by_users[1].comparison.standard_error == by_both[1].comparison.standard_error > 0.001
+    text = report.markdown(dataclasses.replace(TABLE, with_seeds=True), by_both, "the command")
+    errors = [line.comparison.standard_error for line in by_both[1:]]
+    assert f"tell a difference in AUC of {2.8016 * np.mean(errors):.4f} from none" in text and "among 2 comp" in text
+    assert text.index("With 80 %") < text.index("| plain |")
+    assert "With 80 %" not in report.markdown(TABLE, by_users, "the command")
+
+
+def test_chosen_options_stand_beside_their_rows(tmp_path):
+    rows = (ROWS[0], dataclasses.replace(ROWS[1], trials=(("--crp.weight=1",), ("--crp.weight=2",))), ROWS[2])
+    tried, lines = Table("table_7", "Table 7", rows), table(tmp_path, rows)
+    assert "| not tuned |" in report.markdown(tried, lines, "the command")
+    assert "| crp.weight=2 |" in report.markdown(tried, lines, "the command", {"better": ("--crp.weight=2",)})
+    assert "options" not in report.markdown(TABLE, lines, "the command")

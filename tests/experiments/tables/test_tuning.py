@@ -1,0 +1,78 @@
+"""Options are chosen by the validation day of finished trials, and by nothing else."""
+
+import csv
+import dataclasses
+
+import pytest
+
+from experiments.settings import Configuration
+from experiments.tables import resamples, tuning
+from experiments.tables.plan import Planned
+from experiments.tables.rows import TABLES, Row, Table
+from experiments.tables.store import Store
+
+from .finished_runs import finished
+
+ROWS = (Row("plain", "a.cfg"),
+        Row("tried", "b.cfg", "plain", trials=(("--crp.weight=1",), ("--crp.weight=2", "--crp.temperature=0.5"))),
+        Row("tried too", "c.cfg", "plain", flags=("--x=3",), trials=(("--crp.weight=1",), ("--crp.weight=5",))))
+TABLE = Table("table_7", "Table 7", ROWS)
+
+
+def planned(row, version=1):
+    return Planned(row, row.flags, Configuration({"core": version}, {"of": " ".join([row.cfg, *row.flags])}), "data")
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    monkeypatch.setattr(tuning, "plan", lambda rows, common: [planned(row, *common) for row in rows])
+    return lambda version=1: tuning.trials(TABLE, (version,))
+
+
+def add(store, trial, validation_auc, test_auc, seed=tuning.SEED):
+    run = finished(trial.planned.row.cfg, seed, test_auc)
+    run["configuration"] = trial.planned.configuration.id
+    model = {**run["metrics"]["validation"]["model"], "auc": validation_auc}
+    run["metrics"]["validation"] = {**run["metrics"]["validation"], "model": model}
+    store.add(run, resamples.pack([[0.5] * 4] * 2), trial.planned.configuration)
+
+
+def test_the_validation_day_of_all_trials_decides(tmp_path, tried):
+    store, trials = Store(str(tmp_path)), tried()
+    assert [trial.planned.row.flags for trial in trials] == [
+        ("--crp.weight=1",), ("--crp.weight=2", "--crp.temperature=0.5"), ("--x=3", "--crp.weight=1"),
+        ("--x=3", "--crp.weight=5")]
+    add(store, trials[0], 0.70, 0.9)
+    add(store, trials[2], None, 0.9)  # labels of one class
+    assert tuning.choices(trials, store) == {}
+    add(store, trials[1], 0.71, 0.2)
+    add(store, trials[3], 0.61, 0.2)
+    add(store, trials[0], 0.99, 0.9, seed=2)
+    chosen = {"tried": ("--crp.weight=2", "--crp.temperature=0.5"), "tried too": ("--crp.weight=5",)}
+    assert tuning.choices(trials, store) == chosen
+    rows = tuning.tuned(TABLE, chosen).rows
+    assert [row.flags for row in rows] == [(), chosen["tried"], ("--x=3", "--crp.weight=5")]
+    assert tuning.choices(tried(2), store) == {}  # trials of other versions of the parts
+
+
+def test_every_trial_is_listed(tmp_path, tried):
+    store, trials = Store(str(tmp_path)), tried()
+    for trial, auc in zip(trials[:3], (0.7, 0.71, 0.5), strict=True):
+        add(store, trial, auc, 0.9)
+    tuning.write(str(tmp_path), TABLE, trials, store, "the command")
+    text = (tmp_path / "table_7_trials.md").read_text()
+    assert "| tried | weight 1 | 0.7000 |  |" in text and "| tried too | weight 5 |  |  |" in text
+    assert "| tried | weight 2, temperature 0.5 | 0.7100 | chosen |" in text and "0.9" not in text
+    with open(tmp_path / "table_7_trials.csv", newline="") as file:
+        assert [row["chosen"] for row in csv.DictReader(file)] == ["0", "1", "0", "0"]
+
+
+def test_every_objective_has_as_many_trials():
+    for name in ("5", "5-sim"):
+        rows = [row for row in TABLES[name].rows if row.trials]
+        assert {len(row.trials) for row in rows} == {8} and len(rows) == (12 if name == "5" else 10)
+        assert all(len(set(row.trials)) == 8 for row in rows)
+        known = dataclasses.replace(TABLES[name], rows=tuple(
+            dataclasses.replace(row, name=f"{row.name} {flags}", flags=(*row.flags, *flags), against=None)
+            for row in rows for flags in row.trials))
+        assert len(known.rows) == 8 * len(rows)
