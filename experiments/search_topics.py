@@ -27,12 +27,11 @@ from absl import flags as absl_flags
 
 from command_line.text_table import align
 from data_prep.industrial.generator import author_topics
-from experiments import flags, prepared_data, run_files
-from lcn_tf.checkpoint_folder import latest_checkpoint, restore
+from experiments import finished_run, flags
 from lcn_tf.contracts import Explains
 from lcn_tf.data import pipeline
 from lcn_tf.data.prepared_folder import SPLITS
-from lcn_tf.models import CTRModel, build_model
+from lcn_tf.models import CTRModel
 from lcn_tf.schema import FIRST_ID
 
 _AUTHOR = "author"  # tells the topic, of candidates and events alike
@@ -163,7 +162,7 @@ def format_table(shares: TopicShares) -> str:
 
 
 def run(workdir: str, split: str, rows: int) -> TopicShares:
-    """Loads a finished run of the parsed flags and measures it.
+    """Loads a finished run and measures it.
 
     Raises:
       ValueError: rows below 1, a run that is not finished or not on generated industrial logs, or what `measure` and
@@ -171,23 +170,14 @@ def run(workdir: str, split: str, rows: int) -> TopicShares:
     """
     if rows < 1:
         raise ValueError(f"--rows must be at least 1, got {rows}")
-    experiment = flags.read()
+    experiment = finished_run.read_flags(workdir)
     if experiment.run.dataset != "industrial" or not experiment.run.generated:
         raise ValueError(f"--workdir={workdir} must hold a run on generated logs of --dataset=industrial (without "
                          f"--input_dir and --data_dir), whose topics are known; got a run on {experiment.run.dataset}")
-    checkpoint = latest_checkpoint(os.path.join(workdir, "checkpoints", "best"))
-    if run_files.finished(workdir) is None or checkpoint is None:
-        raise ValueError(f"--workdir={workdir} holds no finished run (metrics.json and checkpoints/best)")
-    groups = experiment.groups
-    files = pipeline.RecordFiles.open(prepared_data.find_or_prepare(experiment).data_dir).reading(
-        groups["data"].item_fields, groups["data"].context_fields)
+    _, files, model = finished_run.load(workdir, experiment)
     generator = experiment.groups["industrial_generator"]
     topics = topics_of_ids(files, author_topics(generator))
-    model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"], experiment.components,
-                        groups["embeddings"], groups["train"].seed, files.vectors(), files.catalogue)
-    model.build_weights()
-    restore(tf.train.Checkpoint(model=model), checkpoint).assert_existing_objects_matched().expect_partial()
-    flat = dataclasses.replace(groups["data"], layout="flat")
+    flat = dataclasses.replace(experiment.groups["data"], layout="flat")
     return measure(model, pipeline.read(files, split, flat, _BATCH_SIZE), topics, generator.process.num_topics, rows)
 
 
@@ -200,10 +190,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=1_000, help="impressions to look at, the split's first ones")
     options = parser.parse_args(argv)
     try:
-        path = os.path.join(options.workdir, "flags.cfg")
-        if not os.path.exists(path):
-            raise ValueError(f"--workdir={options.workdir} holds no run (no flags.cfg)")
-        flags.parse(["search_topics", f"--flagfile={path}"])
         print(format_table(run(options.workdir, options.split, options.rows)), flush=True)
     except (ValueError, OSError, absl_flags.Error) as error:
         sys.exit(f"error: {error}")

@@ -22,12 +22,12 @@ from absl import flags as absl_flags
 
 from data_prep.errors import InputError
 from data_prep.registry import DATASETS
-from experiments import flags, provenance
-from experiments.tables import choice, figure_5, report, slices, tuning
+from experiments import finished_run, flags, provenance
+from experiments.tables import choice, figure_4, figure_5, report, slices, sweep, tuning
 from experiments.tables.comparison import compare
-from experiments.tables.plan import plan
-from experiments.tables.rows import CHOICES, FIGURE_5, SWEEPS, TABLES, Table
-from experiments.tables.runs import missing, run_missing
+from experiments.tables.plan import Planned, plan
+from experiments.tables.rows import CHOICES, FIGURE_4, FIGURE_5, SWEEPS, TABLES, Table
+from experiments.tables.runs import Missing, missing, run_missing
 from experiments.tables.store import Store
 
 
@@ -58,6 +58,8 @@ def _make(options: argparse.Namespace, command: str) -> int:
         return _tune(options, command, table, tried, store)
     chosen = tuning.choices(tried, store)
     planned = plan(tuning.tuned(table, chosen).rows, _common(options))
+    if table is FIGURE_4:
+        return _look_at_items(options, command, planned, store)
     runs = missing(planned, seeds, store)
     print(f"{len(planned)} rows, {options.seeds} seeds, {len(runs)} runs to do", flush=True)
     failed = [] if options.only_finished else run_missing(runs, store, options.workdir, options.jobs)
@@ -72,6 +74,8 @@ def _make(options: argparse.Namespace, command: str) -> int:
     else:
         print(report.write_table(folder, table, lines, command, chosen))
         slices.write(folder, table.key, table.title, lines)
+        if options.sweep:
+            sweep.draw(folder, table, lines)
     print(f"Files: {os.path.join(folder, table.key)}.*")
     return len(failed)
 
@@ -90,9 +94,26 @@ def _tune(options: argparse.Namespace, command: str, table: Table, tried: Sequen
     return len(failed)
 
 
+def _look_at_items(options: argparse.Namespace, command: str, planned: Sequence[Planned], store: Store) -> int:
+    """Makes Figure 4, which needs the models themselves: those that no work folder holds are trained again."""
+    known, seeds, failed = figure_4.Geometries(store.folder), range(1, options.seeds + 1), []
+    unknown = [Missing(row, seed) for seed in seeds for row in planned if known.find(row, seed) is None]
+    print(f"{len(planned)} rows, {options.seeds} seeds, {len(unknown)} runs to look at", flush=True)
+    if not options.only_finished:
+        lacking = [run for run in unknown if not finished_run.has_checkpoint(run.workdir(options.workdir))]
+        failed = run_missing(lacking, store, options.workdir, options.jobs)
+        for run in unknown:
+            if run not in failed:
+                known.add(run.planned, run.seed, figure_4.measure(run.workdir(options.workdir)))
+    found = {row.row.name: {seed: geometry for seed in seeds if (geometry := known.find(row, seed))} for row in planned}
+    print(figure_4.write(store.folder, FIGURE_4, found, command))
+    print(f"Files: {os.path.join(store.folder, FIGURE_4.key)}.*")
+    return len(failed)
+
+
 def _chosen(options: argparse.Namespace) -> Table:
     if options.figure:
-        return FIGURE_5
+        return {"4": FIGURE_4, "5": FIGURE_5}[options.figure]
     if options.choice:
         return CHOICES[options.choice]
     return TABLES[options.table] if options.table else SWEEPS[options.sweep]
@@ -130,7 +151,8 @@ def _parser() -> argparse.ArgumentParser:
                                      epilog="What follows -- are flags of all runs; it needs a --results_dir.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--table", choices=sorted(TABLES), help="one of the paper's tables")
-    what.add_argument("--figure", choices=["5"], help="consistency of retrieval and attention")
+    what.add_argument("--figure", choices=["4", "5"],
+                      help="item embeddings by domain and category; consistency of retrieval and attention")
     what.add_argument("--choice", choices=sorted(CHOICES), help="what a default is chosen by, on the validation day")
     what.add_argument("--sweep", choices=sorted(SWEEPS), help="LCN by one flag, over the paper's grid")
     parser.add_argument("--tune", action="store_true",

@@ -182,6 +182,9 @@ def _selecting(name: str, model: str) -> tuple[Row, Row]:
     return Row(name, f"{model}.cfg", every), Row(every, f"{model}.cfg", flags=(f"--{model}.top_k=2000",), selects=False)
 
 
+# Their item embeddings are looked at.
+FIGURE_4 = Table("figure_4", "Figure 4: item embeddings with and without CRP", (_WITHOUT_CRP, _LCN))
+
 # Compared with the same model that passes every event on: the difference is what selecting costs.
 FIGURE_5 = Table("figure_5", "Figure 5: does the attention get the events it would choose?", (
     Row("50 random events", "random_k.cfg", _ALL),

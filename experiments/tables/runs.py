@@ -48,6 +48,10 @@ class Missing:
         name = os.path.splitext(os.path.basename(self.planned.row.cfg))[0]
         return os.path.join(f"{name}-{key.configuration[:8]}-{key.data_fingerprint[:8]}", f"seed-{self.seed}")
 
+    def workdir(self, folder: str) -> str:
+        """Its work folder, in that of the tables."""
+        return os.path.join(folder, self.folder)
+
 
 def missing(planned: Sequence[Planned], seeds: Sequence[int], store: Store) -> list[Missing]:
     """What the store lacks, a seed of every row before the next seed."""
@@ -66,7 +70,7 @@ def run_missing(runs: Sequence[Missing], store: Store, workdir: str, jobs: int =
     """
     failed, started = [], time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(_run, run, os.path.join(workdir, run.folder)): run for run in runs}
+        futures = {pool.submit(_run, run, run.workdir(workdir)): run for run in runs}
         try:
             for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
                 run = futures[future]
@@ -74,7 +78,8 @@ def run_missing(runs: Sequence[Missing], store: Store, workdir: str, jobs: int =
                 left = (time.monotonic() - started) / done * (len(runs) - done)
                 try:
                     result, codes = future.result()
-                    store.add(result, codes, run.planned.configuration)
+                    if store.find(run.planned.key, run.seed) is None:  # else only its model was missing
+                        store.add(result, codes, run.planned.configuration)
                     auc = result["metrics"]["validation"]["model"]["auc"]  # of the test day nobody is to choose by
                     outcome = f"validation AUC {spread_text(Spread.of([auc]))}"
                 except RunFailedError as error:

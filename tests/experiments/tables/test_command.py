@@ -1,6 +1,7 @@
 """`python -m experiments.tables` as a user types it: killed and started again, and bad flags."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -41,6 +42,25 @@ def test_killed_and_started_again_it_runs_what_is_missing(tmp_path):
     table = (tmp_path / "results" / "table_4.md").read_text()
     assert table.count("\n| ") == 4 and table in again.stdout
     assert all(f"{run['metrics']['test']['model']['auc']:.4f}" in table for run in runs)
+    look_at_their_items(tmp_path)
+
+
+def look_at_their_items(folder):
+    """Figure 4 is of the same runs; in a clone, which has their results alone, it is the same."""
+    (folder / "clone").mkdir()
+    texts = []
+    for place in (folder, folder / "clone"):
+        done = subprocess.run(command("--figure=4", *TINY), cwd=place, env=ENVIRONMENT, text=True, capture_output=True,
+                              check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        texts.append(done.stdout)
+        found = {name: (place / "results" / f"figure_4.{name}").read_bytes() for name in ("md", "csv", "png")}
+        if place == folder:
+            assert "2 runs to look at" in done.stdout and "runs to do" not in done.stdout
+            shutil.copytree(folder / "results", folder / "clone" / "results")
+            first = found
+    assert "0 runs to look at" in texts[1] and found == first
+    assert b"| LCN-200-50 | " in found["md"] and b"undefined" not in found["md"]
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

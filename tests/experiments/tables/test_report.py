@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from experiments.tables import choice, figure_5, report, resamples, slices
+from experiments.tables import choice, figure_5, report, resamples, slices, sweep
 from experiments.tables.comparison import compare
 from experiments.tables.rows import CHOICES, FIGURE_5, Row, Table
 from experiments.tables.store import Store
@@ -144,3 +144,14 @@ def test_chosen_options_stand_beside_their_rows(tmp_path):
     assert "| not tuned |" in report.markdown(tried, lines, "the command")
     assert "| crp.weight=2 |" in report.markdown(tried, lines, "the command", {"better": ("--crp.weight=2",)})
     assert "options" not in report.markdown(TABLE, lines, "the command")
+
+
+def test_a_sweep_is_drawn_by_its_values(tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(sweep.pyplot.Axes, "errorbar", lambda axes, x, y, yerr, **_: drawn.update(x=x, y=y, yerr=yerr))
+    monkeypatch.setattr(sweep.pyplot.Axes, "legend", lambda axes: None)
+    rows = (ROWS[0], Row("1", "b.cfg", "plain", flags=("--crp.weight=0.5",)),
+            Row("2", "c.cfg", "plain", flags=("--crp.weight=2",)))
+    sweep.draw(str(tmp_path), Table("sweep_crp.weight", "a title", rows), table(tmp_path, rows))
+    assert (drawn["x"], [round(value, 4) for value in drawn["y"]]) == ([0.5], [0.665]) and drawn["yerr"][0] > 0
+    assert (tmp_path / "sweep_crp.weight.png").stat().st_size > 1_000

@@ -58,7 +58,7 @@ def test_a_cfg_starts_with_its_command_its_duration_and_what_to_expect():
 
 def test_a_sweep_holds_the_default_and_the_grid_of_the_paper():
     default = experiment(Row("default", "lcn_200_50.cfg")).settings()
-    for flag, values in (("crp.weight", 8), ("crp.num_negatives", 6)):
+    for flag, values in (("crp.weight", 8), ("crp.num_negatives", 6), ("crp.temperature", 5)):
         settings = [experiment(row).settings() for row in SWEEPS[flag].rows]
         assert default in settings and len(settings) == values + 1
 
