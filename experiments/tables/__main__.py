@@ -13,6 +13,7 @@ explains how to read the tables.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import sys
@@ -72,12 +73,21 @@ def _make(options: argparse.Namespace, command: str) -> int:
     elif options.choice:
         print(choice.write(folder, table, lines, command))
     else:
-        print(report.write_table(folder, table, lines, command, chosen))
+        print(report.write_table(folder, table, lines, command, report.Beside(chosen, _step_costs(folder))))
         slices.write(folder, table.key, table.title, lines)
         if options.sweep:
             sweep.draw(folder, table, lines)
     print(f"Files: {os.path.join(folder, table.key)}.*")
     return len(failed)
+
+
+def _step_costs(folder: str) -> dict[str, float]:
+    """What `experiments.benchmarks.objective_step` measured, where its figures are in the folder."""
+    path = os.path.join(folder, "objective_step.json")
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return {one["objective"]: one["over_none"] for one in json.load(file)["figures"]}
 
 
 def _tune(options: argparse.Namespace, command: str, table: Table, tried: Sequence[tuning.Trial], store: Store) -> int:

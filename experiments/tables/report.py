@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
 import os
 import statistics
@@ -21,37 +22,42 @@ METRICS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"))
 _WORSE = "†"  # beside a log loss that is worse than the base rate's in some run
 
 
-def write_table(folder: str, table: Table, lines: Sequence[Line], command: str,
-                chosen: Mapping[str, Sequence[str]] | None = None) -> str:
-    """Writes `<key>.md` and `<key>.csv`; returns the Markdown.
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """What stands beside the metrics of objectives.
 
-    Args:
-      folder: gets the files.
-      table: whose rows were measured.
-      lines: its rows as measured.
-      command: that makes them.
+    Attributes:
       chosen: row -> flags of options that were chosen on the validation day.
+      step_cost: objective -> time of a step beside LCN over that of one without any.
     """
-    text = markdown(table, lines, command, chosen)
+
+    chosen: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    step_cost: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+def write_table(folder: str, table: Table, lines: Sequence[Line], command: str, beside: Beside = Beside()
+                ) -> str:
+    """Writes `<key>.md` and `<key>.csv`; returns the Markdown."""
+    text = markdown(table, lines, command, beside)
     write_text(os.path.join(folder, f"{table.key}.md"), text)
     write_text(os.path.join(folder, f"{table.key}.csv"), csv_text([record(line) for line in lines]))
     return text
 
 
-def markdown(table: Table, lines: Sequence[Line], command: str, chosen: Mapping[str, Sequence[str]] | None = None
-             ) -> str:
+def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside = Beside()) -> str:
     """The table, with what it can tell above it and what it is made of below it."""
-    header = ["", *(name for name, _ in METRICS), "ΔAUC [95 %]", "ΔGAUC [95 %]", "compared with", "p",
-              "options", "attainable share", "paper AUC / GAUC", "minutes", "parameters", "seeds"]
+    header = ["", *(name for name, _ in METRICS), "ΔAUC [95 %]", "ΔGAUC [95 %]", "compared with", "p", "options",
+              "step ×", "parameters ×", "attainable share", "paper AUC / GAUC", "minutes", "parameters", "seeds"]
     if not any(_known(line.attainable_share) for line in lines):
         header.remove("attainable share")
     if not any(row.trials for row in table.rows):
-        header.remove("options")
+        header = [name for name in header if name not in ("options", "step ×", "parameters ×")]
     names = {line.planned.row.name: line.name for line in lines}
     rows = []
     for line in lines:
         row, comparison = line.planned.row, line.comparison
-        cells = {"": line.name, "seeds": str(len(line.runs)), "options": _options(row, chosen or {}),
+        cells = {"": line.name, "seeds": str(len(line.runs)), "options": _options(row, beside.chosen),
+                 "step ×": _step_cost(line, beside.step_cost), "parameters ×": _parameters_over(line, lines),
                  "paper AUC / GAUC": f"{row.paper_auc:.4f} / {row.paper_gauc:.4f}" if row.paper_auc else ""}
         if line.runs:
             cells.update({name: spread_text(line.metric(key)) for name, key in METRICS})
@@ -75,6 +81,20 @@ def _options(row: Row, chosen: Mapping[str, Sequence[str]]) -> str:
         return ""
     flags = chosen.get(row.name)
     return "not tuned" if flags is None else " ".join(flag.removeprefix("--") for flag in flags)
+
+
+def _step_cost(line: Line, costs: Mapping[str, float]) -> str:
+    """Of a row of LCN with one objective: a step's time over that without."""
+    parts = line.planned.configuration.parts
+    objectives = [part.partition("/")[2] for part in parts if part.startswith("objectives/")]
+    known = "long_term/lap" in parts and len(objectives) == 1 and objectives[0] in costs
+    return f"{costs[objectives[0]]:.2f}" if known else ""
+
+
+def _parameters_over(line: Line, lines: Sequence[Line]) -> str:
+    """Numbers that training holds over those of the row that this one is compared with."""
+    other = next((other for other in lines if other.planned.row.name == line.planned.row.against), None)
+    return f"{_parameters(line) / _parameters(other):.2f}" if other and line.runs and other.runs else ""
 
 
 def _detectable(lines: Sequence[Line]) -> str:

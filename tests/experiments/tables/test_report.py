@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from experiments.settings import Configuration
 from experiments.tables import choice, figure_5, report, resamples, slices, sweep
 from experiments.tables.comparison import compare
 from experiments.tables.rows import CHOICES, FIGURE_5, Row, Table
@@ -142,8 +143,19 @@ def test_chosen_options_stand_beside_their_rows(tmp_path):
     rows = (ROWS[0], dataclasses.replace(ROWS[1], trials=(("--crp.weight=1",), ("--crp.weight=2",))), ROWS[2])
     tried, lines = Table("table_7", "Table 7", rows), table(tmp_path, rows)
     assert "| not tuned |" in report.markdown(tried, lines, "the command")
-    assert "| crp.weight=2 |" in report.markdown(tried, lines, "the command", {"better": ("--crp.weight=2",)})
+    assert "| crp.weight=2 |" in report.markdown(tried, lines, "the command", report.Beside(
+        {"better": ("--crp.weight=2",)}))
     assert "options" not in report.markdown(TABLE, lines, "the command")
+
+
+def test_costs_of_training_stand_beside_rows_of_lcn_with_one_objective(tmp_path):
+    rows = (ROWS[0], dataclasses.replace(ROWS[1], trials=((),)), ROWS[2])
+    lines, costs = table(tmp_path, rows), report.Beside(step_cost={"crp": 1.234})
+    parts = {"core": 1, "long_term/lap": 1, "objectives/crp": 1}
+    planned = dataclasses.replace(lines[1].planned, configuration=Configuration(parts, {}))
+    lines[1] = dataclasses.replace(lines[1], planned=planned)
+    text = report.markdown(dataclasses.replace(TABLE, rows=rows), lines, "the command", costs)
+    assert "| not tuned | 1.23 | 1.00 |" in text and text.count("1.23") == 1
 
 
 def test_a_sweep_is_drawn_by_its_values(tmp_path, monkeypatch):

@@ -1,0 +1,36 @@
+"""The benchmark of objectives' steps runs on prepared records, and refuses what it does not know."""
+
+import json
+
+import pytest
+
+from experiments.benchmarks import objective_step
+from lcn_tf.models import registry
+from tests import synthetic
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    synthetic.write_records(tmp_path / "data")
+    (tmp_path / "data" / "preparation.json").unlink()  # as of records that were prepared elsewhere
+    synthetic.catalogue(synthetic.make_schema()).write(str(tmp_path / "data"))
+    return [f"--data_dir={tmp_path / 'data'}", "--data.short_length=3", "--data.lifelong_length=11",
+            "--embeddings.embedding_dim=4", "--tower.units=5", "--sim_hard.key=category", "--crp.num_negatives=16",
+            "--embeddings.exclude=", "--train.batch_size=16"]
+
+
+def test_objectives_are_measured_beside_none_and_crp(arguments, monkeypatch):
+    monkeypatch.setattr(objective_step.flags, "define", lambda: None)  # once in a process
+    figures = objective_step.measure_objectives(["ssl"], 2, arguments)
+    assert [one["objective"] for one in figures] == ["none", "crp", "ssl"]
+    none, crp, ssl = figures
+    assert none["over_none"] == crp["over_crp"] == 1.0 and none["trained"] == crp["trained"] < ssl["trained"]
+    assert all(one["seconds"] > 0 and one["steps"] == 2 for one in figures)
+    lines = objective_step.report(figures).splitlines()
+    assert [line.split()[0] for line in lines] == ["objective", "none", "crp", "ssl"] and json.dumps(figures)
+
+
+def test_unknown_objectives_are_named():
+    known = ", ".join(registry.components("objectives"))
+    with pytest.raises(ValueError, match=f"--objectives names 'crp2'; known: {known}"):
+        objective_step.measure_objectives(["crp2"], 1, [])
