@@ -40,12 +40,21 @@ class Users:
 
 @dataclasses.dataclass(frozen=True)
 class Activity:
-    """Events of one domain: `user` (index), `timestamp` (seconds UTC), `topic`, `from_interest` (bool), each `[n]`."""
+    """Events of one domain, each `[n]`.
+
+    Attributes:
+      user: index.
+      timestamp: seconds UTC.
+      topic: of the event.
+      from_interest: bool, reflects an interest.
+      near: bool, of the hours before a visit.
+    """
 
     user: np.ndarray
     timestamp: np.ndarray
     topic: np.ndarray
     from_interest: np.ndarray
+    near: np.ndarray
 
 
 def quantile_table(weights: np.ndarray) -> np.ndarray:
@@ -203,7 +212,20 @@ def draw_activity(
         from_interest[len(visit):])
     for rows, weights in ((near_rows, users.focus[visit[near_rows]]), (far_rows, users.affinity[user[far_rows]])):
         topic[rows] = users.interests[user[rows], pick(rng, weights)]
-    return Activity(user, timestamp, topic, from_interest)
+    return Activity(user, timestamp, topic, from_interest, np.arange(len(user)) < len(visit))
+
+
+def draw_followers(rng: np.random.Generator, events: Activity, share: float) -> Activity:
+    """Events of the other domain, each a second after one of the hours before a visit, of its topic: order alone joins.
+
+    Args:
+      rng: source of every draw.
+      events: that are followed.
+      share: of those of the hours before visits that are.
+    """
+    rows = np.flatnonzero(events.near & (rng.random(len(events.near)) < share))
+    return Activity(events.user[rows], events.timestamp[rows] + 1, events.topic[rows], events.from_interest[rows],
+                    events.near[rows])
 
 
 def of_topic(rng: np.random.Generator, topic: np.ndarray, topics: int, size: np.ndarray | int) -> np.ndarray:

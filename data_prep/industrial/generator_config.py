@@ -19,10 +19,11 @@ class GeneratorConfig:
       ValueError: an unknown preset, or a number outside its range; the message names the field.
     """
 
-    preset: Literal["tiny", "small", "hard", "paper_shape"] = option(
+    preset: Literal["tiny", "small", "hard", "paper_shape", "joined_by_user", "joined_by_order"] = option(
         "small", "tiny: tests; small: minutes on two cores; hard: as large, with shared categories, rooms that close "
         "for new ones, and power laws of activity and of a popularity that drifts; paper_shape: full histories, low "
-        "click rate, many items")
+        "click rate, many items; joined_by_user, joined_by_order: what joins the domains is that a user does both, or "
+        "that one follows the other")
     num_users: int | None = option(None, "users, any number; none: the preset's")
     seed: int = option(17, "seed of every draw; the same settings give the same bytes")
 
@@ -76,6 +77,8 @@ class Process:
       activity_span: activity of the most active user over that of the least.
       popularity_exponent: of Zipf's law of the popularity of rooms and of authors of videos; 0: all are alike.
       popularity_persistence: correlation of a thing's standing in that law with the day before.
+      followed_share: 0, or the share of the videos of the hours before visits that a room of the same topic follows a
+        second later, in the place of all other rooms entered without being shown.
     """
 
     num_users: int
@@ -110,11 +113,17 @@ class Process:
     activity_span: float = 100.0
     popularity_exponent: float = 0.0
     popularity_persistence: float = 0.9
+    followed_share: float = 0.0
 
 
 _SMALL = Process(
     num_users=3_000, num_topics=16, video_categories=3, live_categories=2, video_authors=20, live_authors=4,
     shared_authors=1, rooms=6, visits_per_user=3.5, background_video_events=1_700.0, click_intercept=-3.2)
+
+# All but what joins the domains is the same in both. Days have no topics of their own, which would join them, too.
+_JOINED_BY_USER = dataclasses.replace(
+    _SMALL, num_users=2_500, video_authors=40, live_authors=8, video_categories=6, live_categories=4,
+    background_video_events=400.0, background_live_events=0.0, background_interest_share=0.4, trend_strength=0.0)
 
 PRESETS = {
     "tiny": dataclasses.replace(_SMALL, num_users=90, background_video_events=80.0),
@@ -122,6 +131,8 @@ PRESETS = {
     "hard": dataclasses.replace(
         _SMALL, num_users=3_500, video_categories=2, live_categories=2, rooms=12, background_video_events=600.0,
         shared_categories=True, room_turnover=0.2, activity_exponent=1.2, popularity_exponent=1.0),
+    "joined_by_user": _JOINED_BY_USER,
+    "joined_by_order": dataclasses.replace(_JOINED_BY_USER, focus_interest_share=0.0, followed_share=12 / 54),
     "paper_shape": dataclasses.replace(
         _SMALL, num_users=200_000, num_topics=200, video_categories=5, live_categories=3, video_authors=2_000,
         live_authors=200, shared_authors=60, rooms=300, visits_per_user=5.0, background_video_events=4_000.0,

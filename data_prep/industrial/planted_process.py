@@ -5,7 +5,8 @@ few post videos and stream. Users, their visits and what they do follow `data_pr
 rooms shown at a visit are clicked according to the lasting affinity, tilted a little towards the visit's focus. Older
 videos reflect interests rarely, cover interests that the latest events do not show, and are told from noise by how
 long they were watched and whether to the end. A clicked room is an event of the second after. A preset may also share
-the categories, close rooms for new ones, and make users unequally active and things unequally popular.
+the categories, close rooms for new ones, make users unequally active and things unequally popular, or have rooms follow
+videos.
 """
 
 from __future__ import annotations
@@ -268,6 +269,8 @@ def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[User
         for near, far, far_share in (
             (process.focus_video_events, process.background_video_events * activity, process.background_interest_share),
             (process.focus_live_events, process.background_live_events * activity, process.focus_interest_share)))
+    if process.followed_share:
+        lives = planted.draw_followers(rng, videos, process.followed_share)
     entered = day_of(lives.timestamp)
     room = world.open_room[entered, world.slot_popularity.draw_of_topic(rng, lives.topic, entered)]
     clicked = np.flatnonzero(shown.clicked)
