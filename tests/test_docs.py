@@ -8,11 +8,12 @@ import pytest
 from absl import flags as absl_flags
 
 from experiments import flags
+from lcn_tf.models import registry
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Without formulas and figures.
-READINGS, LCN = (re.sub(r"```.*?```", "", (ROOT / "docs" / name).read_text(encoding="utf-8"), flags=re.DOTALL)
-                 for name in ("readings.md", "lcn.md"))
+READINGS, LCN, SYSTEMS = (re.sub(r"```.*?```", "", (ROOT / "docs" / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+                 for name in ("readings.md", "lcn.md", "systems.md"))
 # Numbers of documents that are no part of the repository; written so that this line is none of them.
 OUTSIDE = re.compile(r"SPE[C]|A-[0-9]+|TV-[A-Z]|DESIG[N]")
 
@@ -79,6 +80,16 @@ def test_lcn_is_explained_with_the_defaults():
         assert text is None or value(flag, text) == absl_flags.FLAGS[flag].default, flag
 
 
+def test_every_part_has_a_card():
+    for kind in registry.KINDS:
+        for name in registry.components(kind):
+            path = registry.component(kind, name).__file__
+            assert f"`{pathlib.Path(path).relative_to(ROOT).as_posix()}`" in SYSTEMS, path
+    for flag, text in named_flags(SYSTEMS):
+        assert flag in absl_flags.FLAGS, flag
+        assert text is None or value(flag, text) != absl_flags.FLAGS[flag].default, flag
+
+
 def test_help_that_is_marked_as_a_reading_is_one_short_line_and_of_a_flag_among_the_readings():
     marked = {name: flag.help for name in absl_flags.FLAGS if "reading:" in (flag := absl_flags.FLAGS[name]).help}
     assert {"lap.csa_pool", "lap.level_norm", "crp.denominator", "crp.rows", "eta.context"} <= set(marked)
@@ -100,7 +111,7 @@ def test_the_last_column_has_defaults_and_other_values_or_files(row):
             assert value(flag, other) != absl_flags.FLAGS[flag].default, other
 
 
-@pytest.mark.parametrize("page", [READINGS, LCN], ids=["readings", "lcn"])
+@pytest.mark.parametrize("page", [READINGS, LCN, SYSTEMS], ids=["readings", "lcn", "systems"])
 def test_named_files_and_links_exist(page):
     for token in re.findall(r"`((?:lcn_tf|data_prep|experiments|tests|docs)/[\w./]+)`", page):
         assert (ROOT / token).exists(), token
