@@ -27,7 +27,8 @@ def small_model(schema: FeatureSchema, configs: Mapping[tuple[str, str], Any] | 
     tf.keras.utils.set_random_seed(11)
     configs = {("long_term", "lap"): LAP, **(configs or {})}
     lengths = DATA.lengths_of(schema)
-    model = build_model(schema, lengths, ModelConfig(**parts), configs, EmbeddingConfig(embedding_dim=5))
+    model = build_model(schema, lengths, ModelConfig(**parts), configs, EmbeddingConfig(embedding_dim=5),
+                        catalogue=lambda: synthetic.catalogue(schema))
     model.build_weights()
     for variable in model.embedder.variables:
         variable.assign(variable * 3.0)

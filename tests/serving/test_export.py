@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from lcn_tf.data.pipeline import DataConfig, RecordFiles
+from lcn_tf.models import registry
 from lcn_tf.objectives import crp
 from lcn_tf.schema import FeatureSchema
 from lcn_tf.serving.export import export_model, next_version
@@ -101,6 +102,24 @@ def test_crp_leaves_no_trace(exports, tables):
     if tables == "separate":  # CSA searches with the tables that CRP trains
         expected = sorted(expected + [(rows, 5) for rows in (61, 11)])
     assert shapes_in(path) == expected
+
+
+def test_no_objective_leaves_a_trace(exports, record_files, tmp_path):
+    """Serving pays nothing for any of them: neither weights nor operations."""
+    model = small_model(record_files.schema, objectives=registry.components("objectives"))
+    held = {name: sum(variable.shape.num_elements() for variable in objective.variables)
+            for name, objective in model.objectives.items()}
+    assert min(count for name, count in held.items() if name != "crp") > 100 and len(held) == 10
+    path = export_model(model, str(tmp_path), record_files, DATA)
+    assert shapes_in(path) == shapes_in(exports["none"][1])
+    assert sizes_of_functions(path) == sizes_of_functions(exports["none"][1])
+
+
+def sizes_of_functions(path) -> list[int]:
+    """How many operations the functions of a SavedModel have."""
+    (meta_graph,) = saved_model_pb2.SavedModel.FromString(
+        (pathlib.Path(path) / "saved_model.pb").read_bytes()).meta_graphs
+    return sorted(len(function.node_def) for function in meta_graph.graph_def.library.function)
 
 
 def test_nothing_but_weights_is_in_the_object_graph(exports):
