@@ -51,7 +51,9 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
     if not any(_known(line.attainable_share) for line in lines):
         header.remove("attainable share")
     if not any(row.trials for row in table.rows):
-        header = [name for name in header if name not in ("options", "step ×", "parameters ×")]
+        header.remove("options")
+    if not table.with_seeds:
+        header = [name for name in header if name not in ("step ×", "parameters ×")]
     names = {line.planned.row.name: line.name for line in lines}
     rows = []
     for line in lines:

@@ -58,6 +58,7 @@ class Table:
                              f"{names}, compared with {unknown}")
 
 
+_TEMPERATURES_OF_CRP = tuple((f"--crp.temperature={value}",) for value in (0.1, 0.2, 0.3, 0.5))
 _NO_PYRAMID = "no pyramid: SIM Soft by inner product with CRP"  # CSA's search and one attention
 _WITHOUT_CRP = Row("LCN-200-50 without CRP", "lcn_without_crp.cfg", None, 0.7237, 0.6379)
 _LCN = Row("LCN-200-50", "lcn_200_50.cfg", _WITHOUT_CRP.name, 0.7294, 0.6423)
@@ -95,14 +96,15 @@ def _baselines() -> tuple[Row, ...]:
     pairs = []
     for name, cfg, auc, gauc, crp_auc, crp_gauc in paper:
         pairs += [Row(name, f"{cfg}.cfg", recent, auc, gauc),
-                  Row(f"{name} with CRP", f"{cfg}_crp.cfg", name, crp_auc, crp_gauc)]
+                  Row(f"{name} with CRP", f"{cfg}_crp.cfg", name, crp_auc, crp_gauc, trials=_TEMPERATURES_OF_CRP)]
         if cfg == "sim":
             softmax, flags = f"{name}, softmax search", ("--sim.gsu_pool=softmax",)
             pairs += [Row(softmax, "sim.cfg", recent, flags=flags),
-                      Row(f"{softmax}, with CRP", "sim_crp.cfg", softmax, flags=flags)]
+                      Row(f"{softmax}, with CRP", "sim_crp.cfg", softmax, flags=flags, trials=_TEMPERATURES_OF_CRP)]
         if cfg in ("eta", "sdim"):
             pairs.append(_items_alone(name, cfg, recent))
-    return (*bounds, *pairs, _compared(_WITHOUT_CRP, recent), _LCN, _PRINTED)
+    lcn = (dataclasses.replace(row, trials=_TEMPERATURES_OF_CRP) for row in (_LCN, _PRINTED))
+    return (*bounds, *pairs, _compared(_WITHOUT_CRP, recent), *lcn)
 
 
 # Objectives that have a temperature: their sources' and another one. CRP is the last.
@@ -217,9 +219,9 @@ def _sweep(flag: str, values: Sequence[float]) -> Table:
 SWEEPS = {flag: _sweep(flag, values) for flag, values in _SWEPT.items()}
 
 
-def _choice(key: str, title: str, options: Sequence[tuple[str, ...]], cfgs: Sequence[str] = (_LCN.cfg,)) -> Table:
-    rows = (Row(" ".join([cfg, *(flag.removeprefix("--") for flag in flags)]), cfg, flags=flags)
-            for cfg in cfgs for flags in options)
+def _choice(key: str, title: str, options: Sequence[tuple[str, ...]]) -> Table:
+    rows = (Row(" ".join([_LCN.cfg, *(flag.removeprefix("--") for flag in flags)]), _LCN.cfg, flags=flags)
+            for flags in options)
     return Table(f"choice_{key}", title, tuple(rows))
 
 
@@ -236,8 +238,4 @@ CHOICES = {
         (), ("--train.monitor=logloss",), ("--tower.input_dropout=0.3",), ("--tower.dropout=0.3",),
         ("--embeddings.l2=1e-5",), ("--train.weight_decay=0.01",),
         ("--train.warmup_steps=100", "--train.decay=cosine"))),
-    "crp_temperature": _choice(
-        "crp_temperature", "CRP's temperature by the model beside it",
-        [(f"--crp.temperature={value}",) for value in (0.1, 0.2, 0.3, 0.5)],
-        [_LCN.cfg, *(f"{name}_crp.cfg" for name in ("sim", "sim_inner", "eta", "sdim", "twin"))]),
 }

@@ -154,7 +154,7 @@ def test_costs_of_training_stand_beside_rows_of_lcn_with_one_objective(tmp_path)
     parts = {"core": 1, "long_term/lap": 1, "objectives/crp": 1}
     planned = dataclasses.replace(lines[1].planned, configuration=Configuration(parts, {}))
     lines[1] = dataclasses.replace(lines[1], planned=planned)
-    text = report.markdown(dataclasses.replace(TABLE, rows=rows), lines, "the command", costs)
+    text = report.markdown(Table("table_7", "Table 7", rows, with_seeds=True), lines, "the command", costs)
     assert "| not tuned | 1.23 | 1.00 |" in text and text.count("1.23") == 1
 
 

@@ -1,10 +1,10 @@
 """Options are chosen by the validation day of finished trials, and by nothing else."""
 
 import csv
-import dataclasses
 
 import pytest
 
+from experiments import flags
 from experiments.settings import Configuration
 from experiments.tables import resamples, tuning
 from experiments.tables.plan import Planned
@@ -67,12 +67,20 @@ def test_every_trial_is_listed(tmp_path, tried):
         assert [row["chosen"] for row in csv.DictReader(file)] == ["0", "1", "0", "0"]
 
 
-def test_every_objective_has_as_many_trials():
-    for name in ("5", "5-sim"):
-        rows = [row for row in TABLES[name].rows if row.trials]
-        assert {len(row.trials) for row in rows} == {8} and len(rows) == (12 if name == "5" else 10)
-        assert all(len(set(row.trials)) == 8 for row in rows)
-        known = dataclasses.replace(TABLES[name], rows=tuple(
-            dataclasses.replace(row, name=f"{row.name} {flags}", flags=(*row.flags, *flags), against=None)
-            for row in rows for flags in row.trials))
-        assert len(known.rows) == 8 * len(rows)
+@pytest.mark.parametrize("table, rows, trials", [("2", 8, 4), ("5", 12, 8), ("5-sim", 10, 8)])
+def test_every_row_has_as_many_trials(table, rows, trials):
+    tuned = [row for row in TABLES[table].rows if row.trials]
+    assert len(tuned) == rows and {len(set(row.trials)) for row in tuned} == {trials}
+
+
+def test_trials_differ_and_the_default_is_among_those_of_crp():
+    for table in ("2", "5", "5-sim"):
+        for row in (row for row in TABLES[table].rows if row.trials):
+            settings = []
+            for trial in row.trials:
+                flags.parse(["experiments.run", f"--flagfile={row.cfg}", *row.flags, *trial])
+                settings.append(flags.read().settings())
+            assert all(one != other for place, one in enumerate(settings) for other in settings[:place]), row.name
+            if table == "2":
+                flags.parse(["experiments.run", f"--flagfile={row.cfg}", *row.flags])
+                assert flags.read().settings() in settings, row.name
