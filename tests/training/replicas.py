@@ -39,7 +39,7 @@ class Case(NamedTuple):
     input_norm: str
 
 
-CASES = (Case("lap", "cross", "grouped", "same", 1, "batch"), Case("dien", "mlp", "grouped", "same", 2, "none"),
+CASES = (Case("lap", "cross", "grouped", "same", 1, "batch"), Case("dien", "mlp", "grouped", "same", 1, "none"),
          Case("sim", "mlp", "flat", "row_sparse_adam", 2, "none"))
 
 

@@ -22,47 +22,43 @@ def command(*arguments):
     return [sys.executable, "-m", "experiments.tables", *arguments]
 
 
+def run(folder, *arguments):
+    done = subprocess.run(command(*arguments), cwd=folder, env=ENVIRONMENT, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
 @pytest.mark.slow
 def test_killed_and_started_again_it_runs_what_is_missing(tmp_path):
-    process = subprocess.Popen(command("--table=4", *TINY), cwd=tmp_path, env=ENVIRONMENT, text=True,
+    process = subprocess.Popen(command("--figure=4", *TINY), cwd=tmp_path, env=ENVIRONMENT, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     for line in process.stdout:
-        if line.startswith("[1/3]"):
+        if line.startswith("[1/2]"):
             break
     process.kill()
     process.communicate()
     path = tmp_path / "results" / "results.jsonl"
     first = read_json_lines(path)
-    assert len(first) == 1 and not (tmp_path / "results" / "table_4.md").exists(), "not killed between two runs"
-    again = subprocess.run(command("--table=4", *TINY), cwd=tmp_path, env=ENVIRONMENT, text=True, capture_output=True,
-                           check=False)
-    assert again.returncode == 0, again.stderr[-3000:]
-    assert "3 rows, 1 seeds, 2 runs to do" in again.stdout and "[2/2]" in again.stdout
+    assert len(first) == 1 and not (tmp_path / "results" / "figure_4.md").exists(), "not killed between two runs"
+    again = run(tmp_path, "--figure=4", *TINY)
+    assert "2 rows, 1 seeds, 2 runs to look at" in again and "[1/1]" in again
     runs = read_json_lines(path)
-    assert len({(run["configuration"], run["data_fingerprint"]) for run in runs}) == len(runs) == 3
+    assert len({(run["configuration"], run["data_fingerprint"]) for run in runs}) == len(runs) == 2
     assert runs[0] == first[0]
-    table = (tmp_path / "results" / "table_4.md").read_text()
-    assert table.count("\n| ") == 4 and table in again.stdout
+    shown = run(tmp_path, "--table=1", "--only_finished", *TINY)
+    table = (tmp_path / "results" / "table_1.md").read_text()
+    assert "6 rows, 1 seeds, 4 runs to do" in shown and table in shown and table.count("\n| ") == 7
     assert all(f"{run['metrics']['test']['model']['auc']:.4f}" in table for run in runs)
-    look_at_their_items(tmp_path)
+    figure = of_figure(tmp_path)
+    assert b"| LCN-200-50 | " in figure["md"] and b"undefined" not in figure["md"]
+    (tmp_path / "clone").mkdir()  # has the results, and no model
+    shutil.copytree(tmp_path / "results", tmp_path / "clone" / "results")
+    assert "0 runs to look at" in run(tmp_path / "clone", "--figure=4", *TINY)
+    assert of_figure(tmp_path / "clone") == figure
 
 
-def look_at_their_items(folder):
-    """Figure 4 is of the same runs; in a clone, which has their results alone, it is the same."""
-    (folder / "clone").mkdir()
-    texts = []
-    for place in (folder, folder / "clone"):
-        done = subprocess.run(command("--figure=4", *TINY), cwd=place, env=ENVIRONMENT, text=True, capture_output=True,
-                              check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
-        texts.append(done.stdout)
-        found = {name: (place / "results" / f"figure_4.{name}").read_bytes() for name in ("md", "csv", "png")}
-        if place == folder:
-            assert "2 runs to look at" in done.stdout and "runs to do" not in done.stdout
-            shutil.copytree(folder / "results", folder / "clone" / "results")
-            first = found
-    assert "0 runs to look at" in texts[1] and found == first
-    assert b"| LCN-200-50 | " in found["md"] and b"undefined" not in found["md"]
+def of_figure(folder):
+    return {name: (folder / "results" / f"figure_4.{name}").read_bytes() for name in ("md", "csv", "png")}
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
