@@ -55,20 +55,21 @@ def encode_events(source: Source, vocabularies: Mapping[str, ir.Table], buckets:
 
 
 def training_items(source: Source, vocabularies: Mapping[str, ir.Table]) -> ir.Table:
-    """Items that were shown on the training days or had events before their end, once each: ids and `domain`.
+    """Items that were shown on the training days or had events before their end, once each: ids, `domain` and `count`.
 
-    `domain` is a place in `DOMAINS`. Items without any known feature are left out.
+    `domain` is a place in `DOMAINS`, `count` that of impressions and events. Items without any known id are left out.
     """
     description, names = source.description, [feature.name for feature in source.description.item]
     first, end = description.splits["train"]
     impressions, events = source.impressions, source.events
     shown = impressions.filter((impressions.timestamp >= first) & (impressions.timestamp < end))
     seen = events.filter(events.timestamp < end)
-    raw = ibis.union(shown.select(*names, domain=ibis.literal(DOMAINS[0])), seen.select(*names, "domain")).distinct()
-    items = vocabulary.encode(raw, description.item, vocabularies)
+    rows = ibis.union(shown.select(*names, domain=ibis.literal(DOMAINS[0])), seen.select(*names, "domain"))
+    items = vocabulary.encode(rows.group_by(*names, "domain").agg(rows=rows.count()), description.item, vocabularies)
     known = items.filter(ibis.or_(*(items[name] != OOV_ID for name in names)))
     domain = ibis.cases(*((known.domain == name, place) for place, name in enumerate(DOMAINS))).cast("int64")
-    return known.mutate(domain=domain).select(*names, "domain").distinct()
+    numbered = known.mutate(domain=domain)
+    return numbered.group_by(*names, "domain").agg(count=numbered.rows.sum().cast("int64"))
 
 
 def split_counts(impressions: ir.Table, description: DatasetDescription) -> ir.Table:

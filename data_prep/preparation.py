@@ -115,7 +115,7 @@ def _write_catalogue(folder: str, items: ir.Table) -> None:
     """Writes the items of the training days, in the order of their ids."""
     columns = items.order_by(*items.columns).to_pyarrow()
     ids = {name: columns[name].to_numpy() for name in items.columns}
-    Catalogue(domain=ids.pop("domain"), ids=ids).write(folder)
+    Catalogue(domain=ids.pop("domain"), count=ids.pop("count"), ids=ids).write(folder)
 
 
 def _write_buckets(engine: Engine, schema: FeatureSchema, partial: PartialFolder, preparation: PreparationConfig,

@@ -39,6 +39,13 @@ def has_checkpoint(workdir: str) -> bool:
     return run_files.finished(workdir) is not None and _best(workdir) is not None
 
 
+def forget(workdir: str) -> None:
+    """Lets a run that is finished, but whose best epoch is no longer there, be trained again."""
+    path = os.path.join(workdir, "metrics.json")
+    if os.path.exists(path):
+        os.remove(path)
+
+
 def load(workdir: str, experiment: flags.Experiment) -> FinishedRun:
     """Builds the model and restores its weights.
 

@@ -71,19 +71,26 @@ def identity_and_category(schema: FeatureSchema) -> tuple[str, str]:
 
 
 def frequent_items(catalogue: Catalogue, schema: FeatureSchema) -> Items:
-    """In each domain the 20 most frequent categories with two items or more, and up to 100 items of each.
+    """In each domain the 20 most frequent categories of two items or more, and the 100 most frequent items of each.
 
-    Ids count downwards by frequency (`--prep.vocabulary=counted`), so that the smallest are the most frequent.
+    What is as frequent is in the order of its ids. An item with several categories has that of the smallest id.
     """
     identity, category = (catalogue.ids[name] for name in identity_and_category(schema))
     found = []
     for domain in range(len(schema.domains)):
         chosen = (catalogue.domain == domain) & (identity >= FIRST_ID) & (category >= FIRST_ID)
-        ids, places = np.unique(identity[chosen], return_index=True)
-        of_ids = category[chosen][places]
-        values, counts = np.unique(of_ids, return_counts=True)
-        found += [(number, value, domain) for value in values[counts > 1][:_CATEGORIES]
-                  for number in ids[of_ids == value][:_ITEMS]]
+        items: dict[int, tuple[int, int]] = {}  # id -> its category and count
+        for number, value, count in sorted(zip(identity[chosen], category[chosen], catalogue.count[chosen],
+                                               strict=True)):
+            of_item = items.get(number, (value, 0))
+            items[number] = of_item[0], of_item[1] + count
+        of_category: dict[int, list[tuple[int, int]]] = {}  # category -> less its count, id of each item
+        for number, (value, count) in items.items():
+            of_category.setdefault(value, []).append((-count, number))
+        ranked = sorted((sum(count for count, _ in of_value), value) for value, of_value in of_category.items()
+                        if len(of_value) > 1)
+        found += [(number, value, domain) for _, value in ranked[:_CATEGORIES]
+                  for _, number in sorted(of_category[value])[:_ITEMS]]
     ids, categories, domains = np.array(found, np.int64).reshape(-1, 3).T
     return Items(ids, categories, domains)
 

@@ -178,7 +178,7 @@ def read_records(data_dir, split):
 
 
 def read_catalogue(data_dir):
-    """The items of the catalogue, (place of the domain, raw values) each, in its order."""
+    """The items of the catalogue: (place of the domain, raw values) -> count."""
     from lcn_tf.data.catalogue import Catalogue
     from lcn_tf.schema import FeatureSchema
 
@@ -188,7 +188,10 @@ def read_catalogue(data_dir):
         with open(os.path.join(data_dir, "vocabularies", f"{feature.table}.txt"), encoding="utf-8") as file:
             values = ["PADDING", OOV, *file.read().splitlines()]
         columns.append([values[number] for number in found.ids[feature.name]])
-    return list(zip(found.domain.tolist(), *columns, strict=True))
+    items = list(zip(found.domain.tolist(), *columns, strict=True))
+    if len(set(items)) < len(items):
+        raise ValueError("an item is there twice")
+    return dict(zip(items, found.count.tolist(), strict=True))
 
 
 def read_preparation(data_dir):

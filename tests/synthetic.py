@@ -106,7 +106,8 @@ def catalogue(schema: FeatureSchema, items: int = 47, seed: int = 1) -> Catalogu
     ends = [len(schema.domains), *(schema.tables[feature.table] for feature in schema.item)]
     drawn = np.stack([rng.integers(int(place > 0), end, items) for place, end in enumerate(ends)])
     domain, *ids = np.unique(drawn, axis=1)
-    return Catalogue({feature.name: column for feature, column in zip(schema.item, ids, strict=True)}, domain)
+    return Catalogue({feature.name: column for feature, column in zip(schema.item, ids, strict=True)}, domain,
+                     rng.integers(1, 100, len(domain)))
 
 
 def write_records(data_dir: str | os.PathLike[str], schema: FeatureSchema | None = None,

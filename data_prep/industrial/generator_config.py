@@ -122,8 +122,9 @@ _SMALL = Process(
 
 # All but what joins the domains is the same in both. Days have no topics of their own, which would join them, too.
 _JOINED_BY_USER = dataclasses.replace(
-    _SMALL, num_users=2_500, video_authors=40, live_authors=8, video_categories=6, live_categories=4,
-    background_video_events=400.0, background_live_events=0.0, background_interest_share=0.4, trend_strength=0.0)
+    _SMALL, num_users=2_500, video_authors=40, live_authors=8, shared_authors=0, rooms=12, video_categories=6,
+    live_categories=4, background_video_events=400.0, background_live_events=0.0, background_interest_share=0.4,
+    trend_strength=0.0)
 
 PRESETS = {
     "tiny": dataclasses.replace(_SMALL, num_users=90, background_video_events=80.0),

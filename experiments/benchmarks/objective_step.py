@@ -30,6 +30,7 @@ from command_line.text_table import align
 from experiments import flags, prepared_data
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
+from experiments.tables.report import STEP_COSTS
 from lcn_tf.data import pipeline
 from lcn_tf.models import build_model, registry
 from lcn_tf.training import compile_model
@@ -37,7 +38,6 @@ from lcn_tf.training import compile_model
 _OBJECTIVES = absl_flags.DEFINE_list("objectives", list(registry.components("objectives")), "which to measure")
 
 NONE, BASE = "none", "crp"  # what is compared with
-FIGURES = "objective_step.json"
 _BATCHES = 4
 
 
@@ -52,6 +52,7 @@ class Steps:
             raise ValueError(f"expected flags of experiments.run, like --dataset=industrial, got {unexpected[0]}")
         experiment = flags.read()
         groups = experiment.groups
+        tf.keras.mixed_precision.set_global_policy(groups["train"].precision)
         files = pipeline.RecordFiles.open(prepared_data.find_or_prepare(experiment).data_dir).reading(
             groups["data"].item_fields, groups["data"].context_fields)
         batches = pipeline.read(files, "train", groups["data"], groups["train"].batch_size, seed=(1, 0))
@@ -77,9 +78,10 @@ def main(argv: list[str]) -> None:
     """Runs the benchmark, prints its table and writes the JSON file; bad input ends in one line."""
     logging.set_verbosity(logging.WARNING)
     settings = {flag.name: flag.value for flag in (_OBJECTIVES, common.STEPS)}
+    output = common.OUTPUT.value or STEP_COSTS  # now: flags of runs are parsed afresh
     try:
         figures = measure_objectives(_OBJECTIVES.value, common.STEPS.value, argv[1:])
-        measure.write_figures(common.OUTPUT.value or FIGURES, {**settings, "flags": argv[1:]}, figures)
+        measure.write_figures(output, {**settings, "flags": argv[1:]}, figures)
     except (absl_flags.Error, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(report(figures))

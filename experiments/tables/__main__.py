@@ -1,4 +1,4 @@
-"""The paper's tables, Figure 5 and sweeps: runs what is missing and writes the table.
+"""The paper's tables, Figures 4 and 5 and sweeps: runs what is missing and writes the table.
 
     python -m experiments.tables --table=2 --dataset=industrial --preset=small --seeds=5
     python -m experiments.tables --figure=5 --dataset=movielens --input_dir=ml-latest-small --seeds=5
@@ -30,6 +30,7 @@ from experiments.tables.plan import Planned, plan
 from experiments.tables.rows import CHOICES, FIGURE_4, FIGURE_5, SWEEPS, TABLES, Table
 from experiments.tables.runs import Missing, missing, run_missing
 from experiments.tables.store import Store
+from lcn_tf.data.record_files import RecordFiles
 
 
 def main(argv: Sequence[str]) -> None:
@@ -83,7 +84,7 @@ def _make(options: argparse.Namespace, command: str) -> int:
 
 def _step_costs(folder: str) -> dict[str, float]:
     """What `experiments.benchmarks.objective_step` measured, where its figures are in the folder."""
-    path = os.path.join(folder, "objective_step.json")
+    path = os.path.join(folder, report.STEP_COSTS)
     if not os.path.exists(path):
         return {}
     with open(path, encoding="utf-8") as file:
@@ -93,7 +94,7 @@ def _step_costs(folder: str) -> dict[str, float]:
 def _tune(options: argparse.Namespace, command: str, table: Table, tried: Sequence[tuning.Trial], store: Store) -> int:
     """Does the trials that are missing; returns the number of those that failed."""
     if not tried:
-        raise ValueError(f"--tune: no row of {table.key} has options to choose between; rows of table_5 have")
+        raise ValueError(f"--tune: no row of {table.key} has options to choose between; those of tables 2 and 5 do")
     runs = missing([trial.planned for trial in tried], [tuning.SEED], store)
     print(f"{len(tried)} trials, {len(runs)} runs to do", flush=True)
     failed = [] if options.only_finished else run_missing(runs, store, options.workdir, options.jobs)
@@ -110,7 +111,11 @@ def _look_at_items(options: argparse.Namespace, command: str, planned: Sequence[
     unknown = [Missing(row, seed) for seed in seeds for row in planned if known.find(row, seed) is None]
     print(f"{len(planned)} rows, {options.seeds} seeds, {len(unknown)} runs to look at", flush=True)
     if not options.only_finished:
+        for data_dir in {run.planned.data_dir for run in unknown}:
+            RecordFiles.open(data_dir).catalogue()  # now: older folders have none, and training takes long
         lacking = [run for run in unknown if not finished_run.has_checkpoint(run.workdir(options.workdir))]
+        for run in lacking:
+            finished_run.forget(run.workdir(options.workdir))
         failed = run_missing(lacking, store, options.workdir, options.jobs)
         for run in unknown:
             if run not in failed:
@@ -164,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--figure", choices=["4", "5"],
                       help="item embeddings by domain and category; consistency of retrieval and attention")
     what.add_argument("--choice", choices=sorted(CHOICES), help="what a default is chosen by, on the validation day")
-    what.add_argument("--sweep", choices=sorted(SWEEPS), help="LCN by one flag, over the paper's grid")
+    what.add_argument("--sweep", choices=sorted(SWEEPS), help="LCN by one flag, over a grid")
     parser.add_argument("--tune", action="store_true",
                         help="run the trials of the rows' options instead, one seed; later commands take what has the "
                              "best validation AUC")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 
 import matplotlib
@@ -19,7 +21,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 
 from experiments import finished_run, item_geometry
-from experiments.tables import report
+from experiments.tables import folder_lock, report
 from experiments.tables.comparison import Spread
 from experiments.tables.plan import Planned
 from experiments.tables.rows import Table
@@ -69,14 +71,25 @@ def measure(workdir: str) -> Geometry:
 
 
 class Geometries:
-    """Those of a results folder, by configuration, data and seed."""
+    """Those of a results folder, by configuration, data and seed.
+
+    Raises:
+      ValueError: a damaged file; the message names it.
+    """
 
     def __init__(self, folder: str):
-        self._path = os.path.join(folder, _FILE)
-        self._arrays: dict[str, np.ndarray] = {}
-        if os.path.exists(self._path):
-            with np.load(self._path, allow_pickle=False) as arrays:
-                self._arrays = dict(arrays)
+        self._folder, self._path = folder, os.path.join(folder, _FILE)
+        self._arrays = self._read()
+
+    def _read(self) -> dict[str, np.ndarray]:
+        if not os.path.exists(self._path):
+            return {}
+        try:
+            with open(self._path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"{self._path}: not what Figure 4 keeps of its runs: {error}; remove it to look at the "
+                             "runs again") from error
 
     def find(self, planned: Planned, seed: int) -> Geometry | None:
         """What is known of a run."""
@@ -87,10 +100,12 @@ class Geometries:
 
     def add(self, planned: Planned, seed: int, geometry: Geometry) -> None:
         """Keeps what is known of a run."""
-        for field in dataclasses.fields(Geometry):
-            self._arrays[f"{_name(planned, seed)} {field.name}"] = getattr(geometry, field.name)
-        with replacing(self._path, "wb") as file:
-            np.savez_compressed(file, **{name: self._arrays[name] for name in sorted(self._arrays)})
+        added = {f"{_name(planned, seed)} {field.name}": getattr(geometry, field.name)
+                 for field in dataclasses.fields(Geometry)}
+        with folder_lock.held(self._folder):
+            self._arrays = {**self._read(), **added}
+            with replacing(self._path, "wb") as file:
+                np.savez_compressed(file, **{name: self._arrays[name] for name in sorted(self._arrays)})
 
 
 def _name(planned: Planned, seed: int) -> str:

@@ -25,12 +25,14 @@ class Planned:
       arguments: flags of `experiments.run`, without seed and work folder.
       configuration: what its numbers depend on beside data and seed.
       data_fingerprint: of its records.
+      data_dir: their folder.
     """
 
     row: Row
     arguments: tuple[str, ...]
     configuration: Configuration
     data_fingerprint: str
+    data_dir: str = ""
 
     @property
     def key(self) -> Key:
@@ -50,17 +52,17 @@ def plan(rows: Iterable[Row], common: Sequence[str]) -> list[Planned]:
         the same.
       data_prep.errors.InputError: raw files that cannot be used.
     """
-    fingerprints: dict[str, str] = {}
+    found: dict[str, tuple[str, str]] = {}  # fingerprint and folder
     planned: list[Planned] = []
     for row in rows:
         arguments = (f"--flagfile={row.cfg}", f"--eval.consistency_rows={CONSISTENCY_ROWS}", *common, *row.flags)
         experiment = _read(arguments)
         settings = _data_settings(experiment)
-        if settings not in fingerprints:
+        if settings not in found:
             with contextlib.redirect_stdout(io.StringIO()):
                 data_dir = prepared_data.find_or_prepare(experiment).data_dir
-            fingerprints[settings] = RecordFiles.open(data_dir).fingerprint
-        new = Planned(row, arguments, Configuration.of(experiment), fingerprints[settings])
+            found[settings] = RecordFiles.open(data_dir).fingerprint, data_dir
+        new = Planned(row, arguments, Configuration.of(experiment), *found[settings])
         same = [other.row.name for other in planned if other.key == new.key]
         if same:
             raise ValueError(f"rows {same[0]!r} and {row.name!r} are the same with {' '.join(common)}")

@@ -19,6 +19,7 @@ from lcn_tf.metrics import Interval, detectable_difference
 from lcn_tf.whole_files import write_text
 
 METRICS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"))
+STEP_COSTS = "objective_step.json"  # of `experiments.benchmarks.objective_step`, in a folder of results
 _WORSE = "†"  # beside a log loss that is worse than the base rate's in some run
 
 
@@ -86,10 +87,11 @@ def _options(row: Row, chosen: Mapping[str, Sequence[str]]) -> str:
 
 
 def _step_cost(line: Line, costs: Mapping[str, float]) -> str:
-    """Of a row of LCN with one objective: a step's time over that without."""
-    parts = line.planned.configuration.parts
+    """Of a row of LCN-200-50 with one objective: a step's time over that without."""
+    parts, settings = line.planned.configuration.parts, line.planned.configuration.settings
     objectives = [part.partition("/")[2] for part in parts if part.startswith("objectives/")]
-    known = "long_term/lap" in parts and len(objectives) == 1 and objectives[0] in costs
+    is_lcn = "long_term/lap" in parts and not any(name.endswith("_top_k") for name in settings)
+    known = is_lcn and len(objectives) == 1 and objectives[0] in costs
     return f"{costs[objectives[0]]:.2f}" if known else ""
 
 
@@ -105,9 +107,9 @@ def _detectable(lines: Sequence[Line]) -> str:
     if not compared:
         return ""
     errors = sorted(line.comparison.standard_error for line in compared if line.comparison)
-    median = statistics.median(errors)
-    single, corrected = (detectable_difference(median, alpha=alpha) for alpha in (0.05, 0.05 / len(compared)))
-    low, high = (detectable_difference(error) for error in (errors[0], errors[-1]))
+    median, seeds = statistics.median(errors), min(len(line.runs) for line in compared)
+    single, corrected = (detectable_difference(median, seeds, alpha=alpha) for alpha in (0.05, 0.05 / len(compared)))
+    low, high = (detectable_difference(error, seeds) for error in (errors[0], errors[-1]))
     return (f"With 80 % this data set and these seeds tell a difference in AUC of {single:.4f} from none (median of "
             f"the rows, {low:.4f} to {high:.4f}; a single comparison at 5 %), one of {corrected:.4f} among "
             f"{len(compared)} comparisons.")

@@ -107,11 +107,11 @@ def _baselines() -> tuple[Row, ...]:
     return (*bounds, *pairs, _compared(_WITHOUT_CRP, recent), *lcn)
 
 
-# Objectives that have a temperature: their sources' and another one. CRP is the last.
-_TEMPERATURES = {"crp": (0.2, 0.5), "clrec": (0.07, 0.2), "ssl": (0.1, 0.3), "at4ctr": (0.1, 0.3),
-                 "cl4srec": (1.0, 0.5)}
+# Objectives that have a temperature: the default and another one.
+_TEMPERATURES = {"crp": (0.2, 0.5), "bert4rec": (1.0, 0.5), "clrec": (0.07, 0.2), "ssl": (0.1, 0.3),
+                 "at4ctr": (0.1, 0.3), "cl4srec": (1.0, 0.5)}
 _WEIGHTS = (0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)  # the paper's grid for CRP's
-_FEWER_WEIGHTS = (0.05, 0.2, 1, 5)
+_FEWER_WEIGHTS = (0.01, 0.1, 0.5, 2)
 
 
 def _trials(objective: str) -> tuple[tuple[str, ...], ...]:

@@ -10,18 +10,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from experiments.settings import Configuration
-from experiments.tables import resamples, shared_values
+from experiments.tables import folder_lock, resamples, shared_values
 from lcn_tf.training import results
 from lcn_tf.whole_files import write_text
 
@@ -97,7 +95,7 @@ class Store:
         """
         os.makedirs(self.folder, exist_ok=True)
         run = json.loads(json.dumps(run))
-        with self._locked():
+        with folder_lock.held(self.folder):
             stored = resamples.read(self._file("resamples.npz"))
             resamples.write(self._file("resamples.npz"), {**stored, _name(run): codes})
             entry = {"parts": dict(configuration.parts), "settings": dict(configuration.settings)}
@@ -127,16 +125,6 @@ class Store:
         """An object as JSON, a line for each of its entries."""
         lines = [f"{json.dumps(key)}: {results.json_line(entries[key]).rstrip()}" for key in sorted(entries)]
         write_text(self._file(name), "{\n" + ",\n".join(lines) + "\n}\n")
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Other processes wait: two commands may fill one folder."""
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
 
 
 def _name(run: Mapping[str, Any]) -> str:

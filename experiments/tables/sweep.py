@@ -16,14 +16,14 @@ from experiments.tables.rows import Table
 
 
 def draw(folder: str, table: Table, lines: Sequence[Line]) -> None:
-    """Writes `<key>.png`: mean and standard deviation over the seeds; rows without a run are left out."""
+    """Writes `<key>.png`: mean and standard deviation over the seeds; rows without runs of this code are left out."""
     baseline, *rows = lines
-    measured = [line for line in rows if line.runs]
+    measured = [line for line in rows if line.runs and line.older is None]
     figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
     spreads = [line.metric("auc") for line in measured]
     axes.errorbar([_value(line) for line in measured], [spread.mean for spread in spreads],
                   [spread.std for spread in spreads], marker="o", label="LCN-200-50")
-    if baseline.runs:
+    if baseline.runs and baseline.older is None:
         without = baseline.metric("auc")
         axes.axhline(without.mean, color="black", linestyle="--", label=baseline.name)
         axes.axhspan(without.mean - without.std, without.mean + without.std, color="black", alpha=0.1)

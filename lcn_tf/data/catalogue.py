@@ -1,7 +1,8 @@
 """The items of a data set's training days, each once: what a loss draws from that needs items beside those of a batch.
 
-Preparation writes `catalogue.npz` beside the records: int64 arrays `[N]`, `id of <feature>` for every item feature, and
-`domain`, the place of the item's domain in `FeatureSchema.domains`. No two items are alike in all of them.
+Preparation writes `catalogue.npz` beside the records: int64 arrays `[N]`, `id of <feature>` for every item feature,
+`domain`, the place of the item's domain in `FeatureSchema.domains`, and `count`, how often it was shown or done in the
+training days. No two items are alike in domain and all features.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy as np
 from lcn_tf.schema import PADDING_ID, FeatureSchema
 
 CATALOGUE = "catalogue.npz"
-_DOMAIN, _ID = "domain", "id of {}"
+_DOMAIN, _COUNT, _ID = "domain", "count", "id of {}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,15 +29,17 @@ class Catalogue:
     Attributes:
       ids: item feature -> id of each item, int64 `[N]`.
       domain: place of each item's domain in `FeatureSchema.domains`, int64 `[N]`.
+      count: impressions and events of each item in the training days, int64 `[N]`.
     """
 
     ids: Mapping[str, np.ndarray]
     domain: np.ndarray
+    count: np.ndarray
 
     def write(self, folder: str) -> None:
         """Writes the file."""
-        arrays: dict[str, Any] = {_DOMAIN: self.domain, **{_ID.format(name): ids for name, ids in self.ids.items()}}
-        np.savez_compressed(os.path.join(folder, CATALOGUE), **arrays)
+        arrays: dict[str, Any] = {_ID.format(name): ids for name, ids in self.ids.items()}
+        np.savez_compressed(os.path.join(folder, CATALOGUE), **{_DOMAIN: self.domain, _COUNT: self.count}, **arrays)
 
     @classmethod
     def read(cls, folder: str, schema: FeatureSchema) -> Catalogue:
@@ -49,26 +53,28 @@ class Catalogue:
         if not os.path.exists(path):
             raise FileNotFoundError(f"{path} is missing: this data set was prepared without a list of its items; "
                                     f"prepare it again, into another folder or once {folder} is removed")
-        names = [_DOMAIN, *(_ID.format(feature.name) for feature in schema.item)]
+        names = [_COUNT, _DOMAIN, *(_ID.format(feature.name) for feature in schema.item)]
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 found = {name: arrays[name] for name in names if name in arrays}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"{path}: expected arrays of ids, as numpy.savez writes them: {error}") from error
         columns = [_checked(path, found, name) for name in names]
         sizes = {name: len(column) for name, column in zip(names, columns, strict=True)}
         if len(set(sizes.values())) > 1 or not columns[0].size:
             raise ValueError(f"{path}: expected arrays of one length, at least 1, got {sizes}")
-        ends = [len(schema.domains), *(schema.tables[feature.table] for feature in schema.item)]
+        ends = [2**63 - 1, len(schema.domains), *(schema.tables[feature.table] for feature in schema.item)]
         for name, column, end in zip(names, columns, ends, strict=True):
-            first = 0 if name == _DOMAIN else PADDING_ID + 1
+            first = 0 if name == _DOMAIN else PADDING_ID + 1  # counts start at 1, too
             wrong = (column < first) | (column >= end)
             if wrong.any():
                 place = int(np.argmax(wrong))
                 raise ValueError(f"{path}: {name!r} of item {place} must be at least {first} and below {end}, got "
                                  f"{column[place]}")
-        domain, *ids = np.unique(np.stack(columns), axis=1)
-        return cls({feature.name: column for feature, column in zip(schema.item, ids, strict=True)}, domain)
+        (domain, *ids), places = np.unique(np.stack(columns[1:]), axis=1, return_inverse=True)
+        counts = np.zeros(len(domain), np.int64)
+        np.add.at(counts, places.ravel(), columns[0])
+        return cls({feature.name: column for feature, column in zip(schema.item, ids, strict=True)}, domain, counts)
 
 
 def _checked(path: str, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:

@@ -12,11 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import optimize, stats
 
 from lcn_tf.metrics.auc import exact_auc
 from lcn_tf.metrics.gauc import UserAUC, group_auc, per_user_auc, user_weights
 from lcn_tf.metrics.rows import Array, check_keys, check_labels, check_scores
+
+_QUANTILES = 2_000  # of an integral
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,25 +221,35 @@ def resampled_seeds(resamples: ArrayLike, *, seed: int) -> Array:
     return np.take_along_axis(values, drawn, axis=0).mean(axis=0)
 
 
-def detectable_difference(standard_error: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
-    """The smallest true difference that a two-sided test finds with a probability of `power`; normal approximation.
+def detectable_difference(standard_error: float, seeds: int, *, power: float = 0.8, alpha: float = 0.05) -> float:
+    """The smallest true difference that a two-sided paired t-test over seeds finds with a probability of `power`.
 
     Args:
-      standard_error: of the estimated difference.
-      power: that probability.
+      standard_error: of the mean difference.
+      seeds: S, at least 2; with few of them the error itself is hardly known, which costs power.
+      power: that probability, above `alpha`.
       alpha: level of the test; divided by the number of comparisons, that of Holm's first step.
 
     Raises:
-      ValueError: a probability outside (0, 1).
+      ValueError: fewer than two seeds, a probability outside (0, 1), or a power that is not above alpha.
 
     Example:
       >>> from lcn_tf.metrics import detectable_difference
-      >>> round(detectable_difference(0.001), 5)  # 2.8 standard errors
-      0.0028
+      >>> [round(detectable_difference(0.001, seeds), 4) for seeds in (3, 5, 1000)]
+      [0.0057, 0.0038, 0.0028]
     """
-    if not (0 < power < 1 and 0 < alpha < 1):
-        raise ValueError(f"power and alpha must be between 0 and 1, got {power} and {alpha}")
-    return float(standard_error * (stats.norm.isf(alpha / 2) + stats.norm.ppf(power)))
+    if seeds < 2:
+        raise ValueError(f"seeds must be at least 2, got {seeds}")
+    if not 0 < alpha < power < 1:
+        raise ValueError(f"alpha and power must be between 0 and 1, power above alpha, got {alpha} and {power}")
+    # What the test compares with: its critical value times the estimated error over the true one, by quantiles of that.
+    quantiles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    bounds = stats.t.isf(alpha / 2, seeds - 1) * stats.chi.ppf(quantiles, seeds - 1) / math.sqrt(seeds - 1)
+
+    def excess(errors: float) -> float:
+        return float(np.mean(stats.norm.sf(bounds - errors) + stats.norm.cdf(-bounds - errors))) - power
+
+    return float(standard_error * optimize.brentq(excess, 0.0, bounds[-1] + 10.0))
 
 
 def user_bootstrap(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, user_keys: ArrayLike, *, seed: int,

@@ -30,7 +30,7 @@ _ITEMS, _MASK, _DROPOUT = 0, 1, 2  # what a seed is for
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Options; masks, network and temperature are the paper's, the number of items is not."""
+    """Options; masks are the paper's, network, temperature and the number of items are not."""
 
     weight: float = dataclasses.field(default=0.1, metadata={"help": "weight of the loss; 0 turns it off"})
     temperature: float = dataclasses.field(default=0.1, metadata={"help": "temperature of the softmax over cosines"})

@@ -46,16 +46,28 @@ def test_the_plane_is_the_same_every_time_and_scale_does_not_matter():
 
 
 def test_frequent_items_of_each_domain():
-    rows = [(domain, item, category) for domain in (0, 1) for category in range(2, 30)
-            for item in range(300 * category + domain, 300 * category + (250 if category == 3 else 4), 2)]
-    rows += [(0, 1, 2), (0, 9_000, 1), (0, 60, 31)]  # ids without a name, a category of one item
-    domain, item, category = np.array(rows).T
+    """Categories 2, 3 ... are ever rarer in the target domain and ever more frequent in the source domain."""
+    rows = [(domain, item, category, 10 * (100 - category if domain == 0 else category) + item % 7)
+            for domain in (0, 1) for category in range(2, 30)
+            for item in range(300 * category + domain, 300 * category + (250 if category == 9 else 4), 2)]
+    rows += [(0, 1, 2, 10**6), (0, 9_000, 1, 10**6), (0, 60, 31, 10**6)]  # ids without a name, a category of one item
+    domain, item, category, count = np.array(rows).T
     schema = synthetic.make_schema()
-    found = item_geometry.frequent_items(Catalogue({"item_id": item, "category": category}, domain), schema)
-    assert set(found.domain) == {0, 1} and set(found.category) == set(range(2, 22))
-    of_three = found.id[(found.category == 3) & (found.domain == 1)]
-    assert of_three.tolist() == list(range(901, 1101, 2))
+    catalogue = Catalogue({"item_id": item, "category": category}, domain, count)
+    found = item_geometry.frequent_items(catalogue, schema)
+    assert set(found.category[found.domain == 0]) == set(range(2, 22))
+    assert set(found.category[found.domain == 1]) == {*range(11, 30), 9}  # of many items
     assert 1 not in found.id and np.sum((found.category == 2) & (found.domain == 0)) == 2
+    of_nine = [(-(number % 7), number) for number in range(2_701, 2_950, 2)]
+    assert found.id[(found.category == 9) & (found.domain == 1)].tolist() == [
+        number for _, number in sorted(of_nine)[:100]]
+
+
+def test_an_item_of_several_categories_is_there_once():
+    ids, categories = np.array([5, 5, 6]), np.array([4, 3, 3])
+    found = item_geometry.frequent_items(Catalogue({"item_id": ids, "category": categories}, np.zeros(3, int),
+                                                   np.array([2, 1, 2])), synthetic.make_schema())
+    assert found.id.tolist() == [5, 6] and found.category.tolist() == [3, 3]
 
 
 def test_pairs_are_those_of_clicks_and_what_was_seen_before(tmp_path):

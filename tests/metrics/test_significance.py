@@ -187,12 +187,19 @@ def test_seeds_are_drawn_anew_with_every_resample():
         resampled_seeds([1.0, 2.0, 3.0], seed=3)
 
 
-def test_a_detectable_difference_is_found_as_often_as_it_says():
-    rng, error = np.random.default_rng(4), 0.3
-    for power, alpha in ((0.8, 0.05), (0.5, 0.005)):
-        truth = detectable_difference(error, power=power, alpha=alpha)
-        drawn = truth + error * rng.normal(size=100_000)
-        found = 2 * stats.norm.sf(np.abs(drawn) / error) < alpha
-        assert found.mean() == pytest.approx(power, abs=0.01)
-    with pytest.raises(ValueError, match="power and alpha must be between 0 and 1, got 1 and 0.05"):
-        detectable_difference(error, power=1)
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("power, alpha", [(0.8, 0.05), (0.5, 0.005)])
+def test_a_detectable_difference_is_found_as_often_as_it_says(seeds, power, alpha):
+    rng, deviation = np.random.default_rng(4), 0.3
+    truth = detectable_difference(deviation / seeds**0.5, seeds, power=power, alpha=alpha)
+    drawn = truth + deviation * rng.normal(size=[20_000, seeds])
+    found = stats.ttest_1samp(drawn, 0.0, axis=1).pvalue < alpha
+    assert found.mean() == pytest.approx(power, abs=0.015)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"seeds": 1}, "seeds must be at least 2, got 1"), ({"power": 1}, "alpha and power must be between 0 and 1"),
+    ({"power": 0.04}, "power above alpha, got 0.05 and 0.04")])
+def test_no_detectable_difference(options, message):
+    with pytest.raises(ValueError, match=message):
+        detectable_difference(0.1, **{"seeds": 3, **options})

@@ -91,7 +91,8 @@ def test_apart_draws_as_many_of_each_domain():
 
 def test_an_item_of_both_domains_is_one_unless_they_are_apart():
     """Where its rows are the same it would be its own negative."""
-    twice = Catalogue({name: np.tile(ids[:9], 2) for name, ids in CATALOGUE.ids.items()}, np.repeat([0, 1], 9))
+    twice = Catalogue({name: np.tile(ids[:9], 2) for name, ids in CATALOGUE.ids.items()}, np.repeat([0, 1], 9),
+                      np.ones(18, int))
     for domains, count in (("mixed", 9), ("apart", 18)):
         objective = ssl.build(ssl.Config(num_items=400, units=(3,), domains=domains))
         objective.use_catalogue(twice)

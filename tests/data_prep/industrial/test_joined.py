@@ -11,10 +11,10 @@ from data_prep.industrial.generator_config import PRESETS, GeneratorConfig
 
 # SHA256 of what seed 17 gave for 60 users before any model had seen the logs of these presets.
 HASHES = {
-    "joined_by_user": {"events.csv": "8782ffab98b391ef21d6f93abcdea8de36df72673d95692dbe32149007099919",
-                       "impressions.csv": "a45e3039f7021a7015b46926ad5126456d6deec60c8640440efd6c20a60dfefa"},
-    "joined_by_order": {"events.csv": "09895f83426213d2518cadca8e89db5360ebfa029d32b74e27a199413c774280",
-                        "impressions.csv": "a45e3039f7021a7015b46926ad5126456d6deec60c8640440efd6c20a60dfefa"},
+    "joined_by_user": {"events.csv": "648565da57e00aa56b13ca983684a36793463ecf778e6c68281ae8c6cbd15c09",
+                       "impressions.csv": "0debbb94305fb509106e9d61f55dc5936d86942fb8871946c017444ef689774a"},
+    "joined_by_order": {"events.csv": "fe59e982d3dc1e17af63fa4f4e6540b08442607eb4538a34ee1cb3315211f16e",
+                        "impressions.csv": "0debbb94305fb509106e9d61f55dc5936d86942fb8871946c017444ef689774a"},
 }
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from absl.testing.flagsaver import flagsaver
 
 from experiments.benchmarks import objective_step
 from lcn_tf.models import registry
@@ -27,7 +28,16 @@ def test_objectives_are_measured_beside_none_and_crp(arguments, monkeypatch):
     assert none["over_none"] == crp["over_crp"] == 1.0 and none["trained"] == crp["trained"] < ssl["trained"]
     assert all(one["seconds"] > 0 and one["steps"] == 2 for one in figures)
     lines = objective_step.report(figures).splitlines()
-    assert [line.split()[0] for line in lines] == ["objective", "none", "crp", "ssl"] and json.dumps(figures)
+    assert [line.split()[0] for line in lines] == ["objective", "none", "crp", "ssl"]
+
+
+def test_figures_are_written_where_they_are_asked_for(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(objective_step.flags, "define", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    with flagsaver(objectives=["crp"], steps=1, output=str(tmp_path / "figures.json")):
+        objective_step.main(["objective_step", *arguments])
+    figures = json.loads((tmp_path / "figures.json").read_text())["figures"]
+    assert [one["objective"] for one in figures] == ["none", "crp"] and "over crp" in capsys.readouterr().out
 
 
 def test_unknown_objectives_are_named():
