@@ -38,8 +38,9 @@ class Catalogue:
 
     def write(self, folder: str) -> None:
         """Writes the file."""
-        arrays: dict[str, Any] = {_ID.format(name): ids for name, ids in self.ids.items()}
-        np.savez_compressed(os.path.join(folder, CATALOGUE), **{_DOMAIN: self.domain, _COUNT: self.count}, **arrays)
+        arrays: dict[str, Any] = {_DOMAIN: self.domain, _COUNT: self.count}
+        arrays |= {_ID.format(name): ids for name, ids in self.ids.items()}
+        np.savez_compressed(os.path.join(folder, CATALOGUE), **arrays)
 
     @classmethod
     def read(cls, folder: str, schema: FeatureSchema) -> Catalogue:
