@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from absl.testing.flagsaver import flagsaver
 
 from experiments.benchmarks import objective_step
 from lcn_tf.models import registry
 from tests import synthetic
+from tests.experiments.benchmarks.commands import run
 
 
 @pytest.fixture
@@ -20,24 +20,17 @@ def arguments(tmp_path):
             "--embeddings.exclude=", "--train.batch_size=16"]
 
 
-def test_objectives_are_measured_beside_none_and_crp(arguments, monkeypatch):
+def test_objectives_are_measured_beside_none_and_crp(arguments, tmp_path, monkeypatch):
     monkeypatch.setattr(objective_step.flags, "define", lambda: None)  # once in a process
-    figures = objective_step.measure_objectives(["ssl"], 2, arguments)
-    assert [one["objective"] for one in figures] == ["none", "crp", "ssl"]
-    none, crp, ssl = figures
-    assert none["over_none"] == crp["over_crp"] == 1.0 and none["trained"] == crp["trained"] < ssl["trained"]
-    assert all(one["seconds"] > 0 and one["steps"] == 2 for one in figures)
-    lines = objective_step.report(figures).splitlines()
-    assert [line.split()[0] for line in lines] == ["objective", "none", "crp", "ssl"]
-
-
-def test_figures_are_written_where_they_are_asked_for(arguments, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(objective_step.flags, "define", lambda: None)
     monkeypatch.chdir(tmp_path)
-    with flagsaver(objectives=["crp"], steps=1, output=str(tmp_path / "figures.json")):
-        objective_step.main(["objective_step", *arguments])
-    figures = json.loads((tmp_path / "figures.json").read_text())["figures"]
-    assert [one["objective"] for one in figures] == ["none", "crp"] and "over crp" in capsys.readouterr().out
+    printed = run(objective_step, "--objectives=ssl", "--steps=2", f"--output={tmp_path / 'figures.json'}", "--",
+                  *arguments)
+    none, crp, ssl = json.loads((tmp_path / "figures.json").read_text())["figures"]
+    assert [one["objective"] for one in (none, crp, ssl)] == ["none", "crp", "ssl"]
+    assert none["over_none"] == crp["over_crp"] == 1.0 and none["trained"] == crp["trained"] < ssl["trained"]
+    assert all(one["seconds"] > 0 and one["steps"] == 2 for one in (none, crp, ssl))
+    lines = printed.splitlines()[-4:]
+    assert [line.split()[0] for line in lines] == ["objective", "none", "crp", "ssl"]
 
 
 def test_unknown_objectives_are_named():

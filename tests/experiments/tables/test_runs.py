@@ -8,16 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.tables.plan import plan
 from experiments.tables.rows import Row
 from experiments.tables.runs import Missing, _wait_for_orphan, missing, run_missing
 from experiments.tables.store import Store
 from lcn_tf.metrics import metrics_of_resamples
 
 from .finished_runs import add, finished, planned
-
-SMALL = ["--dataset=industrial", "--export=false", "--industrial_generator.preset=tiny", "--train.epochs=1",
-         "--data.lifelong_length=30", "--data.short_length=5", "--tower.units=8", "--embeddings.embedding_dim=8"]
 
 
 def test_seeds_come_in_turn_and_the_same_run_once(tmp_path):
@@ -88,20 +84,16 @@ def test_a_result_of_code_that_changed_meanwhile_does_not_count(tmp_path, monkey
     assert not (tmp_path / "results.jsonl").exists()
 
 
-@pytest.mark.slow
 def test_a_row_is_run_once_and_the_failed_one_is_told(tmp_path, monkeypatch, capsys):
-    root = os.getcwd()
-    monkeypatch.setenv("PYTHONPATH", root)
-    monkeypatch.chdir(tmp_path)
-    broken = Row("broken", "sim.cfg", flags=("--train.learning_rate=1e30",))
-    rows = plan([Row("short", "short_only.cfg"), broken], SMALL)
-    store = Store("results")
-    failed = run_missing(missing(rows, [1], store), store, "runs", jobs=2)
+    values = {"label": np.arange(60) % 2, "logit": np.arange(60.0), "user_key": np.arange(60)}
+    succeed = leaving(values, 0.6)
+    monkeypatch.setattr(subprocess, "run", lambda command, **options: subprocess.CompletedProcess(command, 1)
+                        if "--flagfile=b.cfg" in command else succeed(command, **options))
+    store, rows = Store(str(tmp_path / "results")), [planned(Row("good", "a.cfg")), planned(Row("broken", "b.cfg"))]
+    failed = run_missing(missing(rows, [1], store), store, str(tmp_path / "runs"), jobs=2)
     printed = capsys.readouterr().out
-    assert [run.planned.row.name for run in failed] == ["broken"] and "broken, seed 1: failed, see runs" in printed
-    run = Store("results").find(rows[0].key, 1)
-    assert f"short, seed 1: validation AUC {run['metrics']['validation']['model']['auc']:.4f}" in printed
-    drawn = run["resamples"][0]
-    assert len(drawn) == 1000
-    assert np.mean(drawn) == pytest.approx(run["metrics"]["test"]["model"]["auc"], abs=0.03)
-    assert [run.planned.row.name for run in missing(rows, [1], Store("results"))] == ["broken"]
+    assert [run.planned.row.name for run in failed] == ["broken"] and "broken, seed 1: failed, see " in printed
+    assert "good, seed 1: validation AUC 0.6000" in printed
+    drawn = Store(str(tmp_path / "results")).find(rows[0].key, 1)["resamples"][0]
+    assert len(drawn) == 1000 and np.mean(drawn) == pytest.approx(31 / 60, abs=0.03)  # pairs in order among all
+    assert missing(rows, [1], Store(str(tmp_path / "results"))) == failed
