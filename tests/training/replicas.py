@@ -18,7 +18,7 @@ from lcn_tf.training.distributed_input import evaluation_batches, training_batch
 BATCH_SIZE = 41  # not a multiple of any number of replicas
 STEPS = 6
 IMPRESSIONS = (STEPS - 1) * BATCH_SIZE + 1  # the last batch leaves all replicas but one without a row
-REPLICAS = {"mirrored": 3, "multi_worker": 2}
+REPLICAS = {"mirrored": 2, "multi_worker": 2}
 SMALL = {
     ("long_term", "lap"): {"msa_top_k": 7, "fsa_top_k": 3, "attention_dim": 4},
     ("long_term", "dien"): {"top_k": 5, "hidden_units": (7,)},
