@@ -17,7 +17,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import flags as absl_flags
 
@@ -55,11 +55,14 @@ def _make(options: argparse.Namespace, command: str) -> int:
     print(f"{table.title}: looking for data (prepared if missing) and finished runs", flush=True)
     store, seeds = Store(folder), range(1, options.seeds + 1)
     os.makedirs(folder, exist_ok=True)
-    tried = tuning.trials(table, _common(options))
-    if options.tune:
-        return _tune(options, command, table, tried, store)
-    chosen = tuning.choices(tried, store)
-    planned = plan(tuning.tuned(table, chosen).rows, _common(options))
+    chosen: Mapping[str, Sequence[str]] = {}
+    if options.tune or options.tuned:
+        tried = tuning.trials(table, _common(options))
+        if options.tune:
+            return _tune(options, command, table, tried, store)
+        chosen = tuning.choices(tried, store)
+        table = tuning.tuned(table, chosen)
+    planned = plan(table.rows, _common(options))
     if table is FIGURE_4:
         return _look_at_items(options, command, planned, store)
     runs = missing(planned, seeds, store)
@@ -93,8 +96,6 @@ def _step_costs(folder: str) -> dict[str, float]:
 
 def _tune(options: argparse.Namespace, command: str, table: Table, tried: Sequence[tuning.Trial], store: Store) -> int:
     """Does the trials that are missing; returns the number of those that failed."""
-    if not tried:
-        raise ValueError(f"--tune: no row of {table.key} has options to choose between; those of tables 2 and 5 do")
     runs = missing([trial.planned for trial in tried], [tuning.SEED], store)
     print(f"{len(tried)} trials, {len(runs)} runs to do", flush=True)
     failed = [] if options.only_finished else run_missing(runs, store, options.workdir, options.jobs)
@@ -171,8 +172,9 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--choice", choices=sorted(CHOICES), help="what a default is chosen by, on the validation day")
     what.add_argument("--sweep", choices=sorted(SWEEPS), help="LCN by one flag, over a grid")
     parser.add_argument("--tune", action="store_true",
-                        help="run the trials of the rows' options instead, one seed; later commands take what has the "
-                             "best validation AUC")
+                        help="run the trials of the rows' options instead, one seed")
+    parser.add_argument("--tuned", action="store_true",
+                        help="take the options whose trials had the best AUC on the validation day, see --tune")
     parser.add_argument("--dataset", choices=sorted(DATASETS), default="industrial", help="default: industrial")
     parser.add_argument("--preset", help="of the data set's generator, for generated logs (industrial: small)")
     parser.add_argument("--input_dir", help="raw files of the data set, instead of generated logs")

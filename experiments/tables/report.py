@@ -14,7 +14,7 @@ import pandas as pd
 
 from experiments.printed_metrics import worse_than_base_rate
 from experiments.tables.comparison import Line, Spread
-from experiments.tables.rows import Row, Table
+from experiments.tables.rows import Table
 from lcn_tf.metrics import Interval, detectable_difference
 from lcn_tf.whole_files import write_text
 
@@ -51,7 +51,7 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
               "step ×", "parameters ×", "attainable share", "paper AUC / GAUC", "minutes", "parameters", "seeds"]
     if not any(_known(line.attainable_share) for line in lines):
         header.remove("attainable share")
-    if not any(row.trials for row in table.rows):
+    if not beside.chosen:
         header.remove("options")
     if not table.with_seeds:
         header = [name for name in header if name not in ("step ×", "parameters ×")]
@@ -59,7 +59,8 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
     rows = []
     for line in lines:
         row, comparison = line.planned.row, line.comparison
-        cells = {"": line.name, "seeds": str(len(line.runs)), "options": _options(row, beside.chosen),
+        options = (flag.removeprefix("--") for flag in beside.chosen.get(row.name, ()))
+        cells = {"": line.name, "seeds": str(len(line.runs)), "options": " ".join(options),
                  "step ×": _step_cost(line, beside.step_cost), "parameters ×": _parameters_over(line, lines),
                  "paper AUC / GAUC": f"{row.paper_auc:.4f} / {row.paper_gauc:.4f}" if row.paper_auc else ""}
         if line.runs:
@@ -76,14 +77,6 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
     notes = [*_worse_note(lines), *facts(lines)]
     return "\n".join([f"# {table.title}", "", "```sh", command, "```", "", *above, *markdown_table(header, rows), "",
                       *notes, ""])
-
-
-def _options(row: Row, chosen: Mapping[str, Sequence[str]]) -> str:
-    """What was chosen for a row."""
-    if not row.trials:
-        return ""
-    flags = chosen.get(row.name)
-    return "not tuned" if flags is None else " ".join(flag.removeprefix("--") for flag in flags)
 
 
 def _step_cost(line: Line, costs: Mapping[str, float]) -> str:

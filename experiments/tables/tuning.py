@@ -1,7 +1,7 @@
 """Options of rows that are chosen on a data set's validation day: as many trials for each row, one seed, AUC decides.
 
 A choice is no file of its own: it follows from the trials' runs that are finished, so it is never of other code or data
-than they are. A row whose trials are not all finished has the options of its cfg.
+than they are.
 """
 
 from __future__ import annotations
@@ -36,7 +36,13 @@ class Trial:
 
 
 def trials(table: Table, common: Sequence[str]) -> list[Trial]:
-    """Every trial of a table's rows on the data of the common flags. Raises what `plan` does."""
+    """Every trial of a table's rows on the data of the common flags.
+
+    Raises:
+      ValueError: no row has options to choose between, and what `plan` raises.
+    """
+    if not any(row.trials for row in table.rows):
+        raise ValueError(f"no row of {table.key} has options to choose between; those of tables 2 and 5 do")
     of = [(row, flags) for row in table.rows for flags in row.trials]
     rows = [dataclasses.replace(row, name=f"{row.name}, {text(flags)}", flags=(*row.flags, *flags), against=None)
             for row, flags in of]
@@ -55,9 +61,16 @@ def choices(tried: Sequence[Trial], store: Store) -> dict[str, tuple[str, ...]]:
 
 
 def tuned(table: Table, chosen: Mapping[str, tuple[str, ...]]) -> Table:
-    """The table with the options that were chosen for its rows."""
+    """The table with the options that were chosen for its rows, under a name of its own.
+
+    Raises:
+      ValueError: a row whose trials are not all finished.
+    """
+    if lacking := [row.name for row in table.rows if row.trials and row.name not in chosen]:
+        raise ValueError(f"trials of {', '.join(lacking)} are not finished: the same command with --tune instead of "
+                         "--tuned does them")
     rows = (dataclasses.replace(row, flags=(*row.flags, *chosen.get(row.name, ()))) for row in table.rows)
-    return dataclasses.replace(table, rows=tuple(rows))
+    return dataclasses.replace(table, key=f"{table.key}_tuned", title=f"{table.title}, options tuned", rows=tuple(rows))
 
 
 def text(flags: Sequence[str]) -> str:

@@ -67,7 +67,7 @@ def of_figure(folder):
     (["--table=2", "--preset=small", "--input_dir=logs"], "error: --preset is of generated logs and --input_dir of"),
     (["--table=9"], "invalid choice: '9'"),
     (["--table=2", "--", "--train.epochs=1"], "error: with flags of all runs (--train.epochs=1) rows are not what"),
-    (["--table=1", "--tune"], "error: --tune: no row of table_1 has options to choose between"),
+    (["--table=1", "--tune"], "error: no row of table_1 has options to choose between"),
     (["--table=2", "small", "--seeds=1"], "unrecognized arguments: small"),
     (["--table=1", "--seeds=0"], "must be an integer of at least 1, got 0")])
 def test_bad_flags_end_in_one_line(tmp_path, monkeypatch, capsys, arguments, message):

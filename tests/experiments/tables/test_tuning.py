@@ -50,8 +50,11 @@ def test_the_validation_day_of_all_trials_decides(tmp_path, tried):
     add(store, trials[0], 0.99, 0.9, seed=2)
     chosen = {"tried": ("--crp.weight=2", "--crp.temperature=0.5"), "tried too": ("--crp.weight=5",)}
     assert tuning.choices(trials, store) == chosen
-    rows = tuning.tuned(TABLE, chosen).rows
-    assert [row.flags for row in rows] == [(), chosen["tried"], ("--x=3", "--crp.weight=5")]
+    table = tuning.tuned(TABLE, chosen)
+    assert [row.flags for row in table.rows] == [(), chosen["tried"], ("--x=3", "--crp.weight=5")]
+    assert table.key == "table_7_tuned"
+    with pytest.raises(ValueError, match="trials of tried too are not finished: the same command with --tune instead"):
+        tuning.tuned(TABLE, {"tried": chosen["tried"]})
     assert tuning.choices(tried(2), store) == {}  # trials of other versions of the parts
 
 
