@@ -64,14 +64,26 @@ def small_model(**choice):
     return built
 
 
-@pytest.fixture(scope="module", params=CHOICES, ids=[f"{kind}-{name}" for kind, name in CHOICES])
-def model(request):
-    kind, name = request.param
+def random_model(kind, name):
     tf.keras.utils.set_random_seed(5)
     built = small_model(**choice_of(kind, name))
     for weight in built.trainable_weights:  # embeddings large enough for every path to matter
         weight.assign(tf.random.stateless_normal(weight.shape, [3, hash(weight.shape.rank) % 7], stddev=0.3))
     return built
+
+
+def of(choices):
+    """Tests of the models with these parts; each is built once."""
+    return pytest.mark.parametrize("model", choices, indirect=True, scope="module",
+                                   ids=[f"{kind}-{name}" for kind, name in choices])
+
+
+trained, scoring = of(CHOICES), of([part for part in CHOICES if part[0] != "objectives"])  # which score nothing
+
+
+@pytest.fixture(scope="module")
+def model(request):
+    return random_model(*request.param)
 
 
 def serialized(offsets=False, moments=False, seed=4):
@@ -83,6 +95,7 @@ def serialized(offsets=False, moments=False, seed=4):
     return schema, tf.constant([records.encode(schema, group) for group in groups])
 
 
+@scoring
 @pytest.mark.parametrize("offsets, moments", [(False, False), (True, False), (False, True), (True, True)])
 def test_candidates_of_a_request_score_as_requests_of_one_candidate(model, offsets, moments):
     schema, examples = serialized(offsets, moments)
@@ -91,6 +104,7 @@ def test_candidates_of_a_request_score_as_requests_of_one_candidate(model, offse
     np.testing.assert_allclose(together, model(flat)[:, 0], rtol=1e-4, atol=1e-5)
 
 
+@trained
 @pytest.mark.parametrize("offsets, moments", [(False, False), (True, True)])
 def test_candidates_of_a_request_train_as_requests_of_one_candidate(model, offsets, moments):
     model.compile(optimizer=tf.keras.optimizers.SGD(0.1))
@@ -107,6 +121,7 @@ def test_candidates_of_a_request_train_as_requests_of_one_candidate(model, offse
         np.testing.assert_allclose(grouped, flat, rtol=1e-3, atol=1e-5)
 
 
+@scoring
 def test_longer_padding_changes_nothing(model):
     schema, examples = serialized()
     batch = grouped_rows(schema, examples, LENGTHS)
@@ -117,6 +132,7 @@ def test_longer_padding_changes_nothing(model):
     np.testing.assert_allclose(model(longer), model(batch), rtol=1e-4, atol=1e-5)
 
 
+@scoring
 def test_what_padding_holds_does_not_matter(model):
     schema, examples = serialized()
     batch = grouped_rows(schema, examples, LENGTHS)
@@ -129,6 +145,7 @@ def test_what_padding_holds_does_not_matter(model):
                                rtol=1e-4, atol=1e-5)
 
 
+@scoring
 def test_order_of_the_requests_does_not_matter(model):
     schema, examples = serialized()
     batch = grouped_rows(schema, examples, LENGTHS)
@@ -137,6 +154,7 @@ def test_order_of_the_requests_does_not_matter(model):
     np.testing.assert_allclose(model(shuffled), tf.gather(model(batch), order), rtol=1e-4, atol=1e-5)
 
 
+@scoring
 def test_order_of_events_of_one_second_within_the_window_matters_to_recurrences_alone(model):
     schema, examples = serialized()
     batch = grouped_rows(schema, examples, LENGTHS)
@@ -151,6 +169,7 @@ def test_order_of_events_of_one_second_within_the_window_matters_to_recurrences_
         np.testing.assert_allclose(model(reversed_batch), model(batch), rtol=1e-4, atol=1e-5)
 
 
+@trained
 def test_gradients_are_finite_and_masked_events_get_none(model):
     model.compile(optimizer=tf.keras.optimizers.SGD(0.1))
     schema, examples = serialized()
@@ -167,6 +186,7 @@ def test_gradients_are_finite_and_masked_events_get_none(model):
     assert not np.any(category[0])  # row 0 is what padding reads
 
 
+@trained
 def test_parts_of_a_batch_give_the_gradients_of_the_whole(model):
     batch = grouped_rows(*serialized(offsets=True, moments=True), LENGTHS)
     found = []
@@ -184,6 +204,7 @@ def test_parts_of_a_batch_give_the_gradients_of_the_whole(model):
             np.testing.assert_allclose(other, gradient, rtol=1e-4, atol=1e-5, err_msg=weight.name)
 
 
+@trained
 @pytest.mark.parametrize("microbatches", [1, 3])
 def test_a_replica_without_requests_adds_nothing(model, microbatches):
     model.compile(optimizer=tf.keras.optimizers.SGD(0.1), microbatches=microbatches)
@@ -196,6 +217,7 @@ def test_a_replica_without_requests_adds_nothing(model, microbatches):
         assert gradient is None or not np.any(tf.convert_to_tensor(gradient))
 
 
+@trained
 def test_one_step_changes_the_model(model):
     model.compile(optimizer=tf.keras.optimizers.Adam(1e-3))
     schema, examples = serialized()
