@@ -80,6 +80,8 @@ def main(argv: list[str]) -> None:
     settings = {flag.name: flag.value for flag in (_OBJECTIVES, common.STEPS)}
     output = common.OUTPUT.value or STEP_COSTS  # now: flags of runs are parsed afresh
     try:
+        if not os.path.isdir(os.path.dirname(output) or "."):  # now: measuring takes long
+            raise ValueError(f"--output={output}: there is no folder {os.path.dirname(output)}")
         figures = measure_objectives(_OBJECTIVES.value, common.STEPS.value, argv[1:])
         measure.write_figures(output, {**settings, "flags": argv[1:]}, figures)
     except (absl_flags.Error, ValueError, OSError) as error:

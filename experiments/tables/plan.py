@@ -12,6 +12,7 @@ from experiments.settings import Configuration
 from experiments.tables.rows import Row
 from experiments.tables.store import Key
 from lcn_tf.data.record_files import RecordFiles
+from lcn_tf.models import registry
 
 CONSISTENCY_ROWS = 1000  # of a split; one for all runs, so that Figure 5 can use any of them
 
@@ -53,15 +54,20 @@ def plan(rows: Iterable[Row], common: Sequence[str]) -> list[Planned]:
       data_prep.errors.InputError: raw files that cannot be used.
     """
     found: dict[str, tuple[str, str]] = {}  # fingerprint and folder
+    with_catalogue: set[str] = set()
     planned: list[Planned] = []
     for row in rows:
         arguments = (f"--flagfile={row.cfg}", f"--eval.consistency_rows={CONSISTENCY_ROWS}", *common, *row.flags)
         experiment = _read(arguments)
         settings = _data_settings(experiment)
+        reads_catalogue = registry.reads_catalogue(experiment.groups["model"], experiment.components)
         if settings not in found:
             with contextlib.redirect_stdout(io.StringIO()):
                 data_dir = prepared_data.find_or_prepare(experiment).data_dir
             found[settings] = RecordFiles.open(data_dir).fingerprint, data_dir
+        if reads_catalogue and settings not in with_catalogue:
+            RecordFiles.open(found[settings][1]).catalogue()  # now: older folders have none, and runs take long
+            with_catalogue.add(settings)
         new = Planned(row, arguments, Configuration.of(experiment), *found[settings])
         same = [other.row.name for other in planned if other.key == new.key]
         if same:

@@ -42,7 +42,7 @@ def trials(table: Table, common: Sequence[str]) -> list[Trial]:
       ValueError: no row has options to choose between, and what `plan` raises.
     """
     if not any(row.trials for row in table.rows):
-        raise ValueError(f"no row of {table.key} has options to choose between; those of tables 2 and 5 do")
+        raise ValueError(f"no row of {table.key} has options to choose between; those of tables 2, 5 and 5-sim do")
     of = [(row, flags) for row in table.rows for flags in row.trials]
     rows = [dataclasses.replace(row, name=f"{row.name}, {text(flags)}", flags=(*row.flags, *flags), against=None)
             for row, flags in of]

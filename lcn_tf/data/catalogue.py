@@ -1,8 +1,8 @@
 """The items of a data set's training days, each once: what a loss draws from that needs items beside those of a batch.
 
 Preparation writes `catalogue.npz` beside the records: int64 arrays `[N]`, `id of <feature>` for every item feature,
-`domain`, the place of the item's domain in `FeatureSchema.domains`, and `count`, how often it was shown or done in the
-training days. No two items are alike in domain and all features.
+`domain`, the place of the item's domain in `FeatureSchema.domains`, and `count`, its impressions on the training
+days and events before their end. No two items are alike in domain and all features.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Catalogue:
     Attributes:
       ids: item feature -> id of each item, int64 `[N]`.
       domain: place of each item's domain in `FeatureSchema.domains`, int64 `[N]`.
-      count: impressions and events of each item in the training days, int64 `[N]`.
+      count: impressions of each item on the training days and its events before their end, int64 `[N]`.
     """
 
     ids: Mapping[str, np.ndarray]

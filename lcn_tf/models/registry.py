@@ -75,6 +75,13 @@ def component(kind: str, name: str) -> Any:
     return importlib.import_module(f"lcn_tf.{_ROOMS.get(kind, kind)}.{name}")
 
 
+def reads_catalogue(model: ModelConfig, configs: Mapping[tuple[str, str], Any]) -> bool:
+    """Whether an objective of the model draws from all items of the training days."""
+    chosen = ((name, configs["objectives", name]) for name in model.objectives)
+    return any(config.weight and isinstance(component("objectives", name).build(config), ReadsCatalogue)
+               for name, config in chosen)
+
+
 def build_model(
     schema: FeatureSchema,
     lengths: Mapping[str, int],

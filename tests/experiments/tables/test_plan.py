@@ -50,3 +50,10 @@ def test_rows_that_flags_or_the_data_set_make_the_same_are_refused():
 def test_flags_that_would_be_ignored_or_mix_measures_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         plan(ROWS, arguments)
+
+
+def test_items_that_are_missing_are_told_before_anything_runs(records):
+    drawing = Row("SSL", "lcn_ssl.cfg")
+    with pytest.raises(FileNotFoundError, match="catalogue.npz is missing"):
+        plan([drawing], ["--dataset=industrial"])
+    plan([drawing], ["--dataset=industrial", "--ssl.weight=0"])
