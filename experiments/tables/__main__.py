@@ -30,7 +30,8 @@ from experiments.tables.plan import Planned, plan
 from experiments.tables.rows import CHOICES, FIGURE_4, FIGURE_5, SWEEPS, TABLES, Table
 from experiments.tables.runs import Missing, missing, run_missing
 from experiments.tables.store import Store
-from lcn_tf.data.record_files import RecordFiles
+from lcn_tf.data.catalogue import Catalogue
+from lcn_tf.schema import FeatureSchema
 
 
 def main(argv: Sequence[str]) -> None:
@@ -113,7 +114,7 @@ def _look_at_items(options: argparse.Namespace, command: str, planned: Sequence[
     print(f"{len(planned)} rows, {options.seeds} seeds, {len(unknown)} runs to look at", flush=True)
     if not options.only_finished:
         for data_dir in {run.planned.data_dir for run in unknown}:
-            RecordFiles.open(data_dir).catalogue()  # now: older folders have none, and training takes long
+            Catalogue.read(data_dir, FeatureSchema.load(data_dir))  # now: older folders have none, training takes long
         lacking = [run for run in unknown if not finished_run.has_checkpoint(run.workdir(options.workdir))]
         for run in lacking:
             finished_run.forget(run.workdir(options.workdir))
@@ -171,10 +172,10 @@ def _parser() -> argparse.ArgumentParser:
                       help="item embeddings by domain and category; consistency of retrieval and attention")
     what.add_argument("--choice", choices=sorted(CHOICES), help="what a default is chosen by, on the validation day")
     what.add_argument("--sweep", choices=sorted(SWEEPS), help="LCN by one flag, over a grid")
-    parser.add_argument("--tune", action="store_true",
-                        help="run the trials of the rows' options instead, one seed")
-    parser.add_argument("--tuned", action="store_true",
-                        help="take the options whose trials had the best AUC on the validation day, see --tune")
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument("--tune", action="store_true", help="run the trials of the rows' options instead, one seed")
+    rows.add_argument("--tuned", action="store_true",
+                      help="take the options whose trials had the best AUC on the validation day, see --tune")
     parser.add_argument("--dataset", choices=sorted(DATASETS), default="industrial", help="default: industrial")
     parser.add_argument("--preset", help="of the data set's generator, for generated logs (industrial: small)")
     parser.add_argument("--input_dir", help="raw files of the data set, instead of generated logs")

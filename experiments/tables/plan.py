@@ -53,7 +53,7 @@ def plan(rows: Iterable[Row], common: Sequence[str]) -> list[Planned]:
         the same.
       data_prep.errors.InputError: raw files that cannot be used.
     """
-    found: dict[str, tuple[str, str]] = {}  # fingerprint and folder
+    opened: dict[str, RecordFiles] = {}
     with_catalogue: set[str] = set()
     planned: list[Planned] = []
     for row in rows:
@@ -61,14 +61,15 @@ def plan(rows: Iterable[Row], common: Sequence[str]) -> list[Planned]:
         experiment = _read(arguments)
         settings = _data_settings(experiment)
         reads_catalogue = registry.reads_catalogue(experiment.groups["model"], experiment.components)
-        if settings not in found:
+        if settings not in opened:
             with contextlib.redirect_stdout(io.StringIO()):
                 data_dir = prepared_data.find_or_prepare(experiment).data_dir
-            found[settings] = RecordFiles.open(data_dir).fingerprint, data_dir
+            opened[settings] = RecordFiles.open(data_dir)
+        files = opened[settings]
         if reads_catalogue and settings not in with_catalogue:
-            RecordFiles.open(found[settings][1]).catalogue()  # now: older folders have none, and runs take long
+            files.catalogue()  # now: older folders have none, and runs take long
             with_catalogue.add(settings)
-        new = Planned(row, arguments, Configuration.of(experiment), *found[settings])
+        new = Planned(row, arguments, Configuration.of(experiment), files.fingerprint, files.data_dir)
         same = [other.row.name for other in planned if other.key == new.key]
         if same:
             raise ValueError(f"rows {same[0]!r} and {row.name!r} are the same with {' '.join(common)}")
