@@ -79,7 +79,7 @@ def measure(model: CTRModel, batches: tf.data.Dataset, topic_of_id: np.ndarray, 
     if not isinstance(model.long_term, Explains):
         raise ValueError(f"long_term={model.long_term.name} has no search that passes events to another stage")
 
-    @tf.function(input_signature=[batches.element_spec])
+    @tf.function(input_signature=[batches.element_spec], autograph=False)
     def choose(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return _search(model, batch)
 

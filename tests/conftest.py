@@ -11,6 +11,8 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "8")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import gc
+
 import hypothesis
 import pytest
 
@@ -23,6 +25,9 @@ hypothesis.settings.register_profile(
     "repeatable", derandomize=True, deadline=None, database=None, max_examples=25, print_blob=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("repeatable")
+
+# Graphs are millions of objects: looking through all of them every few thousand allocations costs a tenth of the time.
+gc.set_threshold(100_000, 20, 100)
 
 
 def pytest_collection_modifyitems(items):

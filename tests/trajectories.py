@@ -38,6 +38,7 @@ PATH = pathlib.Path(__file__).resolve().parent / "golden" / "trajectories.json"
 ORIGIN = ("Computed by tests/trajectories.py; each entry has the versions of the parts that it was computed with. "
           "Change them with `make golden` alone, and give the reason in CHANGELOG.md.")
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-6}
+_NEAR_ZERO = 1e-5  # of the largest logit: one near zero is a difference of numbers that are not
 
 _STEPS, _BATCHES, _LOGITS = 20, 5, 7
 _LENGTHS = {"short_target": 5, "short_source": 7, "lifelong_source": 61}
@@ -206,7 +207,8 @@ def golden_of(composition: Composition, golden: Mapping[str, Trajectory]) -> Tra
 def differences(golden: Trajectory, found: Trajectory) -> list[str]:
     """What two trajectories do not have in common, in words."""
     lines = [f"{name} were {golden[name]}, are {found[name]}" for name in ("initial_logits", "logits")
-             if not np.allclose(golden[name], found[name], **TOLERANCE)]
+             if not np.allclose(golden[name], found[name], rtol=TOLERANCE["rtol"],
+                                atol=_NEAR_ZERO * np.abs(golden[name]).max())]
     if golden["losses"].keys() != found["losses"].keys():
         lines.append(f"the losses were {sorted(golden['losses'])}, are {sorted(found['losses'])}")
     for name in golden["losses"].keys() & found["losses"].keys():

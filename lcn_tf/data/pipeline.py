@@ -132,6 +132,7 @@ def parse(dataset: tf.data.Dataset, files: RecordFiles, config: DataConfig, batc
     """
     schema, lengths = files.schema, config.lengths_of(files.schema)
 
+    @tf.autograph.experimental.do_not_convert
     def batch(serialized: tf.Tensor, first: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
         if config.layout == "flat":
             return flat_rows(schema, serialized, lengths, first, batch_size, part, number)
@@ -227,15 +228,17 @@ def _cut_by_impressions(serialized: tf.data.Dataset, batch_size: int, divide: bo
     Impressions are counted through the dataset. With `divide`, a record is in every batch that has some of its
     impressions; otherwise in the batch that has its last one.
     """
-    chunks = serialized.batch(_CHUNK).map(lambda chunk: (chunk, records.count_impressions(chunk), False))
+    chunks = serialized.batch(_CHUNK).map(tf.autograph.experimental.do_not_convert(
+        lambda chunk: (chunk, records.count_impressions(chunk), False)))
     end = tf.data.Dataset.from_tensors((tf.zeros([0], tf.string), tf.zeros([0], tf.int64), True))
 
+    @tf.autograph.experimental.do_not_convert
     def cut(state, chunk):
         (pending, sizes, before, opened), (values, new_sizes, is_end) = state, chunk
         values, sizes = tf.concat([pending, values], 0), tf.concat([sizes, new_sizes], 0)  # [G]
         last = tf.concat([before + tf.cumsum(sizes), [tf.int64.max]], 0)  # impressions up to each record's end
         total = before + tf.reduce_sum(sizes)
-        closed = -(-total // batch_size) if is_end else total // batch_size
+        closed = tf.where(is_end, -(-total // batch_size), total // batch_size)
         edges = tf.range(opened, closed + 1) * batch_size
         places = tf.searchsorted(last, edges, "right", tf.int64)  # first record that ends behind each edge
         begins, ends = places[:-1], places[1:]

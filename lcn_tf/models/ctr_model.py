@@ -249,6 +249,8 @@ class CTRModel(Network):
         through_rows = lookup.gradient(rows, variables, of_rows)
         return losses, list(map(merged_gradient, direct, through_rows)), step, of_rows
 
+    # No tensor decides what Python does here, and conversion would cost each process seconds.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """One step of the optimiser; returns running means over the global batches of the epoch."""
         losses, gradients, step, of_rows = self._gradients(self._with_items(batch))

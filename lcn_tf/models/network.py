@@ -113,6 +113,8 @@ class Network(tfrs.Model):
                      for name, encoder in self.short_term.items()}
         return TowerInputs(user, candidate, looked_up.candidate_side, interests, looked_up.scenario)
 
+    # No tensor decides what Python does here, and conversion would cost each process seconds.
+    @tf.autograph.experimental.do_not_convert
     def predict_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Flat vectors `[N]` of a batch's candidate rows: their keys, numbers, labels, logits and history lengths.
 

@@ -64,8 +64,8 @@ def build_signatures(model: CTRModel) -> dict[str, Any]:
 
     named = request_specs(schema)
     signatures = {
-        SERVING_DEFAULT: tf.function(serving_default).get_concrete_function(**named),
-        SERVING_EXAMPLES: tf.function(serving_examples).get_concrete_function(
+        SERVING_DEFAULT: tf.function(serving_default, autograph=False).get_concrete_function(**named),
+        SERVING_EXAMPLES: tf.function(serving_examples, autograph=False).get_concrete_function(
             examples=tf.TensorSpec([None], tf.string, name=EXAMPLES_INPUT)),
     }
     if isinstance(long_term, Explains):
@@ -75,7 +75,7 @@ def build_signatures(model: CTRModel) -> dict[str, Any]:
             explained = long_term.explain(read.candidate, read.lifelong)
             return {**_probabilities(model, batch), **warnings, **explained}
 
-        signatures[EXPLAIN] = tf.function(explain).get_concrete_function(**named)
+        signatures[EXPLAIN] = tf.function(explain, autograph=False).get_concrete_function(**named)
     return signatures
 
 

@@ -72,7 +72,7 @@ def measure(model: CTRModel, batches: tf.data.Dataset, rows: int, top_k: int = T
     if not isinstance(layer, Explains):
         return None
 
-    @tf.function(input_signature=[batches.element_spec])
+    @tf.function(input_signature=[batches.element_spec], autograph=False)
     def choose(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return _choices(model, layer, batch, top_k)
 
