@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from data_prep.calendar_splits import calendar_day
@@ -19,6 +19,9 @@ from data_prep.own_logs.rules import Rule
 TimeUnit = Literal["s", "ms", "us", "ns", "text", "day"]
 ROLES = ("user", "item", "candidate", "request", "context")
 
+# Columns of the canonical tables and of what is made of them.
+RESERVED = ("user", "timestamp", "label", "row", "domain", "impression_id", "split", "moment", "cutoff", "in_training",
+            "is_target", "bucket")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OFFSET = re.compile(r"[+-]\d\d:\d\d")
 _MOST_BUCKETS = 1_000
@@ -91,6 +94,8 @@ class Impressions(LogTable):
             raise ValueError("label is missing: a column of 0 and 1, or a rule such as 'stay_seconds >= 10'")
         for name in self.labels:
             _check_name("labels", name)
+            if name in RESERVED:
+                raise ValueError(f"labels.{name}: the name is taken, as are {', '.join(RESERVED)}; choose another")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +120,7 @@ class FeatureColumn:
     """Where a feature comes from.
 
     Attributes:
-      column: of the logs, the items or the users; in its place `impressions` and `events` where these name it
-        differently.
+      column: of the logs, the items or the users; of several names, the first that a table has.
       type: how ids are told apart: as integers (`7`, `07` and `7.0` are one) or as text; not given: as integers where
         all values are written as such.
       boundaries: of a number: its id is how many of them it reaches.
@@ -126,9 +130,9 @@ class FeatureColumn:
       table: features of one table share vectors; not given: the feature's own name.
     """
 
-    column: str = ""
-    impressions: str = ""
-    events: str = ""
+    MAIN_KEY: ClassVar = "column"
+
+    column: tuple[str, ...]
     type: Literal["integer", "text"] | None = None
     boundaries: tuple[float, ...] = ()
     buckets: int | Literal["log2"] | None = None
@@ -137,14 +141,9 @@ class FeatureColumn:
     missing: str | int | None = None
     table: str = ""
 
-    @classmethod
-    def from_text(cls, text: str) -> dict[str, Any]:
-        """A feature that is a column."""
-        return {"column": text}
-
     def __post_init__(self):
-        if not (self.column or self.impressions or self.events):
-            raise ValueError("column is missing")
+        if not self.column:
+            raise ValueError("column must name a column")
         if self.boundaries and self.buckets is not None:
             raise ValueError("boundaries and buckets exclude each other")
         if list(self.boundaries) != sorted(set(self.boundaries)):
@@ -160,11 +159,6 @@ class FeatureColumn:
     def is_number(self) -> bool:
         """Whether it is cut into buckets."""
         return bool(self.boundaries) or self.buckets is not None
-
-    def column_of(self, table: str) -> str:
-        """The column in `impressions` or `events`."""
-        return {"impressions": self.impressions, "events": self.events}.get(table) or self.column
-
 
 @dataclasses.dataclass(frozen=True)
 class Features:
@@ -183,6 +177,8 @@ class Features:
         for role in ROLES:
             for name in getattr(self, role):
                 _check_name(role, name)
+                if name in RESERVED:
+                    raise ValueError(f"{role}.{name}: the name is taken, as are {', '.join(RESERVED)}; choose another")
                 if name in known:
                     raise ValueError(f"{role}.{name}: the name is taken by {known[name]}.{name}")
                 known[name] = role
@@ -318,6 +314,9 @@ class Mapping:
         if self.scenario is not None and self.scenario not in self.features.request:
             raise ValueError(f"scenario must be a request feature, one of "
                              f"{', '.join(self.features.request) or 'none'}, got {self.scenario!r}")
+        for name in self.impressions.labels if self.impressions else ():
+            if any(name in getattr(self.features, role) for role in ROLES):
+                raise ValueError(f"impressions.labels.{name}: the name is taken by a feature")
         shared = {key: getattr(self, key) for key in ("user", "time", "time_unit", "domain")}
         object.__setattr__(self, "events", tuple(
             _filled(table, shared, f"events[{place}]" if len(self.events) > 1 else "events")

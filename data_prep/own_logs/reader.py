@@ -11,7 +11,7 @@ from data_prep.calendar_splits import calendar_splits, day_start
 from data_prep.description import DAY_SECONDS, DatasetDescription, Source
 from data_prep.own_logs import drawn_impressions, features, log_rules, user_splits
 from data_prep.own_logs.log_rules import YEAR_2100
-from data_prep.own_logs.mapping import Domain, Mapping, Splits
+from data_prep.own_logs.mapping import ROLES, Domain, Mapping, Splits
 from data_prep.own_logs.rules import Rule
 from data_prep.own_logs.tables import ACTED_ROLES, SHOWN_ROLES, Table, Tables, label_column, rule_column, zone_of
 from data_prep.own_logs.user_rows import user_rows
@@ -125,7 +125,17 @@ class _Reading:
         else:
             is_source = rows.domain.isin(domain.source) if domain.source else rows.domain.notnull()
             role = ibis.cases((rows.domain.isin(domain.target), "target"), (is_source, "source"))
-        return rows.mutate(timestamp=rows.second, domain=role)
+        # One type in all tables: files may write the same ids as numbers and as texts.
+        typed = {column: rows[column].cast(self._type_of(column)) for column in _feature_columns(rows)}
+        return rows.mutate(timestamp=rows.second, domain=role, **typed)
+
+    def _type_of(self, column: str) -> str:
+        """The type of a feature's column before it becomes an id."""
+        name = column.removeprefix("feature_")
+        role = next(role for role in ROLES if name in getattr(self.mapping.features, role))
+        if getattr(self.mapping.features, role)[name].is_number:
+            return "float64"
+        return "int64" if name in self.integers else "string"
 
     def _with_items(self, rows: ir.Table) -> ir.Table:
         """The rows with the columns of their items that they do not have themselves."""

@@ -6,10 +6,12 @@ import dataclasses
 import datetime
 import os
 from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_prep.errors import InputError
 from data_prep.own_logs import cells, log_files
@@ -106,19 +108,19 @@ class Tables:
         """Every file."""
         return list(dict.fromkeys(file.path for table in self.all for file in table.files))
 
-    def resolve(self, table: Table, column: str, key: str) -> Table:
-        """The table that has a column: `table` itself, or the items, joined to it.
+    def resolve(self, table: Table, columns: Sequence[str], key: str) -> tuple[Table, str]:
+        """The first of some columns that a table has, or the items joined to it; and which of the two has it.
 
         Raises:
-          InputError: neither has it.
+          InputError: neither has any.
         """
-        if column in table.types:
-            return table
-        if self.items and table is not self.items and _plain(column) in self.items.types:
-            return self.items
+        for owner in (table, *([self.items] if self.items and table is not self.items else [])):
+            for column in columns:
+                if column in owner.types:
+                    return owner, column
         others = f"; items have {', '.join(self.items.types)}" if self.items else ""
-        raise InputError(f"{key}: no column {column!r} in {table.label} ({_files(table.files)}), which have "
-                         f"{', '.join(table.types)}{others}")
+        raise InputError(f"{key}: no column {' or '.join(map(repr, columns))} in {table.label} "
+                         f"({_files(table.files)}), which have {', '.join(table.types)}{others}")
 
     def _want_features(self) -> None:
         """Asks for the columns of all features."""
@@ -130,33 +132,30 @@ class Tables:
             # Where clicks are events, the events have what the candidates have.
             roles = SHOWN_ROLES if table is self.impressions else ACTED_ROLES if self.impressions else (
                 *ACTED_ROLES, "candidate")
-            kind = IMPRESSIONS if table is self.impressions else "events"
             for role in roles:
                 for name, feature in getattr(found, role).items():
                     key = f"features.{role}.{name}"
-                    self._want_feature(self.resolve(table, feature.column_of(kind), key), name, feature,
-                                       feature.column_of(kind), key)
+                    self._want_feature(*self.resolve(table, feature.column, key), name, feature, key)
         for name, feature in found.user.items():
             self._want_user_feature(name, feature)
 
     def _want_user_feature(self, name: str, feature: FeatureColumn) -> None:
         """Asks for a user's feature: of the users, the logs, or the user's id itself."""
         first, key = self.logs[0], f"features.user.{name}"
-        column = feature.column_of(IMPRESSIONS)
-        if self.users and _plain(column) in self.users.types and column != first.spec.user:
-            self._want_feature(self.users, name, feature, column, key)
-        elif column == first.spec.user:
+        if first.spec.user in feature.column:
             self.readers[name] = []
-        elif column in first.types:
-            self._want_feature(first, name, feature, column, key)
-        else:
-            users = f"; users have {', '.join(self.users.types)}" if self.users else ""
-            raise InputError(f"{key}: no column {column!r} in {first.label} ({_files(first.files)}), which have "
-                             f"{', '.join(first.types)}{users}")
+            return
+        for owner in (*([self.users] if self.users else []), first):
+            for column in feature.column:
+                if column in owner.types:
+                    self._want_feature(owner, column, name, feature, key)
+                    return
+        users = f"; users have {', '.join(self.users.types)}" if self.users else ""
+        raise InputError(f"{key}: no column {' or '.join(map(repr, feature.column))} in {first.label} "
+                         f"({_files(first.files)}), which have {', '.join(first.types)}{users}")
 
-    def _want_feature(self, owner: Table, name: str, feature: FeatureColumn, column: str, key: str) -> None:
+    def _want_feature(self, owner: Table, column: str, name: str, feature: FeatureColumn, key: str) -> None:
         """Asks a table for a feature's column."""
-        column = column if column in owner.types else _plain(column)
         if feature.is_number:
             parse, expected = cells.numbers, "a number"
         elif feature.separator:
@@ -170,8 +169,7 @@ class Tables:
 
     def want_rule(self, table: Table, rule: Rule, key: str) -> None:
         """Asks for the column that a rule is about."""
-        owner = self.resolve(table, rule.column, key)
-        column = rule.column if rule.column in owner.types else _plain(rule.column)
+        owner, column = self.resolve(table, [rule.column], key)
         parse, expected = (cells.texts, "UTF-8 text") if rule.is_text else (cells.numbers, "a number")
         owner.wanted[rule_column(rule)] = Wanted(key, column, parse, expected)
 
@@ -205,8 +203,7 @@ class Tables:
         for text in spec.where:
             self.want_rule(table, Rule.parse(text), f"{table.label}.where")
         if isinstance(spec.domain, Domain):
-            owner = self.resolve(table, spec.domain.column, f"{table.label}.domain.column")
-            column = spec.domain.column if spec.domain.column in owner.types else _plain(spec.domain.column)
+            owner, column = self.resolve(table, [spec.domain.column], f"{table.label}.domain.column")
             parse = cells.any_of(spec.domain.separator, spec.domain.target) if spec.domain.separator else cells.texts
             owner.want("domain", "domain", column, parse, "UTF-8 text")
         if isinstance(spec, Impressions):
@@ -268,15 +265,8 @@ def _found(label: str, spec: LogTable | Lookup, folder: str) -> Table:
 
 
 def _zero_or_one(column: pa.Array) -> cells.Typed:
-    import pyarrow.compute as pc
-
     values, bad = cells.integers(column.cast(pa.int64()) if pa.types.is_boolean(column.type) else column)
     return values, pc.or_(bad, pc.invert(pc.fill_null(pc.is_in(values, pa.array([0, 1])), True)))
-
-
-def _plain(column: str) -> str:
-    """A column without the name of its table."""
-    return column.removeprefix("items.").removeprefix("users.")
 
 
 def _files(files: list[LogFile]) -> str:

@@ -1,8 +1,8 @@
 """TOML tables as frozen dataclasses; what does not fit is refused with its key, its value and what would fit.
 
 Annotations that fields may have: `str`, `int`, `float`, `bool`, `Literal[...]` of texts, `tuple[X, ...]` (a single X
-will do), `dict[str, X]`, dataclasses, and unions of these with None. A dataclass with a `from_text` method can be
-written as a text.
+will do), `dict[str, X]`, dataclasses, and unions of these with None. A dataclass with an attribute `MAIN_KEY` can be
+written as the value of that key alone.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def read(cls: type[Fields], values: Any, where: str) -> Fields:
     Raises:
       InputError: an unknown or missing key, a value of another type, or whatever the dataclass refuses.
     """
-    if isinstance(values, str) and hasattr(cls, "from_text"):
-        values = cls.from_text(values)
+    if isinstance(values, (str, list)) and hasattr(cls, "MAIN_KEY"):
+        values = {cls.MAIN_KEY: values}
     if not isinstance(values, dict):
         raise InputError(f"{where}: expected a table, got {values!r}")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]

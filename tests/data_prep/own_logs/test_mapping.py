@@ -24,7 +24,7 @@ def test_what_is_not_said(tmp_path):
     events, = found.events
     assert (events.user, events.time, events.files) == ("u", "t", ("e.csv",))
     assert events.domain == Domain("kind", ("live",))
-    assert found.features.item == {"author": FeatureColumn("author")}
+    assert found.features.item == {"author": FeatureColumn(("author",))}
     assert found.negatives.per_positive == 4 and found.impressions is None
 
 
@@ -44,6 +44,7 @@ def test_tables_may_say_otherwise(tmp_path):
     (LEAST + "time_gap = [3, 2]", r"time_gap must be rising seconds above 0, got \[3, 2\]"),
     (LEAST + 'scenario = "tab"', "scenario must be a request feature, one of none, got 'tab'"),
     (LEAST + '[features.context]\nwatch = { column = "w", buckets = 1 }', "context.watch: buckets must be from 2"),
+    (LEAST + '[features.context]\nuser = "w"', "context.user: the name is taken, as are user, timestamp, label"),
     (LEAST + '[features.context]\nauthor = "w"', "context.author: the name is taken by item.author"),
     (LEAST + '[features.context]\nwatch = { column = "w", boundaries = [2, 1] }', "boundaries must rise"),
     (LEAST + '[features.context]\nwatch = { column = "w", without = "x" }', "without needs separator"),

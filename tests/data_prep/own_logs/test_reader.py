@@ -70,7 +70,7 @@ def test_users_may_be_texts_and_clicks_events(tmp_path):
         assert (split == "train") == (groups[0]["timestamp"][0] < train_end)
     assert sum(sum(record["label"]) for groups in found.values() for record in groups) == len(clicked)
     facts = references_data.read_preparation(out)
-    assert facts["clicks"] == len(clicked) and facts["settings"]["features"]["item"]["author"]["column"] == "author"
+    assert facts["clicks"] == len(clicked) and facts["settings"]["features"]["item"]["author"]["column"] == ["author"]
 
 
 def test_splits_by_each_users_order(tmp_path):
