@@ -17,9 +17,17 @@ from lcn_tf.data.prepared_folder import preparation_facts
 flags.disclaim_key_flags()
 
 
-def run(config_class: type, prepare: Callable[[str, str, Any, PreparationConfig], None]) -> None:
-    """Defines the flags, runs `prepare` and prints what became of every row; exits with 1 on a refusal."""
-    flags.DEFINE_string("input_dir", None, "directory of the raw files", required=True)
+def run(config_class: type, prepare: Callable[[str, str, Any, PreparationConfig], None],
+        input_dir: str = "directory of the raw files", input_dir_required: bool = True) -> None:
+    """Defines the flags, runs `prepare` and prints what became of every row; exits with 1 on a refusal.
+
+    Args:
+      config_class: the data set's own settings.
+      prepare: `prepare(input_dir, output_dir, config, preparation)`.
+      input_dir: help text of that flag.
+      input_dir_required: whether it must be given; else `prepare` gets "" without it.
+    """
+    flags.DEFINE_string("input_dir", None if input_dir_required else "", input_dir, required=input_dir_required)
     flags.DEFINE_string("output_dir", None, "directory of the prepared data set, new or empty", required=True)
     for config in (config_class, PreparationConfig):
         dataclass_flags.define("", config)

@@ -31,8 +31,8 @@ def lasting_settings(*configs: Any) -> dict[str, Any]:
 
 def written_settings(*configs: Any) -> dict[str, Any]:
     """The settings of some dataclasses as `preparation.json` has them, by name; see `option` for those left out."""
-    return {field.name: value for config in configs for field in dataclasses.fields(config)
-            for value in [getattr(config, field.name)]
+    return {field.name: value for config in configs for values in [dataclasses.asdict(config)]
+            for field in dataclasses.fields(config) for value in [values[field.name]]
             if not (field.metadata.get("later") and value == field.default)}
 
 

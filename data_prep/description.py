@@ -30,6 +30,7 @@ class DatasetDescription:
       utc_offset: seconds to add to UTC before cutting days.
       about: texts for the data set's TFDS metadata (description, homepage, citation, license).
       labels: what is predicted, see `lcn_tf.schema.FeatureSchema`; the key of each is a column of the impressions.
+      scenario: name of the request feature that tells surfaces or markets apart, or None.
     """
 
     name: str
@@ -43,6 +44,7 @@ class DatasetDescription:
     utc_offset: int
     about: Mapping[str, str]
     labels: tuple[Label, ...] = (CLICK,)
+    scenario: str | None = None
 
     @property
     def impression_features(self) -> tuple[Feature, ...]:
@@ -67,7 +69,8 @@ class DatasetDescription:
             tables[TIME_GAP] = len(self.time_gap_boundaries) + 3
         roles = {role: getattr(self, role) for role in ("user", "item", "candidate", "request", "context")}
         return FeatureSchema(
-            name=self.name, tables=tables, time_gap_boundaries=self.time_gap_boundaries, labels=self.labels, **roles,
+            name=self.name, tables=tables, time_gap_boundaries=self.time_gap_boundaries, labels=self.labels,
+            scenario=self.scenario, **roles,
             histories=usual_histories(preparation.short_length, preparation.lifelong_length))
 
 
@@ -79,13 +82,15 @@ class Source:
       description: roles of the columns and the cut of time.
       impressions: `impression_id` (0-based data row of its file), `user`, `timestamp` and the key of each label (0/1,
         0 where the label that it is given is 0), all int64, and the item, candidate and request columns; every
-        timestamp lies in one of the splits.
+        timestamp lies in one of the splits. With a column `split` (place in `SPLITS`), that decides in place of time.
       events: `user`, `timestamp` > 0, `domain` ("target" or "source"), `row` (position in its file, later rows count as
-        more recent within a second), and the item and context columns.
+        more recent within a second), and the item and context columns; `in_training` (bool) where impressions have
+        `split`.
       users: `user` (unique) and the user columns, a row for every user of `impressions`.
       rows: what became of each input file's rows.
       facts: further entries of `preparation.json`.
       domains: those whose events are wanted.
+      coarse_clock: whether equal times say nothing of one page, so that records have `max_candidates` at most.
     """
 
     description: DatasetDescription
@@ -95,3 +100,13 @@ class Source:
     rows: tuple[RowCounts, ...]
     facts: Mapping[str, Any]
     domains: tuple[str, ...] = DOMAINS
+    coarse_clock: bool = False
+
+    def training_rows(self) -> tuple[ir.Table, ir.Table]:
+        """The impressions of the training split, and the events before its end."""
+        if "split" in self.impressions.columns:
+            return self.impressions.filter(self.impressions.split == 0), self.events.filter(self.events.in_training)
+        first, end = self.description.splits["train"]
+        moment = self.impressions.timestamp
+        return (self.impressions.filter(moment >= first, moment < end),
+                self.events.filter(self.events.timestamp < end))

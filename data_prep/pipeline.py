@@ -31,10 +31,11 @@ def snapshot_impressions(
     timestamp = impressions.timestamp
     branches = [((timestamp >= description.splits[split][0]) & (timestamp < description.splits[split][1]), number)
                 for number, split in enumerate(SPLITS)]
+    split = impressions.split if "split" in impressions.columns else ibis.cases(*branches).cast("int64")
     day = timestamp - (timestamp + description.utc_offset) % DAY_SECONDS
     moment = {"request": timestamp, "day": day, "user": ibis.literal(0)}[preparation.snapshot]
     snapshot = day if preparation.snapshot == "day" else timestamp
-    return impressions.mutate(split=ibis.cases(*branches).cast("int64"), moment=moment.cast("int64"),
+    return impressions.mutate(split=split, moment=moment.cast("int64"),
                               cutoff=snapshot - preparation.history_gap_seconds)
 
 
@@ -60,10 +61,7 @@ def training_items(source: Source, vocabularies: Mapping[str, ir.Table]) -> ir.T
     `domain` is a place in `DOMAINS`, `count` that of impressions and events. Items without any known id are left out.
     """
     description, names = source.description, [feature.name for feature in source.description.item]
-    first, end = description.splits["train"]
-    impressions, events = source.impressions, source.events
-    shown = impressions.filter((impressions.timestamp >= first) & (impressions.timestamp < end))
-    seen = events.filter(events.timestamp < end)
+    shown, seen = source.training_rows()
     rows = ibis.union(shown.select(*names, domain=ibis.literal(DOMAINS[0])), seen.select(*names, "domain"))
     items = vocabulary.encode(rows.group_by(*names, "domain").agg(rows=rows.count()), description.item, vocabularies)
     known = items.filter(ibis.or_(*(items[name] != OOV_ID for name in names)))

@@ -73,7 +73,8 @@ def prepare_dataset(
             facts = partial.once("encoded", encode)
             _log(facts["warnings"])
             schema = FeatureSchema.from_json(json.dumps(facts["schema"]))
-            summaries, fingerprint = _write_buckets(engine, schema, partial, preparation, facts["buckets"])
+            summaries, fingerprint = _write_buckets(engine, schema, partial, preparation, facts["buckets"],
+                                                   preparation.max_candidates if facts["cut"] else None)
             empty = _check_histories(schema, summaries, facts["domains"], list(facts["rows"]))
             _log(empty)
         write_metadata(partial.records, schema, summaries, facts["about"])
@@ -106,6 +107,7 @@ def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFol
     return {"schema": json.loads(description.schema(rows, preparation).to_json()), "buckets": buckets,
             "rows": {counts.file: counts.to_json() for counts in source.rows},
             "warnings": logs.warnings, "domains": source.domains,
+            "cut": preparation.snapshot == "user" or source.coarse_clock,
             "facts": {"utc_offset": description.utc_offset, **source.facts},
             "inputs": logs.fingerprints, "about": description.about,
             "days": {split: _days(description, split) for split in SPLITS}}
@@ -119,11 +121,11 @@ def _write_catalogue(folder: str, items: ir.Table) -> None:
 
 
 def _write_buckets(engine: Engine, schema: FeatureSchema, partial: PartialFolder, preparation: PreparationConfig,
-                   buckets: int) -> tuple[list[dict[str, dict[str, Any]]], str]:
+                   buckets: int, max_candidates: int | None) -> tuple[list[dict[str, dict[str, Any]]], str]:
     """Writes the buckets that are not written yet; returns the summaries of all, and the records' fingerprint."""
     os.makedirs(os.path.join(partial.work, "summaries"), exist_ok=True)
     writer = BucketWriter(partial.records, partial.work, schema, buckets, preparation.exclude_recent,
-                          preparation.max_candidates if preparation.snapshot == "user" else None)
+                          max_candidates)
     missing = [bucket for bucket in range(buckets) if not os.path.exists(writer.summary_path(bucket))]
     # A process takes seconds to start.
     workers = preparation.workers or (os.cpu_count() or 1 if buckets > _LEAST_SHARDS else 1)

@@ -15,6 +15,8 @@ _FACTOR, _SUMMAND = 1_327_217_885, 971_215_073
 _SEED_STEP = 1_103_515_245  # seeds are this far apart, so that neighbouring rows do not share their draws
 # Bounds the draws of a positive whose user knows nearly all of the pool.
 MOST_ATTEMPTS = 4_095
+# Draws of a positive for each of its negatives, beyond those that fall on items the user knows: some repeat others.
+_DRAWS_PER_NEGATIVE = 4
 
 
 def mixed(value: ir.IntegerValue) -> ir.IntegerValue:
@@ -75,3 +77,20 @@ def with_negatives(
     return ibis.union(*(
         part.select("user", "timestamp", *items, impression_id=part.row * (negatives + 1) + part.place,
                     label=ibis.literal(label, "int64")) for part, label in parts))
+
+
+def attempts_by_user(pool: ir.Table, known: ir.Table, item: str, negatives: int) -> ir.Table:
+    """`user` and `attempts`, for `with_negatives`: the more of the pool a user knows, the more draws are refused.
+
+    Args:
+      pool: the only one; `item` and others.
+      known: `user` and `item`, each pair once: what is refused.
+      item: name of the column that tells items apart.
+      negatives: of a positive.
+    """
+    weights = pool.group_by(item).agg(weight=pool.count())
+    refused = known.left_join(weights, item)
+    refused = refused.group_by("user").agg(known=refused.weight.fill_null(0).sum())
+    refused = refused.cross_join(pool.agg(size=pool.count()))
+    wanted = negatives * _DRAWS_PER_NEGATIVE * refused["size"] // (refused["size"] - refused.known).clip(lower=1)
+    return refused.select("user", attempts=wanted.clip(lower=1, upper=MOST_ATTEMPTS).cast("int64"))

@@ -31,10 +31,7 @@ def vocabulary(source: Source, name: str, preparation: PreparationConfig) -> ir.
         parts = [table.select(value=table[column]).distinct() for table, column in columns]
         values = _union(parts).distinct()
         return values.select("value", id=hashed(values.value, preparation.hash_bins))
-    first, end = source.description.splits["train"]
-    impressions = source.impressions.filter(
-        source.impressions.timestamp >= first, source.impressions.timestamp < end)
-    events = source.events.filter(source.events.timestamp < end)
+    impressions, events = source.training_rows()
     shown_users = source.users.inner_join(impressions.select("user"), "user")
     parts = [table.group_by(value=table[column]).agg(rows=table.count())
              for table, column in _columns(source, name, shown_users, impressions, events)]

@@ -16,6 +16,7 @@ from absl import flags
 from command_line import dataclass_flags, flag_files
 from data_prep.config import PreparationConfig
 from data_prep.registry import DATASETS
+from experiments import own_logs
 from lcn_tf.data.pipeline import DataConfig
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import registry
@@ -49,7 +50,8 @@ DRAWS = ("hash_seed", "choice_seed", "dropout_seed")
 class RunConfig:
     """What to run on, and where to."""
 
-    dataset: str = dataclasses.field(default="taobao", metadata={"help": f"one of: {', '.join(DATASETS)}"})
+    dataset: str = dataclasses.field(default="taobao", metadata={
+        "help": f"one of: {', '.join(DATASETS)}, {own_logs.NAME} (in data_dir, made by data_prep.own_logs)"})
     input_dir: str | None = dataclasses.field(
         default=None, metadata={"help": "raw files of the data set; without it, logs are generated (only for "
                                         + ", ".join(name for name, entry in DATASETS.items() if entry.generator) + ")"})
@@ -61,8 +63,13 @@ class RunConfig:
         default=True, metadata={"help": "export the trained model for serving and verify the export"})
 
     def __post_init__(self):
+        if self.dataset == own_logs.NAME:
+            if self.input_dir or not self.data_dir:
+                raise ValueError(f"dataset={self.dataset} needs --data_dir, no --input_dir: prepare the logs first, "
+                                 "python -m data_prep.own_logs --mapping=logs.toml --output_dir=DATA")
+            return
         if self.dataset not in DATASETS:
-            raise ValueError(f"dataset={self.dataset!r} is not known; known: {', '.join(DATASETS)}")
+            raise ValueError(f"dataset={self.dataset!r} is not known; known: {', '.join((*DATASETS, own_logs.NAME))}")
         if self.generated and not DATASETS[self.dataset].generator:
             raise ValueError(f"dataset={self.dataset} needs --input_dir (raw files) or --data_dir (prepared)")
 
@@ -153,8 +160,11 @@ def parse(argv: list[str]) -> list[str]:
     arguments = flag_files.expand(argv[1:], find_config)
     _parse_afresh(argv[0], arguments)
     run = dataclass_flags.read("", RunConfig)
-    preset = CONFIGS / "data" / f"{run.dataset}{'_generated' if run.generated else ''}.cfg"
-    return _parse_afresh(argv[0], [*flag_files.expand([f"--flagfile={preset}"], find_config), *arguments])
+    if run.dataset == own_logs.NAME:
+        preset = own_logs.preset(run.data_dir)
+    else:
+        preset = [f"--flagfile={CONFIGS / 'data' / run.dataset}{'_generated' if run.generated else ''}.cfg"]
+    return _parse_afresh(argv[0], [*flag_files.expand(preset, find_config), *arguments])
 
 
 def _parse_afresh(program: str, arguments: list[flag_files.Argument]) -> list[str]:

@@ -11,7 +11,7 @@ from command_line import dataclass_flags
 from data_prep.config import WITHOUT_EFFECT, PreparationConfig, lasting_settings, written_settings
 from data_prep.reading import accounting
 from data_prep.registry import DATASETS
-from experiments import run_data
+from experiments import own_logs, run_data
 from experiments.flags import Experiment
 from lcn_tf import canonical_json
 from lcn_tf.data.prepared_folder import preparation_facts
@@ -44,6 +44,8 @@ def find_or_prepare(experiment: Experiment) -> PreparedData:
       ValueError: `data_dir` holds another data set, or one prepared with other settings than those of the flags.
     """
     run, groups = experiment.run, experiment.groups
+    if run.dataset == own_logs.NAME:
+        return _own_logs(run.data_dir)
     generator = DATASETS[run.dataset].generator
     truth = generator.true_probability(groups[run.dataset]) if generator else ""
     input_dir, preparation = _input_dir(experiment), _preparation(experiment)
@@ -58,10 +60,21 @@ def find_or_prepare(experiment: Experiment) -> PreparedData:
         DATASETS[run.dataset].prepare(input_dir, data_dir, groups[run.dataset], preparation)
     facts = preparation_facts(data_dir)
     _check_settings(data_dir, facts, {run.dataset: groups[run.dataset], "prep": preparation})
-    print(accounting.format_table(facts.get("rows", {})), *(f"warning: {text}" for text in facts.get("warnings", ())),
-          sep="\n", flush=True)
+    _print_account(facts)
     oracle = os.path.join(input_dir or "", truth)
     return PreparedData(data_dir, oracle if input_dir and os.path.isfile(oracle) else None, facts)
+
+
+def _own_logs(data_dir: str) -> PreparedData:
+    """The records that a mapping file made."""
+    if not run_data.is_prepared(data_dir):
+        raise FileNotFoundError(f"--data_dir={data_dir} holds no prepared data set (no schema.json); make it: "
+                                f"python -m data_prep.own_logs --mapping=logs.toml --output_dir={data_dir}")
+    facts = preparation_facts(data_dir)
+    _print_account(facts)
+    if facts:
+        print(own_logs.described(data_dir), flush=True)
+    return PreparedData(data_dir, None, facts)
 
 
 def data_dir_of(experiment: Experiment) -> str:
@@ -72,6 +85,12 @@ def data_dir_of(experiment: Experiment) -> str:
     settings = {"input": _listing(_input_dir(experiment)), "dataset": written_settings(groups[run.dataset]),
                 "preparation": lasting_settings(_preparation(experiment))}
     return os.path.join("data", f"{run.dataset}-{canonical_json.digest(settings)}")
+
+
+def _print_account(facts: dict[str, Any]) -> None:
+    """What became of the rows of the logs."""
+    print(accounting.format_table(facts.get("rows", {})), *(f"warning: {text}" for text in facts.get("warnings", ())),
+          sep="\n", flush=True)
 
 
 def _preparation(experiment: Experiment) -> PreparationConfig:

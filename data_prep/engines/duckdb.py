@@ -51,6 +51,9 @@ class DuckDBEngine(Engine):
             raise InputError(f"{path}: not a text file that can be read: {str(error).splitlines()[0]}") from error
         return table.mutate(row=table.rowid())
 
+    def load_parquet(self, name: str, path: str) -> ir.Table:
+        return self._connection.read_parquet(glob.escape(self._names.of(path)), table_name=name)
+
     def store(self, name: str, table: ir.Table) -> ir.Table:
         # Rows keep their order, so a stored table's row ids are the positions of the lines it came from.
         return self._connection.create_table(name, table)

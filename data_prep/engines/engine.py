@@ -29,6 +29,10 @@ class Engine(abc.ABC):
         """
 
     @abc.abstractmethod
+    def load_parquet(self, name: str, path: str) -> ir.Table:
+        """The rows of a Parquet file as `name`, without a copy."""
+
+    @abc.abstractmethod
     def store(self, name: str, table: ir.Table) -> ir.Table:
         """Evaluates a table once and keeps it as `name`."""
 

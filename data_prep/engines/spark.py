@@ -45,6 +45,9 @@ class SparkEngine(Engine):
         numbered.filter("row >= 0").createOrReplaceTempView(f"{name}_lines")
         return self.store(name, parse(self._connection.table(f"{name}_lines")))
 
+    def load_parquet(self, name: str, path: str) -> ir.Table:
+        return self._connection.read_parquet(_one_path(os.path.abspath(path)), table_name=name)
+
     def store(self, name: str, table: ir.Table) -> ir.Table:
         path = os.path.join(self._folder, "tables", name)
         self._connection.to_parquet(table, f"file://{path}", mode="overwrite")

@@ -12,10 +12,7 @@ import ibis.expr.types as ir
 
 from data_prep.movielens.config import MovieLensConfig
 from data_prep.reading.log_reader import LogReader
-from data_prep.sampling import MOST_ATTEMPTS, with_negatives
-
-# Draws of a positive for each of its negatives, beyond those that fall on movies the user knows: some repeat others.
-_DRAWS_PER_NEGATIVE = 4
+from data_prep.sampling import attempts_by_user, with_negatives
 
 
 def implicit_impressions(
@@ -38,16 +35,6 @@ def implicit_impressions(
     earlier = ibis.row_number().over(group_by=["user", "movie_id"], order_by=["timestamp", "row"])
     clicks = logs.store("clicks", shown.mutate(earlier=earlier).filter(lambda table: table.earlier == 0)
                         .drop("earlier"))
-    attempts = _attempts(pool, rated, config.negatives_per_positive)
+    attempts = attempts_by_user(pool, rated, "movie_id", config.negatives_per_positive)
     return logs.store("impressions", with_negatives(
         clicks, pool, rated, config.negatives_per_positive, attempts, config.negatives_seed))
-
-
-def _attempts(pool: ir.Table, rated: ir.Table, negatives: int) -> ir.Table:
-    """`user` and `attempts`: the more of the pool a user has rated, the more draws are refused."""
-    popularity = pool.group_by("movie_id").agg(ratings=pool.count())
-    known = rated.left_join(popularity, "movie_id")
-    known = known.group_by("user").agg(known=known.ratings.fill_null(0).sum())
-    known = known.cross_join(pool.agg(size=pool.count()))
-    wanted = negatives * _DRAWS_PER_NEGATIVE * known["size"] // (known["size"] - known.known).clip(lower=1)
-    return known.select("user", attempts=wanted.clip(lower=1, upper=MOST_ATTEMPTS).cast("int64"))

@@ -6,15 +6,12 @@ Line ends LF or CRLF, quoted titles, UTF-8; header names in any case (`userId`, 
 from __future__ import annotations
 
 import csv
-from datetime import UTC, datetime
 
 import ibis
 import ibis.expr.types as ir
-import numpy as np
 import pyarrow as pa
 
-from data_prep.calendar_splits import day_start, splits_between
-from data_prep.description import DAY_SECONDS, DOMAINS, Source
+from data_prep.description import DOMAINS, Source
 from data_prep.errors import InputError
 from data_prep.movielens.config import DEVELOPMENT_SHARE, FAVOURITE, TRAIN_SHARE, MovieLensConfig, describe
 from data_prep.movielens.implicit import implicit_impressions
@@ -22,6 +19,7 @@ from data_prep.reading.accounting import REASON, RowCounts, number_of_rows, used
 from data_prep.reading.csv_files import REPLACEMENT, Check, CsvColumn, CsvFormat, integer
 from data_prep.reading.drop_rules import DropRule, drop_reason, not_positive
 from data_prep.reading.log_reader import LogReader
+from data_prep.share_splits import share_splits
 
 RATINGS = CsvFormat(("ratings.csv",), (
     CsvColumn("userid", "integer"), CsvColumn("movieid", "integer"), CsvColumn("rating", "number"),
@@ -110,7 +108,8 @@ def read(
                         f"no rating of a {config.row_set}-domain movie (genre {config.target_genre!r})")
     ratings = used_rows(accounted)
     shown = ratings.filter(ratings.is_target == (config.row_set == "target"))
-    splits = _splits(shown, config)
+    splits = share_splits(shown, TRAIN_SHARE, DEVELOPMENT_SHARE, config.validation_from, config.test_from,
+                          what=f"{config.row_set} ratings")
     facts = {f"{config.row_set}_ratings": number_of_rows(shown)}
     if config.negatives_per_positive:
         impressions = implicit_impressions(logs, shown, splits["train"], config)
@@ -172,28 +171,3 @@ def _movie_counts(movies: ir.Table, ratings: ir.Table) -> RowCounts:
     used = number_of_rows(movies.semi_join(ratings, movies.movieid == ratings.movie_id))
     unused = number_of_rows(movies) - used
     return RowCounts("", used, {"movie of no used rating": unused} if unused else {})
-
-
-def _splits(shown: ir.Table, config: MovieLensConfig) -> dict[str, tuple[int, int]]:
-    """The calendar cut, the same for all users, on UTC days."""
-    day = shown.timestamp - shown.timestamp % DAY_SECONDS
-    counts = shown.group_by(day=day).agg(rows=shown.count()).order_by("day").to_pyarrow()
-    days = counts["day"].to_pylist()
-    shares = np.cumsum(counts["rows"].to_numpy()) / sum(counts["rows"].to_pylist())
-    first, end = days[0], days[-1] + DAY_SECONDS
-    # Day i + 1 is the first with a share of at least shares[i] before it; validation and test keep a day each.
-    validation = days[min(int(np.searchsorted(shares, TRAIN_SHARE)) + 1, max(len(days) - 2, 0))]
-    if config.validation_from:
-        validation = day_start(config.validation_from)
-    test = next((day for day, share in zip(days[1:], shares, strict=False)
-                 if day > validation and share >= DEVELOPMENT_SHARE), days[-1])
-    if config.test_from:
-        test = day_start(config.test_from)
-    if not first < validation < test < end:
-        raise InputError(f"split dates leave a split without a day: {config.row_set} ratings from {_date(first)} to "
-                         f"{_date(end - 1)}, validation from {_date(validation)}, test from {_date(test)}")
-    return splits_between(first, validation, test, end)
-
-
-def _date(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).date().isoformat()

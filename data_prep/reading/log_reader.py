@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import dataclasses
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ibis.expr.types as ir
@@ -35,14 +36,15 @@ class LogReader:
       scratch_dir: for unpacked files; the caller deletes it.
 
     Attributes:
+      rejects, scratch_dir: as they were given.
       fingerprints: name of each file that was read -> SHA256 of its (unpacked) content.
       warnings: what is odd about the files, in words.
     """
 
     def __init__(self, engine: Engine, rejects: Rejects, scratch_dir: str):
-        self._engine, self._rejects, self._scratch_dir = engine, rejects, scratch_dir
+        self._engine, self.rejects, self.scratch_dir = engine, rejects, scratch_dir
         self._rejected: dict[str, int] = {}
-        self._loaded: dict[str, tuple[ir.Table, Iterator[int]]] = {}  # rows, and the line number of each
+        self._loaded: dict[str, tuple[ir.Table, Callable[[int], str], Mapping[str, str]]] = {}
         self.fingerprints: dict[str, str] = {}
         self.warnings: list[str] = []
 
@@ -70,12 +72,29 @@ class LogReader:
             raise InputError(f"{path}: the file has " + ("a header but no rows" if file_format.header else "no rows"))
         self._rejected[path] = counts["wrong"]
         if counts["wrong"]:
-            allowed = self._rejects.allow(counts["rows"], counts["wrong"])
+            allowed = self.rejects.allow(counts["rows"], counts["wrong"])
             lines = _rejected_lines(plain, file_format, wrong, None if allowed else _LISTED_REFUSALS)
-            self._rejects.add(path, counts["rows"], counts["wrong"], lines)
+            self.rejects.add(path, counts["rows"], counts["wrong"], lines)
         rows = table.filter(table[BAD].isnull()).drop(BAD, TEXT)
-        self._loaded[path] = rows, _line_numbers(plain, file_format.header)
+        self._loaded[path] = rows, lambda row: f"line {_line_number(plain, file_format.header, row)}", {}
         return rows
+
+    def load_parquet(self, label: str, path: str, rejected: int, where: Callable[[int], str],
+                     columns: Mapping[str, str], name: str) -> ir.Table:
+        """The rows of files that were read otherwise.
+
+        Args:
+          label: stands for the files in `count`.
+          path: of a Parquet file with `row`, the position of each row.
+          rejected: rows of the files that are not in it.
+          where: row -> its place in the files, in words.
+          columns: column -> its name in the files, where that is another.
+          name: of the table that the engine keeps.
+        """
+        table = self._engine.load_parquet(name, path)
+        self._rejected[label] = rejected
+        self._loaded[label] = table, where, columns
+        return table
 
     def store(self, name: str, table: ir.Table) -> ir.Table:
         """Evaluates an expression once and keeps it."""
@@ -110,16 +129,17 @@ class LogReader:
 
     def _show(self, path: str, table: ir.Table, rule: DropRule) -> str:
         """The first row that a rule drops, and the times of the file where they are the reason."""
-        rows, numbers = self._loaded[path]
+        rows, where, names = self._loaded[path]
         positions = table.row if "row" in table.columns else table.impression_id
         first = _only(table.filter(table[REASON] == rule.reason).agg(first=positions.min()))["first"]
         value = _only(rows.filter(rows.row == first).select(rule.column))[rule.column]
-        line = next(itertools.islice(numbers, first, None))
         like = "" if rule.like is None else f", such as {_only(rule.like.name('like').as_table())['like']!r}"
-        text = f"line {line}, column {rule.column}: expected {rule.expected}{like}, got {value!r}"
+        column = names.get(rule.column, rule.column)
+        text = f"{where(first)}, column {column}: expected {rule.expected}{like}, got {value!r}"
         if rule.utc_offset is not None:
-            column = rows[rule.column]
-            text += f"; {rule.times(**_only(rows.agg(first=column.min(), last=column.max())))}"
+            times = rows[rule.column]
+            found = _only(rows.agg(first=times.min(), last=times.max()))
+            text += f"; {dataclasses.replace(rule, column=column).times(**found)}"
         return text
 
     def counts(self, path: str, counts: RowCounts) -> RowCounts:
@@ -132,12 +152,12 @@ class LogReader:
         """The path of a file's plain UTF-8 text: itself, or an unpacked or mended copy; its fingerprint is noted."""
         plain = path
         if archives.is_packed(path):
-            plain = os.path.join(self._scratch_dir, f"unpacked-{os.path.basename(path)}".removesuffix(".gz"))
+            plain = os.path.join(self.scratch_dir, f"unpacked-{os.path.basename(path)}".removesuffix(".gz"))
             archives.unpack(path, plain)
         digest, is_text = _examine(plain)
         self.fingerprints[os.path.basename(path)] = digest
         if not is_text:
-            mended = os.path.join(self._scratch_dir, f"mended-{os.path.basename(plain)}")
+            mended = os.path.join(self.scratch_dir, f"mended-{os.path.basename(plain)}")
             with open(plain, encoding="utf-8", errors="replace", newline="") as source, open(
                     mended, "w", encoding="utf-8", newline="") as target:
                 while chunk := source.read(_CHUNK_BYTES):
@@ -189,6 +209,10 @@ def _line_numbers(path: str, header: bool) -> Iterator[int]:
         if header:
             next(filled)
         yield from filled
+
+
+def _line_number(path: str, header: bool, row: int) -> int:
+    return next(itertools.islice(_line_numbers(path, header), row, None))
 
 
 def check_unchanged(before: Sequence[tuple[str, int, int]]) -> None:

@@ -1,0 +1,248 @@
+"""Cells -> typed values: what each kind of column accepts, batch by batch.
+
+Every function takes the cells of a batch as an Arrow array, `[n]` (those of text files as bytes), and returns the
+values, null where a cell is missing, and where the cell is none of its kind, `[n]` bool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MISSING = ("", "NULL", "null", "\\N")
+
+_INTEGER = r"^[+-]?[0-9]{1,18}(\.0*)?$"
+_ANY_INTEGER = re.compile(r"[+-]?[0-9]+(\.0*)?")
+_AS_WRITTEN = r"^(0|-?[1-9][0-9]{0,17})$"
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_COUNT, _PLAIN_DATE = r"^[+-]?[0-9]+(\.[0-9]*)?$", r"^[0-9]{8}$"
+_ZONED = r":\d.*(Z|[+-]\d\d(:?\d\d)?)$"
+_MICROS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # units of a second
+_DAY_SECONDS = 86_400
+
+Typed = tuple[pa.Array, pa.Array]
+Parse = Callable[[pa.Array], Typed]
+
+
+def texts(cells: pa.Array) -> Typed:
+    """Any cell as text, without spaces around it; integers as they are, whole floats as integers."""
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
+    if pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type):
+        found, bad = _decoded(cells)
+    elif pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
+        found, bad = cells.cast(pa.string()), _none(cells)
+    elif pa.types.is_boolean(cells.type):
+        found, bad = cells.cast(pa.int64()).cast(pa.string()), _none(cells)
+    elif pa.types.is_floating(cells.type):
+        whole = pc.fill_null(pc.and_(pc.equal(pc.floor(cells), cells), pc.less(pc.abs(cells), 2.0**53)), False)
+        as_integer = pc.if_else(whole, cells, pa.scalar(None, cells.type)).cast(pa.int64()).cast(pa.string())
+        usual = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells).cast(pa.string())
+        found, bad = pc.coalesce(as_integer, usual), _none(cells)
+    else:
+        found, bad = cells.cast(pa.string()), _none(cells)
+    found = pc.utf8_trim_whitespace(found)
+    missing = pc.is_in(found, pa.array(MISSING))
+    return pc.if_else(missing, pa.scalar(None, pa.string()), found), bad
+
+
+def integers(cells: pa.Array) -> Typed:
+    """Integers of 64 bits: `7`, `07` and `7.0` are one."""
+    if pa.types.is_integer(cells.type) and (cells.type != pa.uint64() or (pc.max(cells).as_py() or 0) < 2**63):
+        return cells.cast(pa.int64()), _none(cells)
+    found, bad = texts(cells)
+    short = pc.fill_null(pc.match_substring_regex(found, _INTEGER), False)
+    digits = pc.replace_substring_regex(pc.if_else(short, found, None), r"^\+|\.0*$", "").cast(pa.int64())
+    left = pc.and_(pc.is_valid(found), pc.invert(short))
+    if pc.any(left).as_py():
+        others = [_long(value) if is_left else None for value, is_left in zip(
+            found.to_pylist(), left.to_pylist(), strict=True)]
+        digits = pc.coalesce(digits, pa.array(others, pa.int64()))
+    return digits, pc.or_(bad, pc.and_(pc.is_valid(found), pc.is_null(digits)))
+
+
+def numbers(cells: pa.Array) -> Typed:
+    """Finite numbers, float64."""
+    if pa.types.is_integer(cells.type) or pa.types.is_boolean(cells.type) or pa.types.is_decimal(cells.type):
+        return cells.cast(pa.float64(), safe=False), _none(cells)
+    if pa.types.is_floating(cells.type):
+        values = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells).cast(pa.float64())
+        return values, pc.fill_null(pc.is_inf(values), False)
+    found, bad = texts(cells)
+    good = pc.fill_null(pc.match_substring_regex(found, _NUMBER), False)
+    values = pc.if_else(good, found, None).cast(pa.float64())
+    is_bad = pc.or_(pc.and_(pc.is_valid(found), pc.invert(good)), pc.fill_null(pc.is_inf(values), False))
+    return values, pc.or_(bad, is_bad)
+
+
+def seconds(unit: str | None, zone: datetime.tzinfo) -> Parse:
+    """Times as microseconds of seconds since 1970: struct of `second` (int64) and `micro` (int32).
+
+    Args:
+      unit: a `TimeUnit`; None: columns of times speak for themselves, numbers are seconds, anything else is text.
+      zone: of texts and dates without one.
+    """
+    def parse(cells: pa.Array) -> Typed:
+        if pa.types.is_dictionary(cells.type):
+            cells = cells.dictionary_decode()
+        if pa.types.is_timestamp(cells.type):
+            return _split(_instants(cells, zone)), pc.is_null(cells)
+        if pa.types.is_date(cells.type):
+            return _split(_instants(cells.cast(pa.timestamp("us")), zone)), pc.is_null(cells)
+        if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
+            return _counted(cells, unit or "s")
+        found, bad = texts(cells)
+        counted = pc.fill_null(pc.match_substring_regex(found, _COUNT), False)
+        if unit == "text":
+            counted = _none(found)
+        elif unit == "day":  # 20240131 is a date
+            counted = pc.and_(counted, pc.invert(pc.fill_null(pc.match_substring_regex(found, _PLAIN_DATE), False)))
+        elif unit is not None:
+            counted = pc.is_valid(found)
+        by_number, no_number = _counted(pc.if_else(counted, found, None), unit or "s")
+        if pc.all(counted).as_py():
+            return by_number, pc.or_(bad, no_number)
+        instants = _from_text(pc.if_else(counted, None, found), zone)
+        by_text = _split(instants)
+        parts = [pc.if_else(counted, *(side.field(part) for side in (by_number, by_text))) for part in (0, 1)]
+        return _struct(*parts), pc.or_(bad, pc.if_else(counted, no_number, pc.is_null(instants)))
+
+    return parse
+
+
+def first_of(separator: str, without: Sequence[str]) -> Parse:
+    """The first of a cell's values that is not among `without`."""
+    def chosen(text: str) -> str | None:
+        parts = [part.strip() for part in text.split(separator)]
+        return next((part for part in parts if part and part not in without), None)
+
+    return _by_distinct(chosen, pa.string())
+
+
+def any_of(separator: str, wanted: Sequence[str]) -> Parse:
+    """Whether one of a cell's values is among `wanted`."""
+    return _by_distinct(
+        lambda text: any(part.strip() in wanted for part in text.split(separator)), pa.bool_())
+
+
+def written_as_integers(values: pa.Array) -> bool:
+    """Whether every text is what its integer is written as, so that texts and integers tell the same ids apart."""
+    return pc.all(pc.match_substring_regex(values, _AS_WRITTEN)).as_py() is not False
+
+
+def _by_distinct(function: Callable[[str], object], kind: pa.DataType) -> Parse:
+    def parse(cells: pa.Array) -> Typed:
+        found, bad = texts(cells)
+        coded = found.dictionary_encode()
+        values = pa.array([function(text) for text in coded.dictionary.to_pylist()], kind)
+        return values.take(coded.indices), bad
+
+    return parse
+
+
+def _long(text: str) -> int | None:
+    """Integers of 19 digits, which may not fit."""
+    if not _ANY_INTEGER.fullmatch(text):
+        return None
+    value = int(text.partition(".")[0])
+    return value if -2**63 <= value < 2**63 else None
+
+
+def _counted(cells: pa.Array, unit: str) -> Typed:
+    """Numbers of a unit since 1970."""
+    if unit == "text":
+        unit = "s"
+    if pa.types.is_floating(cells.type) or not pa.types.is_integer(cells.type):
+        whole, bad = integers(cells)
+        if pc.any(bad).as_py() and unit != "day":  # seconds with decimals
+            values, bad = numbers(cells)
+            scaled = pc.multiply(values, 1_000_000.0 / _MICROS[unit])
+            fits = pc.fill_null(pc.less(pc.abs(scaled), 2.0**63), False)
+            micros = pc.if_else(fits, pc.floor(scaled), None).cast(pa.int64())
+            return _split(micros.cast(pa.timestamp("us"))), pc.or_(bad, pc.is_null(micros))
+    else:
+        whole, bad = integers(cells)
+    if unit == "day":
+        fits = pc.fill_null(pc.less(pc.abs(whole), 2**40), False)
+        whole = pc.multiply(pc.if_else(fits, whole, None), _DAY_SECONDS)
+        return _struct(whole, _zeros(whole)), pc.or_(bad, pc.is_null(whole))
+    per_second = _MICROS[unit]
+    second = pc.divide(whole, per_second)
+    rest = pc.subtract(whole, pc.multiply(second, per_second))
+    micro = pc.divide(pc.multiply(rest, 1_000_000), per_second)
+    return _struct(second, micro), pc.or_(bad, pc.is_null(whole))
+
+
+def _from_text(found: pa.Array, zone: datetime.tzinfo) -> pa.Array:
+    """ISO 8601 -> instants, null where a text is none."""
+    zoned = pc.match_substring_regex(found, _ZONED)
+    with contextlib.suppress(pa.ArrowInvalid):  # a text that Arrow does not read or that is none
+        if not pc.any(zoned).as_py():
+            return _instants(found.cast(pa.timestamp("us")), zone)
+        if pc.all(zoned).as_py():
+            return _instants(found.cast(pa.timestamp("us", "UTC")), zone)
+    coded = found.dictionary_encode()
+    return pa.array([_instant(text, zone) for text in coded.dictionary.to_pylist()], pa.timestamp("us")).take(
+        coded.indices)
+
+
+def _instant(text: str, zone: datetime.tzinfo) -> datetime.datetime | None:
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    return moment.astimezone(datetime.UTC).replace(tzinfo=None)
+
+
+def _instants(cells: pa.Array, zone: datetime.tzinfo) -> pa.Array:
+    """Column of times -> instants of UTC without a zone, microseconds."""
+    if cells.type.tz is not None:
+        return cells.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.timestamp("us"))
+    plain = cells.cast(pa.timestamp("us"), safe=False)
+    fixed = zone.utcoffset(None)
+    if fixed is not None:
+        return pc.subtract(plain, pa.scalar(fixed, pa.duration("us")))
+    aware = pc.assume_timezone(plain, str(zone), ambiguous="earliest", nonexistent="earliest")
+    return aware.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+
+
+def _split(instants: pa.Array) -> pa.Array:
+    micros = instants.cast(pa.int64())
+    second = pc.divide(micros, 1_000_000)
+    return _struct(second, pc.subtract(micros, pc.multiply(second, 1_000_000)))
+
+
+def _struct(second: pa.Array, micro: pa.Array) -> pa.Array:
+    return pa.StructArray.from_arrays([second.cast(pa.int64()), micro.cast(pa.int32())], ["second", "micro"])
+
+
+def _zeros(like: pa.Array) -> pa.Array:
+    return pa.repeat(pa.scalar(0, pa.int32()), len(like))
+
+
+def _none(cells: pa.Array) -> pa.Array:
+    return pa.repeat(pa.scalar(False), len(cells))
+
+
+def _decoded(cells: pa.Array) -> Typed:
+    """Bytes as UTF-8, and where they are none."""
+    try:
+        found = cells.cast(pa.string())
+        return found, _none(cells)
+    except pa.ArrowInvalid:
+        values = [None if cell is None else _text(cell) for cell in cells.to_pylist()]
+        bad = [cell is not None and value is None for cell, value in zip(cells.to_pylist(), values, strict=True)]
+        return pa.array(values, pa.string()), pa.array(bad)
+
+
+def _text(cell: bytes) -> str | None:
+    try:
+        return cell.decode("utf-8")
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,179 @@
+"""The files that a mapping names: single ones, folders, patterns, folders whose names are values (`day=2024-01-01`)."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import glob
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from data_prep.errors import InputError
+from data_prep.reading import archives
+
+_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+_ROWS = 1 << 17  # of a batch
+_BLOCK_BYTES = 1 << 24
+_SHOWN = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class LogFile:
+    """A file, its name from the folder of the mapping, and the values that the names of its folders give its rows."""
+
+    path: str
+    name: str
+    partitions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether its columns have types of their own."""
+        return self.path.endswith(".parquet")
+
+
+@dataclasses.dataclass(frozen=True)
+class TextFormat:
+    """How CSV files are written: what is between cells, and the columns where there is no header."""
+
+    delimiter: str
+    columns: tuple[str, ...]
+
+
+def find_files(names: Sequence[str], folder: str, where: str) -> list[LogFile]:
+    """The files behind names, folders and patterns, in the order of the names, within a folder in that of the paths.
+
+    Raises:
+      InputError: a name without a file, or a file of an unknown kind; the message begins with `where`.
+    """
+    found: list[LogFile] = []
+    for name in names:
+        base = os.path.join(folder, name)
+        if os.path.isfile(base):
+            paths = [base]
+        elif os.path.isdir(base):
+            paths = [path for path in _within(base) if path.endswith(_SUFFIXES)]
+        else:
+            paths = sorted(path for path in glob.glob(base, recursive=True) if os.path.isfile(path))
+        if not paths:
+            raise InputError(f"{where}: no file of {', '.join(_SUFFIXES)} for {name!r} in {folder}{_there(folder)}")
+        names_here = ((path, os.path.relpath(path, folder)) for path in paths)
+        found += [LogFile(path, name, _partitions(name)) for path, name in names_here]
+    for file in found:
+        if not file.path.endswith(_SUFFIXES):
+            raise InputError(f"{where}: {file.path}: expected a file of {', '.join(_SUFFIXES)}")
+        if not os.path.getsize(file.path):
+            raise InputError(f"{where}: {file.path}: the file is empty")
+    return list({os.path.realpath(file.path): file for file in found}.values())
+
+
+def column_types(file: LogFile, text: TextFormat) -> dict[str, pa.DataType]:
+    """Name -> type of the columns of a file; those of text files and folder names are texts.
+
+    Raises:
+      InputError: a file that cannot be read, or a column that is there twice.
+    """
+    if file.is_parquet:
+        schema = _opened(file).schema_arrow
+        names, types = schema.names, schema.types
+    else:
+        names = list(text.columns) or _header(file, text)
+        types = [pa.string()] * len(names)
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise InputError(f"{file.path}: the column {repeated!r} is there more than once: {names}")
+    return dict(zip(names, types, strict=True)) | dict.fromkeys(file.partitions, pa.string())
+
+
+def batches(file: LogFile, text: TextFormat, columns: Sequence[str], misfits: list[tuple[int | None, str]]
+            ) -> Iterator[pa.RecordBatch]:
+    """The rows of a file, in its order, some at a time, with some of its columns.
+
+    Args:
+      file: plain, or packed (.gz).
+      text: of CSV files.
+      columns: of the file or of the names of its folders.
+      misfits: takes (line, reason) of lines whose number of cells is wrong; these are left out.
+
+    Raises:
+      InputError: a file that cannot be read.
+    """
+    own = [column for column in columns if column not in file.partitions]
+    source = _parquet_batches(file, own) if file.is_parquet else _csv_batches(file, text, own, misfits)
+    for batch in source:
+        found = {column: batch[column] for column in own}
+        for column in columns:
+            if column in file.partitions:
+                found[column] = pa.repeat(pa.scalar(file.partitions[column], pa.string()), len(batch))
+        yield pa.RecordBatch.from_pydict({column: found[column] for column in columns})
+
+
+def _parquet_batches(file: LogFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    try:
+        # Without any column of its own a file still tells its number of rows.
+        yield from _opened(file).iter_batches(_ROWS, columns=columns or None)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{file.path}: not a Parquet file that can be read: {error}") from error
+
+
+def _opened(file: LogFile) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file.path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{file.path}: not a Parquet file that can be read: {error}") from error
+
+
+def _csv_batches(file: LogFile, text: TextFormat, columns: list[str], misfits: list[tuple[int | None, str]]
+                 ) -> Iterator[pa.RecordBatch]:
+    def skip(row: pa.csv.InvalidRow) -> str:
+        misfits.append((row.number, f"expected {row.expected_columns} cells, got {row.actual_columns}: {row.text!r}"))
+        return "skip"
+
+    names = list(text.columns) or _header(file, text)
+    try:
+        # Cells stay bytes until each is known to be text.
+        yield from pa.csv.open_csv(
+            file.path,
+            read_options=pa.csv.ReadOptions(block_size=_BLOCK_BYTES, column_names=names,
+                                            skip_rows=0 if text.columns else 1),
+            parse_options=pa.csv.ParseOptions(delimiter=text.delimiter, newlines_in_values=True,
+                                              invalid_row_handler=skip),
+            convert_options=pa.csv.ConvertOptions(
+                include_columns=columns or names[:1], column_types=dict.fromkeys(names, pa.binary()), check_utf8=False,
+                null_values=[""], quoted_strings_can_be_null=True, strings_can_be_null=True))
+    except (pa.ArrowInvalid, OSError, EOFError) as error:
+        raise InputError(f"{file.path}: not a CSV file that can be read: {error}") from error
+
+
+def _header(file: LogFile, text: TextFormat) -> list[str]:
+    line = archives.first_line(file.path).decode("utf-8-sig", errors="replace")
+    names = [name.strip() for name in next(csv.reader([line], delimiter=text.delimiter), [])]
+    if not any(names):
+        raise InputError(f"{file.path}, line 1: expected a header, got {line!r}")
+    return names
+
+
+def _within(folder: str) -> Iterator[str]:
+    """Files of a folder and its folders; hidden ones and marks such as `_SUCCESS` are no logs."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name[0] not in "._")
+        yield from (os.path.join(parent, name) for name in sorted(names) if name[0] not in "._")
+
+
+def _partitions(path: str) -> dict[str, str | None]:
+    pairs = [part.split("=", 1) for part in path.split(os.sep)[:-1] if "=" in part]
+    return {key: None if value == _NO_VALUE else unquote(value) for key, value in pairs}
+
+
+def _there(folder: str) -> str:
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError:
+        return ", which is no folder"
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f"; it has {', '.join(names[:_SHOWN]) or 'nothing'}{more}"

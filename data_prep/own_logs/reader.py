@@ -1,0 +1,327 @@
+"""The tables of a mapping as canonical tables (`data_prep.description.Source`)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import ibis
+import ibis.expr.types as ir
+
+from data_prep.calendar_splits import calendar_splits, day_start
+from data_prep.description import DAY_SECONDS, DatasetDescription, Source
+from data_prep.own_logs import drawn_impressions, features, log_rules, user_splits
+from data_prep.own_logs.log_rules import YEAR_2100
+from data_prep.own_logs.mapping import ROLES, Domain, Mapping, Splits
+from data_prep.own_logs.rules import Rule
+from data_prep.own_logs.tables import ACTED_ROLES, SHOWN_ROLES, Table, Tables, label_column, rule_column, zone_of
+from data_prep.own_logs.user_rows import user_rows
+from data_prep.reading.accounting import REASON, RowCounts, number_of_rows, used_rows
+from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, outside_days
+from data_prep.reading.log_reader import LogReader
+from data_prep.share_splits import share_splits
+from lcn_tf.data.prepared_folder import SPLITS
+from lcn_tf.schema import CLICK, Label
+
+_POSITION_BITS = 43  # of an event's place within its second, below its microsecond
+_FIRST_GAP, _GAP_STEP = 60, 4  # seconds; each further boundary is so many times the one before
+_ABOUT = {"description": "Logs of a mapping file.", "homepage": "", "citation": "", "license": "that of the logs"}
+
+SplitRanges = dict[str, tuple[int, int]]
+
+
+def read(logs: LogReader, mapping: Mapping, tables: Tables, deduplicate: bool) -> Source:
+    """The canonical tables.
+
+    Args:
+      logs: reads and keeps account.
+      mapping: what the files are and mean.
+      tables: of the mapping.
+      deduplicate: drop events that repeat an earlier row in every column that is read.
+
+    Raises:
+      InputError: a file that cannot be read, a key of the mapping that does not fit it, or no row to use.
+    """
+    return _Reading(logs, mapping, tables).source(deduplicate)
+
+
+class _Reading:
+    """One reading of the tables; `utc_offset` cuts the days."""
+
+    def __init__(self, logs: LogReader, mapping: Mapping, tables: Tables):
+        self.logs, self.mapping, self.tables = logs, mapping, tables
+        tables.load(logs)
+        self.integers = features.integer_features(mapping.features, tables.readers)
+        self.utc_offset = self._offset()
+        self.numbers = self._user_numbers()
+        self.rows = {table.label: logs.store(f"log_{place}", self._log(table))
+                     for place, table in enumerate(tables.logs)}
+
+    def source(self, deduplicate: bool) -> Source:
+        """The canonical tables."""
+        events = {table.label: self._marked(self.rows[table.label], deduplicate) for table in self.tables.events}
+        counts: tuple[RowCounts, ...] = ()
+        if self.tables.impressions:
+            shown, splits, count = self._impressions(self.tables.impressions)
+            counts, facts = (count,), dict[str, int]()
+        else:
+            shown, splits, facts = self._drawn(events)
+        users = shown.select(shown_user="user").distinct()
+        used = []
+        for table in self.tables.events:
+            found, count = self._used_events(table, events[table.label], users, splits["test"][1])
+            used.append(found)
+            counts += (count,)
+        acted = ibis.union(*used) if len(used) > 1 else used[0]
+        if "split" in shown.columns:
+            acted = user_splits.with_training(acted, shown)
+        acted = self.logs.store("acted", acted)
+        item_counts = self._item_counts(users)
+        shown, acted = self._with_features(shown, acted, splits)
+        first = acted.timestamp.min().name("first").as_table().to_pyarrow()["first"][0].as_py()
+        description = self._description(splits, first)
+        trained = Source(description, shown, acted, shown, (), {}).training_rows()[0]
+        profiles, profile_counts = user_rows(self.logs, self.tables, self.mapping.features, users, self.numbers,
+                                             self.rows[self.tables.logs[0].label], trained, self.integers)
+        return Source(description=description, impressions=shown, events=acted, users=profiles,
+                      rows=(*counts, *item_counts, *profile_counts), facts=facts,
+                      coarse_clock=any(table.spec.time_unit == "day" for table in self.tables.logs))
+
+    def _offset(self) -> int:
+        """Seconds that the mapping's clock is ahead of UTC at the end of the logs."""
+        latest = [table.rows.filter(table.rows.second < YEAR_2100).second.max().name("latest").as_table()
+                  for table in self.tables.logs]
+        moments = [entry["latest"] for table in latest for entry in table.to_pyarrow().to_pylist()]
+        last = datetime.fromtimestamp(max((moment for moment in moments if moment), default=0), UTC)
+        return int(last.astimezone(zone_of(self.mapping)).utcoffset().total_seconds())
+
+    def _user_numbers(self) -> ir.Table | None:
+        """Number of each user whose id is a text, in the order of the texts; None where ids are integers."""
+        tables = self.tables.logs
+        if all(table.is_integer("user") for table in tables):
+            return None
+        names = [table.rows.select(name=table.rows.user.cast("string")) for table in tables]
+        names = (ibis.union(*names) if len(names) > 1 else names[0]).distinct()
+        return self.logs.store("user_numbers", names.mutate(
+            number=ibis.row_number().over(order_by="name").cast("int64")))
+
+    def _numbered(self, rows: ir.Table) -> ir.Table:
+        """Rows with `user` as an integer."""
+        if self.numbers is None:
+            return rows.mutate(user=rows.user.cast("int64"))
+        named = rows.mutate(user_name=rows.user.cast("string")).drop("user")
+        joined = named.inner_join(self.numbers, named.user_name == self.numbers.name)
+        return joined.rename(user="number").drop("name", "user_name")
+
+    def _log(self, table: Table) -> ir.Table:
+        """A table of logs with its items' columns, `user` as an integer, `timestamp`, and `domain` in our words."""
+        rows = self._numbered(table.rows)
+        if self.tables.items:
+            rows = self._with_items(rows)
+        domain = table.spec.domain
+        if not isinstance(domain, Domain):
+            role = ibis.literal(domain)
+        elif domain.separator:
+            role = ibis.cases((rows.domain, "target"), (~rows.domain, "source"))
+        else:
+            is_source = rows.domain.isin(domain.source) if domain.source else rows.domain.notnull()
+            role = ibis.cases((rows.domain.isin(domain.target), "target"), (is_source, "source"))
+        # One type in all tables: files may write the same ids as numbers and as texts.
+        typed = {column: rows[column].cast(self._type_of(column)) for column in _feature_columns(rows)}
+        return rows.mutate(timestamp=rows.second, domain=role, **typed)
+
+    def _type_of(self, column: str) -> str:
+        """The type of a feature's column before it becomes an id."""
+        name = column.removeprefix("feature_")
+        role = next(role for role in ROLES if name in getattr(self.mapping.features, role))
+        if getattr(self.mapping.features, role)[name].is_number:
+            return "float64"
+        return "int64" if name in self.integers else "string"
+
+    def _with_items(self, rows: ir.Table) -> ir.Table:
+        """The rows with the columns of their items that they do not have themselves."""
+        items = _first_of_each(self.tables.items.rows, "key")
+        added = items.select("key", *(name for name in items.columns if name not in ("row", "key", *rows.columns)))
+        return rows.left_join(added, rows.on_items == added.key).drop("key")
+
+    def _marked(self, rows: ir.Table, deduplicate: bool) -> ir.Table:
+        """Events with `repeated`."""
+        repeated = ibis.literal(False)
+        if deduplicate:
+            repeated = ibis.row_number().over(group_by=rows.drop("row").columns, order_by="row") > 0
+        return rows.mutate(repeated=repeated)
+
+    def _impressions(self, table: Table) -> tuple[ir.Table, SplitRanges, RowCounts]:
+        """The impressions that are used, with labels; the splits; and the account."""
+        rows = self.rows[table.label]
+        rules = [*log_rules.row_rules(table, rows, self.utc_offset), log_rules.not_target(table, rows, ordinary=True)]
+        if days := _days_of(self.mapping.splits, self.utc_offset):
+            rules.insert(1, outside_days(rows.timestamp, "second", *days, self.utc_offset))
+        accounted = self.logs.store("accounted_impressions", rows.mutate(drop_reason(rules).name(REASON)))
+        count = self.logs.count(table.label, accounted, rules, "no impression to use")
+        shown = used_rows(accounted)
+        labels = {CLICK.key: self._label(table, shown, "label", table.spec.label)}
+        for name, text in table.spec.labels.items():
+            clicked, found = labels[CLICK.key], self._label(table, shown, f"labels.{name}", text)
+            labels[name] = ((clicked == 1) & (found == 1)).cast("int64")
+        # A label's name may be that of a column that made it.
+        shown = shown.select("row", "user", "timestamp", *_feature_columns(shown),
+                             **{f"label of {name}": column for name, column in labels.items()})
+        shown = shown.rename({name: f"label of {name}" for name in labels}).rename(impression_id="row")
+        return (*self._split(shown), count)
+
+    def _label(self, table: Table, rows: ir.Table, name: str, text: str) -> ir.IntegerValue:
+        if label_column(name) in table.wanted:
+            return rows[label_column(name)].cast("int64")
+        rule = Rule.parse(text)
+        return rule.holds(rows[rule_column(rule)]).cast("int64")
+
+    def _split(self, shown: ir.Table) -> tuple[ir.Table, SplitRanges]:
+        """The impressions, with `split` where it is no matter of time, and the splits' times."""
+        wanted = self.mapping.splits
+        if wanted.by == "user":
+            shown = self.logs.store("split", user_splits.with_split(shown))
+            return shown, user_splits.ranges(shown, SPLITS)
+        if wanted.num_days is not None:
+            return shown, calendar_splits(wanted.first_day, wanted.num_days, self.utc_offset)
+        development = 1 - wanted.test_share
+        return shown, share_splits(shown, development - wanted.validation_share, development, wanted.validation_from,
+                                   wanted.test_from, self.utc_offset)
+
+    def _drawn(self, events: dict[str, ir.Table]) -> tuple[ir.Table, SplitRanges, dict[str, int]]:
+        """Impressions made of the events: clicks and negatives."""
+        negatives, parts, start = self.mapping.negatives, [], 0
+        item = f"feature_{negatives.item or next(iter(self.mapping.features.item))}"
+        for table in self.tables.events:
+            rows = events[table.label]
+            found = rows.filter(drop_reason(self._click_rules(table, rows)).isnull())
+            shown = [name for name in _feature_columns(rows) if self._is_shown(name)]
+            parts.append(found.select("user", "timestamp", *shown, row=found.row + start))
+            start += table.staged.rows
+        clicks = self.logs.store("clicks", ibis.union(*parts) if len(parts) > 1 else parts[0])
+        if not number_of_rows(clicks):
+            self._refuse_no_click(events)
+        chosen = clicks
+        if negatives.without == "clicked":
+            chosen = drawn_impressions.first_clicks(chosen, item)
+        if negatives.max_positives:
+            chosen = drawn_impressions.latest_clicks(chosen, negatives.max_positives)
+        chosen, splits = self._split(self.logs.store("chosen_clicks", chosen))
+        training = clicks.filter(clicks.timestamp >= splits["train"][0], clicks.timestamp < splits["train"][1])
+        if "split" in chosen.columns:
+            training = user_splits.with_training(clicks, chosen).filter(lambda rows: rows.in_training)
+            training = training.drop("in_training")
+        impressions = drawn_impressions.drawn_impressions(
+            self.logs, clicks, chosen, training, item, negatives, self.utc_offset)
+        positives = number_of_rows(chosen)
+        sampled = number_of_rows(impressions) - positives
+        return impressions, splits, {"clicks": positives, "sampled_negatives": sampled,
+                                     "missing_negatives": negatives.per_positive * positives - sampled}
+
+    def _click_rules(self, table: Table, rows: ir.Table) -> list[DropRule]:
+        """Why an event is no click."""
+        days = _days_of(self.mapping.splits, self.utc_offset)
+        return [*log_rules.row_rules(table, rows, self.utc_offset),
+                *([outside_days(rows.timestamp, "second", *days, self.utc_offset)] if days else []),
+                log_rules.not_target(table, rows), *log_rules.unmet(table, rows, self.mapping.negatives.clicks),
+                log_rules.repeats(rows)]
+
+    def _refuse_no_click(self, events: dict[str, ir.Table]) -> None:
+        """Says why no event is a click, by the account of the first table of events."""
+        table = self.tables.events[0]
+        rows = events[table.label]
+        rules = self._click_rules(table, rows)
+        self.logs.count(table.label, rows.mutate(drop_reason(rules).name(REASON)), rules,
+                        "no event of the target domain is a click")
+
+    def _is_shown(self, column: str) -> bool:
+        """Whether a column is of a feature that impressions have."""
+        found = self.mapping.features
+        return column.removeprefix("feature_") in {*found.item, *found.candidate, *found.request}
+
+    def _used_events(self, table: Table, rows: ir.Table, users: ir.Table, end: int) -> tuple[ir.Table, RowCounts]:
+        """The events that are used, and the account of their table."""
+        rows = rows.left_join(users, rows.user == users.shown_user)
+        rules = [*log_rules.row_rules(table, rows, self.utc_offset),
+                 after_days(rows.timestamp, "second", end, self.utc_offset),
+                 DropRule("user without used impression", rows.shown_user.isnull(), "user",
+                          "a user of a used impression", ordinary=True), log_rules.repeats(rows)]
+        accounted = rows.mutate(drop_reason(rules).name(REASON))
+        count = self.logs.count(table.label, accounted, rules, "no event to use")
+        used = used_rows(accounted)
+        start = sum(other.staged.rows for other in self.tables.events[:self.tables.events.index(table)])
+        row = used.micro.cast("int64") * 2**_POSITION_BITS + used.row + start
+        return used.select("user", "timestamp", "domain", *_feature_columns(used), row=row), count
+
+    def _with_features(self, shown: ir.Table, acted: ir.Table, splits: SplitRanges) -> tuple[ir.Table, ir.Table]:
+        """Both tables with features in place of the columns that they come from."""
+        found, parts = self.mapping.features, {"shown": shown, "acted": acted}
+        roles = {"shown": SHOWN_ROLES, "acted": ACTED_ROLES}
+        trained = Source(self._description(splits), shown, acted, users=shown, rows=(), facts={}).training_rows()
+        in_training = dict(zip(parts, trained, strict=True))
+        for part, table in parts.items():
+            values = {}
+            for role in roles[part]:
+                for name, feature in getattr(found, role).items():
+                    column = f"feature_{name}"
+                    boundaries = features.boundaries_of(feature, [
+                        rows[column] for key, rows in in_training.items() if role in roles[key]]
+                        ) if feature.is_number else ()
+                    values[name] = features.value(table[column], feature, name in self.integers, boundaries)
+            kept = [name for name in table.columns if name not in _feature_columns(table)]
+            parts[part] = table.select(*kept, **values)
+        return parts["shown"], parts["acted"]
+
+    def _description(self, splits: SplitRanges, first: int | None = None) -> DatasetDescription:
+        """Roles, splits and the cut of time."""
+        mapping = self.mapping
+        labels = tuple(Label(name, given=CLICK.name) for name in (mapping.impressions.labels if mapping.impressions
+                                                                   else ()))
+        end = max(last for _, last in splits.values())
+        length = end - (min(start for start, _ in splits.values()) if first is None else first)
+        return DatasetDescription(
+            name=mapping.name, **features.described(mapping.features),
+            time_gap_boundaries=mapping.time_gap or _time_gaps(length), splits=splits, utc_offset=self.utc_offset,
+            about=_ABOUT, labels=(CLICK, *labels), scenario=mapping.scenario)
+
+    def _item_counts(self, users: ir.Table) -> tuple[RowCounts, ...]:
+        """The account of the items' table: those of rows of users of impressions are used."""
+        table = self.tables.items
+        if not table:
+            return ()
+        seen = [rows.semi_join(users, rows.user == users.shown_user).select("on_items") for rows in self.rows.values()]
+        seen = (ibis.union(*seen) if len(seen) > 1 else seen[0]).distinct()
+        rows = table.rows.mutate(earlier=ibis.row_number().over(group_by="key", order_by="row"))
+        rows = rows.left_join(seen, rows.key == seen.on_items)
+        rules = [DropRule("repeats an earlier item", rows.earlier > 0, "key", "each item once"),
+                 DropRule("item of no used row", rows.on_items.isnull(), "key", "an item of a used row", ordinary=True)]
+        return (self.logs.count(table.label, rows.mutate(drop_reason(rules).name(REASON)), rules,
+                                "no item of a used row"),)
+
+
+def _feature_columns(table: ir.Table) -> list[str]:
+    return [name for name in table.columns if name.startswith("feature_")]
+
+
+def _first_of_each(table: ir.Table, key: str) -> ir.Table:
+    """The first row of each value of a column."""
+    earlier = ibis.row_number().over(group_by=key, order_by="row")
+    return table.mutate(earlier=earlier).filter(lambda rows: rows.earlier == 0).drop("earlier")
+
+
+def _days_of(splits: Splits, utc_offset: int) -> tuple[int, int] | None:
+    """The first second of the days that the mapping selects and the second after their last; None where all are."""
+    if splits.num_days is not None:
+        ranges = calendar_splits(splits.first_day, splits.num_days, utc_offset)
+        return ranges["train"][0], ranges["test"][1]
+    if splits.first_day is None and splits.last_day is None:
+        return None
+    return (day_start(splits.first_day, utc_offset) if splits.first_day else 1,
+            day_start(splits.last_day, utc_offset) + DAY_SECONDS if splits.last_day else YEAR_2100)
+
+
+def _time_gaps(length: int) -> tuple[int, ...]:
+    """Powers of four from a minute to the length of the logs, seconds."""
+    found = [_FIRST_GAP]
+    while found[-1] * _GAP_STEP < length:
+        found.append(found[-1] * _GAP_STEP)
+    return tuple(found)

@@ -1,0 +1,168 @@
+"""The files of a table of the mapping -> one Parquet file with typed columns, and an account of what cannot be read.
+
+All files pass through here, whatever they are, so that no engine reads them its own way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data_prep.errors import InputError
+from data_prep.own_logs import cells, log_files
+from data_prep.own_logs.log_files import LogFile, TextFormat
+from data_prep.reading.rejects import Rejects
+
+ROW = "row"
+_CHUNK_BYTES = 1 << 22
+_LISTED = 1_000  # rejects of a file
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """A column that is read.
+
+    Attributes:
+      key: of the mapping, for messages.
+      column: of the files.
+      parse: cells -> typed values.
+      expected: what `parse` accepts, for messages.
+      required: whether a missing cell makes the row unreadable.
+    """
+
+    key: str
+    column: str
+    parse: cells.Parse
+    expected: str
+    required: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Staged:
+    """A table of the mapping as one Parquet file.
+
+    Attributes:
+      label: of the table in messages and in the account.
+      path: of the Parquet file: `row` (int64, position among the readable rows of all files), and the wanted columns by
+        the names they were asked for, or those of their parts (`second` and `micro` of a time).
+      rows: readable ones.
+      rejected: unreadable ones.
+      as_integers: the text columns whose values are all written as integers are.
+      starts: row of the first row of each file.
+      files: in that order.
+      fingerprints: name of each file -> SHA256 of its bytes.
+    """
+
+    label: str
+    path: str
+    rows: int
+    rejected: int
+    as_integers: frozenset[str]
+    starts: tuple[int, ...]
+    files: tuple[LogFile, ...]
+    fingerprints: Mapping[str, str]
+
+    def where(self, row: int) -> str:
+        """File and row, from 1, of a row, for messages."""
+        place = max(index for index, start in enumerate(self.starts) if start <= row)
+        return f"{self.files[place].name}, row {row - self.starts[place] + 1:,}"
+
+
+def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mapping[str, Wanted], path: str,
+          rejects: Rejects) -> Staged:
+    """Reads files once.
+
+    Args:
+      label: of their table.
+      files: in the order in which their rows are numbered.
+      text: of the CSV files among them.
+      wanted: name in the result -> column.
+      path: of the Parquet file to write.
+      rejects: takes the rows that cannot be read.
+
+    Raises:
+      InputError: a file that cannot be read, a column that it lacks, or more unreadable rows than allowed.
+    """
+    columns = list(dict.fromkeys(entry.column for entry in wanted.values()))
+    candidates, starts, rows, rejected, fingerprints = set(wanted), [], 0, 0, {}
+    with contextlib.ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        for file in files:
+            _check_columns(file, text, wanted)
+            starts.append(rows)
+            fingerprints[file.name] = _sha256(file.path)
+            misfits: list[tuple[int | None, str]] = []
+            refused: list[tuple[int, str, str]] = []
+            read = count = 0
+            for batch in log_files.batches(file, text, columns, misfits):
+                typed, bad = _typed(batch, wanted)
+                candidates -= {name for name in candidates if not (
+                    name in typed and pa.types.is_string(typed[name].type)
+                    and cells.written_as_integers(typed[name]))}
+                if bad:
+                    count += len(bad)
+                    refused += [(read + index + 1, reason, _shown(batch, index))
+                                for index, reason in list(bad.items())[:max(0, _LISTED - len(refused))]]
+                    keep = pa.array([index not in bad for index in range(len(batch))])
+                    typed = {name: values.filter(keep) for name, values in typed.items()}
+                read += len(batch)
+                kept = len(batch) - len(bad)
+                table = pa.table({ROW: np.arange(rows, rows + kept), **typed})
+                rows += kept
+                writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema))
+                writer.write_table(table)
+            count += len(misfits)
+            if count:
+                lines = [(line or 0, reason, "") for line, reason in misfits] + refused
+                rejected += count
+                rejects.add(file.path, read + len(misfits), count, lines)
+    if not rows:
+        raise InputError(f"{label}: the files have no rows: {', '.join(file.path for file in files)}")
+    return Staged(label, path, rows, rejected, frozenset(candidates), tuple(starts), tuple(files), fingerprints)
+
+
+def _typed(batch: pa.RecordBatch, wanted: Mapping[str, Wanted]) -> tuple[dict[str, pa.Array], dict[int, str]]:
+    """The typed columns, and position -> reason of the rows that cannot be read."""
+    typed, bad = dict[str, pa.Array](), dict[int, str]()
+    for name, entry in wanted.items():
+        values, wrong = entry.parse(batch[entry.column])
+        parts = dict(zip(values.type.names, values.flatten(), strict=True)) if pa.types.is_struct(values.type) else {
+            name: values}
+        if entry.required:
+            wrong = pc.or_(wrong, pc.is_null(next(iter(parts.values()))))
+        typed |= parts
+        if pc.any(wrong).as_py():
+            for index in pc.indices_nonzero(wrong).to_pylist():
+                bad.setdefault(index, f"column {entry.column}: expected {entry.expected} ({entry.key}), got "
+                                      f"{_plain(batch[entry.column][index].as_py())!r}")
+    return typed, dict(sorted(bad.items()))
+
+
+def _check_columns(file: LogFile, text: TextFormat, wanted: Mapping[str, Wanted]) -> None:
+    there = log_files.column_types(file, text)
+    for entry in wanted.values():
+        if entry.column not in there:
+            raise InputError(f"{file.path}: no column {entry.column!r} ({entry.key}); there are {', '.join(there)}")
+
+
+def _shown(batch: pa.RecordBatch, index: int) -> str:
+    return ", ".join(f"{name}={_plain(batch[name][index].as_py())}" for name in batch.schema.names)
+
+
+def _plain(value: object) -> object:
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

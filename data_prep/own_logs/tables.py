@@ -1,0 +1,274 @@
+"""The tables of a mapping as tables of an engine: files found, columns resolved, cells typed once."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_prep.errors import InputError
+from data_prep.own_logs import cells, log_files
+from data_prep.own_logs.log_files import LogFile, TextFormat
+from data_prep.own_logs.mapping import Domain, FeatureColumn, Impressions, LogTable, Lookup, Mapping, Negatives
+from data_prep.own_logs.rules import Rule
+from data_prep.own_logs.staging import Staged, Wanted, stage
+from data_prep.reading.log_reader import LogReader
+
+IMPRESSIONS = "impressions"
+SHOWN_ROLES, ACTED_ROLES = ("item", "candidate", "request"), ("item", "context")  # of impressions, and of events
+
+
+@dataclasses.dataclass
+class Table:
+    """A table of the mapping.
+
+    Attributes:
+      label: its key in the mapping.
+      spec: what the mapping says of it.
+      files: its files.
+      types: column -> Arrow type, of the first file.
+      wanted: name -> column that will be read.
+      staged: what was read.
+      rows: the same as a table of the engine.
+    """
+
+    label: str
+    spec: LogTable | Lookup
+    files: list[LogFile]
+    types: MappingType[str, pa.DataType]
+    wanted: dict[str, Wanted] = dataclasses.field(default_factory=dict)
+    staged: Staged | None = None
+    rows: ir.Table | None = None
+
+    @property
+    def text(self) -> TextFormat:
+        """How its CSV files are written."""
+        return TextFormat(self.spec.delimiter, self.spec.columns)
+
+    def want(self, name: str, key: str, column: str, parse: cells.Parse, expected: str, required: bool = False) -> None:
+        """Asks for a column."""
+        self.wanted[name] = Wanted(f"{self.label}.{key}" if key else self.label, column, parse, expected, required)
+
+    def is_integer(self, name: str) -> bool:
+        """Whether the values of a column that was read are integers, or texts written as such."""
+        return name in self.staged.as_integers or pa.types.is_integer(self.rows.schema()[name].to_pyarrow())
+
+
+class Tables:
+    """All tables of a mapping.
+
+    Args:
+      mapping: says which.
+      folder: from which files are named.
+
+    Attributes:
+      events: those of the mapping, in its order.
+      impressions, items, users: those of the mapping, or None.
+      readers: feature -> the tables that have its column.
+
+    Raises:
+      InputError: a file or a column that is not there.
+    """
+
+    def __init__(self, mapping: Mapping, folder: str):
+        self._mapping = mapping
+        several = len(mapping.events) > 1
+        self.events = [_found(f"events[{place}]" if several else "events", spec, folder)
+                       for place, spec in enumerate(mapping.events)]
+        self.impressions, self.items, self.users = (
+            _found(label, spec, folder) if spec else None
+            for label, spec in ((IMPRESSIONS, mapping.impressions), ("items", mapping.items), ("users", mapping.users)))
+        zone = zone_of(mapping)
+        for table in self.logs:
+            self._want_log(table, zone)
+        for lookup in filter(None, (self.items, self.users)):
+            lookup.want("key", "key", lookup.spec.key, cells.texts, "a text", required=True)
+        self.readers: dict[str, list[Table]] = {}
+        self._want_features()
+
+    @property
+    def logs(self) -> list[Table]:
+        """The impressions, where there are any, and the events."""
+        return [*([self.impressions] if self.impressions else []), *self.events]
+
+    @property
+    def all(self) -> list[Table]:
+        """Every table."""
+        return [*self.logs, *filter(None, (self.items, self.users))]
+
+    @property
+    def paths(self) -> list[str]:
+        """Every file."""
+        return list(dict.fromkeys(file.path for table in self.all for file in table.files))
+
+    def resolve(self, table: Table, columns: Sequence[str], key: str) -> tuple[Table, str]:
+        """The first of some columns that a table has, or the items joined to it; and which of the two has it.
+
+        Raises:
+          InputError: neither has any.
+        """
+        for owner in (table, *([self.items] if self.items and table is not self.items else [])):
+            for column in columns:
+                if column in owner.types:
+                    return owner, column
+        others = f"; items have {', '.join(self.items.types)}" if self.items else ""
+        raise InputError(f"{key}: no column {' or '.join(map(repr, columns))} in {table.label} "
+                         f"({_files(table.files)}), which have {', '.join(table.types)}{others}")
+
+    def _want_features(self) -> None:
+        """Asks for the columns of all features."""
+        found = self._mapping.features
+        if found.request and not self.impressions:
+            raise InputError(f"features.request: without impressions there are no requests to have "
+                             f"{', '.join(found.request)}")
+        for table in self.logs:
+            # Where clicks are events, the events have what the candidates have.
+            roles = SHOWN_ROLES if table is self.impressions else ACTED_ROLES if self.impressions else (
+                *ACTED_ROLES, "candidate")
+            for role in roles:
+                for name, feature in getattr(found, role).items():
+                    key = f"features.{role}.{name}"
+                    self._want_feature(*self.resolve(table, feature.column, key), name, feature, key)
+        for name, feature in found.user.items():
+            self._want_user_feature(name, feature)
+
+    def _want_user_feature(self, name: str, feature: FeatureColumn) -> None:
+        """Asks for a user's feature: of the users, the logs, or the user's id itself."""
+        first, key = self.logs[0], f"features.user.{name}"
+        if first.spec.user in feature.column:
+            self.readers[name] = []
+            return
+        for owner in (*([self.users] if self.users else []), first):
+            for column in feature.column:
+                if column in owner.types:
+                    self._want_feature(owner, column, name, feature, key)
+                    return
+        users = f"; users have {', '.join(self.users.types)}" if self.users else ""
+        raise InputError(f"{key}: no column {' or '.join(map(repr, feature.column))} in {first.label} "
+                         f"({_files(first.files)}), which have {', '.join(first.types)}{users}")
+
+    def _want_feature(self, owner: Table, column: str, name: str, feature: FeatureColumn, key: str) -> None:
+        """Asks a table for a feature's column."""
+        if feature.is_number:
+            parse, expected = cells.numbers, "a number"
+        elif feature.separator:
+            parse, expected = cells.first_of(feature.separator, feature.without), "UTF-8 text"
+        elif feature.type == "integer" or (feature.type is None and pa.types.is_integer(owner.types[column])):
+            parse, expected = cells.integers, "an integer of 64 bits"
+        else:
+            parse, expected = cells.texts, "UTF-8 text"
+        owner.wanted[f"feature_{name}"] = Wanted(key, column, parse, expected)
+        self.readers.setdefault(name, []).append(owner)
+
+    def want_rule(self, table: Table, rule: Rule, key: str) -> None:
+        """Asks for the column that a rule is about."""
+        owner, column = self.resolve(table, [rule.column], key)
+        parse, expected = (cells.texts, "UTF-8 text") if rule.is_text else (cells.numbers, "a number")
+        owner.wanted[rule_column(rule)] = Wanted(key, column, parse, expected)
+
+    def load(self, logs: LogReader) -> None:
+        """Reads what was asked for into the engine; items are joined to the logs."""
+        for table in self.all:
+            if len(table.wanted) == 1 and isinstance(table.spec, Lookup):
+                raise InputError(f"{table.label}: no feature, rule or domain reads a column of them: leave them out")
+        for table in self.all:
+            name = table.label.replace("[", "_").replace("]", "")
+            path = os.path.join(logs.scratch_dir, f"{name}.parquet")
+            table.staged = stage(table.label, table.files, table.text, table.wanted, path, logs.rejects)
+            logs.fingerprints.update(table.staged.fingerprints)
+            columns = {name: entry.column for name, entry in table.wanted.items()}
+            if isinstance(table.spec, LogTable):
+                columns |= {"second": table.spec.time}
+            table.rows = logs.load_parquet(table.label, path, table.staged.rejected, table.staged.where, columns,
+                                           f"staged_{name}")
+
+    def _want_log(self, table: Table, zone: datetime.tzinfo) -> None:
+        spec = table.spec
+        for key in ("user", "time"):
+            if getattr(spec, key) not in table.types:
+                raise InputError(f"{table.label}.{key}: no column {getattr(spec, key)!r} in {_files(table.files)}, "
+                                 f"which have {', '.join(table.types)}")
+        user_type = table.types[spec.user]
+        table.want("user", "user", spec.user, cells.integers if pa.types.is_integer(user_type) else cells.texts,
+                   "a user", required=True)
+        expected = {"text": "a time of ISO 8601", "day": "a day"}.get(spec.time_unit or "", "a time")
+        table.want("time", "time", spec.time, cells.seconds(spec.time_unit, zone), expected, required=True)
+        for text in spec.where:
+            self.want_rule(table, Rule.parse(text), f"{table.label}.where")
+        if isinstance(spec.domain, Domain):
+            owner, column = self.resolve(table, [spec.domain.column], f"{table.label}.domain.column")
+            parse = cells.any_of(spec.domain.separator, spec.domain.target) if spec.domain.separator else cells.texts
+            owner.want("domain", "domain", column, parse, "UTF-8 text")
+        if isinstance(spec, Impressions):
+            for name, text in {"label": spec.label, **{f"labels.{name}": text for name, text in spec.labels.items()}
+                               }.items():
+                self._want_label(table, name, text)
+        negatives = self._mapping.negatives
+        if isinstance(negatives, Negatives) and not isinstance(spec, Impressions):
+            for text in negatives.clicks:
+                self.want_rule(table, Rule.parse(text), "negatives.clicks")
+        if self.items:
+            on = self.items.spec.on or self.items.spec.key
+            if on not in table.types:
+                raise InputError(f"items.on: no column {on!r} in {table.label} ({_files(table.files)}), which have "
+                                 f"{', '.join(table.types)}")
+            table.want("on_items", "", on, cells.texts, "UTF-8 text")
+
+    def _want_label(self, table: Table, name: str, text: str) -> None:
+        key = f"{table.label}.{name}"
+        if text in table.types:
+            table.wanted[label_column(name)] = Wanted(key, text, _zero_or_one, "0 or 1", required=True)
+            return
+        try:
+            self.want_rule(table, Rule.parse(text), key)
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{key}: no column {text!r} in {_files(table.files)}, which have "
+                             f"{', '.join(table.types)}, and no rule: {error}") from error
+
+
+def rule_column(rule: Rule) -> str:
+    """Name of the column that a rule is about."""
+    return f"{'text' if rule.is_text else 'number'}_{rule.column}"
+
+
+def label_column(name: str) -> str:
+    """Name of the column of a label that is one of the files'."""
+    return name.replace(".", "_")
+
+
+def zone_of(mapping: Mapping) -> datetime.tzinfo:
+    """The time zone of a mapping."""
+    text = mapping.time_zone
+    if text == "UTC":
+        return datetime.UTC
+    if text[0] not in "+-":
+        return ZoneInfo(text)
+    sign = -1 if text[0] == "-" else 1
+    return datetime.timezone(sign * datetime.timedelta(hours=int(text[1:3]), minutes=int(text[4:6])))
+
+
+def _found(label: str, spec: LogTable | Lookup, folder: str) -> Table:
+    files = log_files.find_files(spec.files, folder, f"{label}.files")
+    types = log_files.column_types(files[0], TextFormat(spec.delimiter, spec.columns))
+    if isinstance(spec, Lookup) and spec.key not in types:
+        raise InputError(f"{label}.key: no column {spec.key!r} in {_files(files)}, which have {', '.join(types)}")
+    return Table(label, spec, files, types)
+
+
+def _zero_or_one(column: pa.Array) -> cells.Typed:
+    values, bad = cells.integers(column.cast(pa.int64()) if pa.types.is_boolean(column.type) else column)
+    return values, pc.or_(bad, pc.invert(pc.fill_null(pc.is_in(values, pa.array([0, 1])), True)))
+
+
+def _files(files: list[LogFile]) -> str:
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"{files[0].path}{more}"

@@ -1,0 +1,50 @@
+"""Presets of own logs (`--dataset=own_logs`): what fits the size of the records that a mapping file made.
+
+60,000 impressions want small batches, several epochs and dropout; billions want the paper's settings. Flags win over
+what is chosen here.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lcn_tf.data.prepared_folder import preparation_facts
+from lcn_tf.schema import FeatureSchema
+
+NAME = "own_logs"
+
+_STEPS = 100  # of an epoch at least, until batches are as small or as large as is of use
+_BATCHES = (128, 256, 512, 1_024, 2_048)
+# Training impressions below which -> epochs, dropout on the tower's input; beyond: the paper's.
+_SIZES = ((100_000, 10, 0.3), (1_000_000, 5, 0.1), (10_000_000, 2, 0.0))
+_PATIENCE = 2
+_GROUPED_FROM = 2.0  # candidates of a record; with fewer there is nothing to share
+
+
+def preset(data_dir: str | None) -> list[str]:
+    """Flags for the records of a folder: `--name=value`; none where there are no records yet.
+
+    Args:
+      data_dir: a prepared data set.
+    """
+    facts = preparation_facts(data_dir) if data_dir and os.path.isdir(data_dir) else {}
+    if not facts:
+        return []
+    train = facts["splits"]["train"]
+    impressions, lengths = train["impressions"], FeatureSchema.load(data_dir).lengths
+    epochs, dropout = next(((epochs, dropout) for below, epochs, dropout in _SIZES if impressions < below), (1, 0.0))
+    batch_size = next((size for size in reversed(_BATCHES) if impressions >= size * _STEPS), _BATCHES[0])
+    flags = {
+        "data.short_length": max(length for name, length in lengths.items() if name.startswith("short")),
+        "data.lifelong_length": max(length for name, length in lengths.items() if name.startswith("lifelong")),
+        "data.layout": "grouped" if impressions >= _GROUPED_FROM * train["groups"] else "flat",
+        "train.batch_size": batch_size, "train.epochs": epochs, "train.patience": _PATIENCE,
+        "tower.input_dropout": dropout}
+    return [f"--{name}={value}" for name, value in flags.items()]
+
+
+def described(data_dir: str) -> str:
+    """The preset of a folder in words."""
+    impressions = preparation_facts(data_dir)["splits"]["train"]["impressions"]
+    return (f"Preset for {impressions:,} training impressions, where flags do not say otherwise: "
+            f"{' '.join(preset(data_dir))}")

@@ -1,0 +1,59 @@
+"""docs/own_logs.md, read as a user does: every command runs, the mapping prepares the sample, a model trains on it."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from data_prep.own_logs import mapping
+from lcn_tf.schema import FeatureSchema
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs" / "own_logs.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+MAPPING, = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+# The test's sample and model are small.
+SMALLER = {"data_prep.own_logs.sample": "--users=60", "experiments.run":
+           "--train.epochs=1 --lap.msa_top_k=20 --lap.fsa_top_k=5 --embeddings.embedding_dim=8 --tower.units=8 "
+           "--crp.num_negatives=64 --workdir=run"}
+
+
+@pytest.mark.slow
+def test_every_command_runs(tmp_path):
+    folder, printed = tmp_path, {}
+    for command in COMMANDS:
+        if command.startswith("cd "):
+            folder = folder / command.removeprefix("cd ")
+            (folder / "logs.toml").write_text(MAPPING, encoding="utf-8")
+            continue
+        module = command.split()[2]
+        done = subprocess.run(["sh", "-c", f"{command} {SMALLER.get(module, '')}".replace(
+            "python", shlex.quote(sys.executable), 1)], cwd=folder, text=True, capture_output=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)})
+        assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
+        printed[command] = done.stdout
+    facts = json.loads((folder / "DATA" / "preparation.json").read_text(encoding="utf-8"))
+    assert facts["rows"].keys() == {"impressions", "events[0]", "events[1]", "users"}
+    assert all(entry["used"] for entry in facts["rows"].values())
+    schema = FeatureSchema.load(folder / "DATA")
+    assert [label.name for label in schema.labels] == ["click", "long_stay"]
+    assert facts["splits"]["test"]["first_day"] == "2024-01-07"
+    assert "Preset for" in printed[COMMANDS[-1]] and "test" in printed[COMMANDS[-1]]
+    assert "[impressions]" not in (folder / "draft.toml").read_text()  # nothing in the sample says what a click is
+
+
+def test_the_mapping_is_short():
+    assert len([line for line in MAPPING.splitlines() if line]) <= 30
+
+
+def test_every_key_is_explained():
+    for cls in (mapping.Mapping, mapping.Impressions, mapping.Lookup, mapping.FeatureColumn, mapping.Splits,
+                mapping.Negatives, mapping.Domain):
+        for key in (field.name for field in dataclasses.fields(cls)):
+            assert re.search(rf"`\[?\[?{key}\]?\]?`|`{key} = |{key} = |\[{key}\]", PAGE), key
