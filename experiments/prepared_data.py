@@ -124,7 +124,7 @@ def _check_settings(data_dir: str, facts: dict[str, Any], asked: dict[str, Any])
     expected = DATASETS[next(iter(asked))].records
     if facts.get("dataset") != expected:
         raise ValueError(f"{data_dir} holds {facts.get('dataset')!r}, not the {expected!r} that --dataset="
-                         f"{next(iter(asked))} prepares")
+                         f"{next(iter(asked))} prepares; --dataset={own_logs.NAME} takes what a mapping file made")
     other = []
     for prefix, config in asked.items():
         made = {**_as_json(type(config)()), **prepared}  # records may be older than a setting

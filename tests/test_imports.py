@@ -28,12 +28,12 @@ LAYERS = {
          "canonical_json"),
     ),
     "data_prep": (
-        ("tfds", "inspect", "content_vectors"),
+        ("tfds", "inspect", "content_vectors", "own_logs"),
         ("registry",),
         DATA_SETS,
         ("command",),
         ("preparation",),
-        ("pipeline", "vocabulary", "sampling", "calendar_splits", "taobao_behaviors"),
+        ("pipeline", "vocabulary", "sampling", "calendar_splits", "share_splits", "taobao_behaviors"),
         ("description",),
         ("reading", "writing", "generating"),
         ("engines",),
@@ -46,7 +46,7 @@ BELOW = {"lcn_tf": (), "command_line": (), "data_prep": ("command_line", "lcn_tf
 # Components do not know each other: what two of them need lives in `layers`.
 SEPARATE_PARTS = ("long_term", "objectives", "short_term", "heads")
 # Nor do packages of one layer here: what two data sets need lies beside their folders.
-SEPARATE_PACKAGES = (*DATA_SETS, "reading", "writing", "generating", "tfds", "inspect")
+SEPARATE_PACKAGES = (*DATA_SETS, "reading", "writing", "generating", "tfds", "inspect", "own_logs")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 DISTRIBUTIONS = importlib.metadata.packages_distributions()
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
