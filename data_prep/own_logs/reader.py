@@ -83,7 +83,7 @@ class _Reading:
         profiles, profile_counts = user_rows(self.logs, self.tables, self.mapping.features, users, self.numbers,
                                              self.rows[self.tables.logs[0].label], trained, self.integers)
         return Source(description=description, impressions=shown, events=acted, users=profiles,
-                      rows=(*counts, *item_counts, *profile_counts), facts=facts,
+                      rows=(*counts, *item_counts, *profile_counts), facts=facts, domains=self.tables.domains,
                       coarse_clock=any(table.spec.time_unit == "day" for table in self.tables.logs))
 
     def _offset(self) -> int:
@@ -218,11 +218,12 @@ class _Reading:
                                      "missing_negatives": negatives.per_positive * positives - sampled}
 
     def _click_rules(self, table: Table, rows: ir.Table) -> list[DropRule]:
-        """Why an event is no click."""
+        """Why an event is no click; where all events are of the source domain, that is the only one there is."""
         days = _days_of(self.mapping.splits, self.utc_offset)
         return [*log_rules.row_rules(table, rows, self.utc_offset),
                 *([outside_days(rows.timestamp, "second", *days, self.utc_offset)] if days else []),
-                log_rules.not_target(table, rows), *log_rules.unmet(table, rows, self.mapping.negatives.clicks),
+                *([] if self.tables.domains == ("source",) else [log_rules.not_target(table, rows)]),
+                *log_rules.unmet(table, rows, self.mapping.negatives.clicks),
                 log_rules.repeats(rows)]
 
     def _refuse_no_click(self, events: dict[str, ir.Table]) -> None:

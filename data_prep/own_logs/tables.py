@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data_prep.description import DOMAINS
 from data_prep.errors import InputError
 from data_prep.own_logs import cells, log_files
 from data_prep.own_logs.log_files import LogFile, TextFormat
@@ -97,6 +98,12 @@ class Tables:
     def logs(self) -> list[Table]:
         """The impressions, where there are any, and the events."""
         return [*([self.impressions] if self.impressions else []), *self.events]
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Those that events can be of."""
+        given = {table.spec.domain for table in self.events}
+        return tuple(given) if len(given) == 1 and given <= set(DOMAINS) else DOMAINS
 
     @property
     def all(self) -> list[Table]:

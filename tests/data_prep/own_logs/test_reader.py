@@ -197,6 +197,16 @@ def test_a_schema_with_a_scenario_and_shared_vectors(tmp_path):
     assert [feature.table for feature in schema.candidate] == ["author"]
 
 
+def test_a_single_domain(tmp_path):
+    logs = write_events(tmp_path / "logs", rows := random_events(8))
+    text = EVENTS_ONLY.replace('domain = { column = "kind", target = "live", source = "video" }', 'domain = "source"')
+    out = prepared(logs, text)
+    facts = references_data.read_preparation(out)
+    assert facts["clicks"] == len({(user, author) for user, _, _, author, _ in rows}) and not facts["warnings"]
+    assert all(not record["short_target_timestamp"] for record in records(out)["test"])
+    assert any(record["short_source_timestamp"] for record in records(out)["test"])
+
+
 def test_parquet_that_is_none(tmp_path):
     logs = write_events(tmp_path / "logs", [])
     (logs / "events.parquet").write_text("no")

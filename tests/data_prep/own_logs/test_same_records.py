@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from data_prep.industrial.config import TIME_GAP_BOUNDARIES as INDUSTRIAL_GAPS
 from data_prep.industrial.config import IndustrialConfig
 from data_prep.industrial.prepare import prepare as prepare_industrial
 from data_prep.movielens.config import TIME_GAP_BOUNDARIES, MovieLensConfig
@@ -68,7 +69,6 @@ def industrial(tmp_path_factory):
 def test_industrial_logs(industrial):
     found = prepared(industrial / "logs", INDUSTRIAL, preparation=dataclasses.replace(SMALL, deduplicate=True))
     assert contents(found) == contents(industrial / "own")
-    assert len(INDUSTRIAL.strip().splitlines()) <= 25
     own, mapped = (list(references_data.read_preparation(folder)["rows"].values())
                    for folder in (industrial / "own", found))
     assert own == mapped  # every row is accounted for alike
@@ -83,7 +83,6 @@ def test_movielens(tmp_path, ratings, movies, mapping, config):
     logs = write_files(tmp_path / "logs", ratings, **({"movies": movies} if movies else {}))
     prepare_movielens(str(logs), str(tmp_path / "own"), config, SMALL)
     assert contents(prepared(logs, mapping)) == contents(tmp_path / "own")
-    assert len([line for line in mapping.splitlines() if line]) <= 25
 
 
 def test_user_behavior(tmp_path):
@@ -157,37 +156,26 @@ def _other_files(logs, folder):
         file.writelines(",".join(row.values()) + "\n" for row in _rows(logs, "users.csv"))
 
 
-OTHER = INDUSTRIAL[:INDUSTRIAL.index("user = ")] + INDUSTRIAL[INDUSTRIAL.index("time_gap"):INDUSTRIAL.index(
-    "impressions = ")] + """
+OTHER = f"""
+name = "industrial"
+time_zone = "+08:00"
 user = "who"
-[impressions]
-files = "shown"
-time = "ts_ms"
-time_unit = "ms"
-label = "entered"
-labels = { long_stay = "stay >= 30" }
-[[events]]
-files = "lives*"
-delimiter = "\\t"
-time = "at"
-domain = "target"
-[[events]]
-files = "videos.tsv.gz"
-delimiter = "\\t"
-time = "at"
-domain = "source"
-[users]
-files = "people.csv"
-columns = ["id", "gender", "age", "city"]
-key = "id"
+time_gap = {list(INDUSTRIAL_GAPS)}
+splits = {{ first_day = 2024-01-01, num_days = 7 }}
+impressions = {{ files = "shown", time = "ts_ms", time_unit = "ms", label = "entered", labels.long_stay = "stay>=30" }}
+events = [
+  {{ files = "lives*", delimiter = "\\t", time = "at", domain = "target" }},
+  {{ files = "videos.tsv.gz", delimiter = "\\t", time = "at", domain = "source" }},
+]
+users = {{ files = "people.csv", columns = ["id", "gender", "age", "city"], key = "id" }}
 [features]
-user = { user_id = "who", gender = "gender", age_band = "age", city_level = "city" }
-item = { author = { column = "anchor", type = "integer" }, category = "kind" }
-candidate = { room_id = "room" }
-request = { page = "tab" }
+user = {{ user_id = "who", gender = "gender", age_band = "age", city_level = "city" }}
+item = {{ author = {{ column = "anchor", type = "integer" }}, category = "kind" }}
+candidate = {{ room_id = "room" }}
+request = {{ page = "tab" }}
 [features.context]
-watch = { column = "seconds", boundaries = [1, 3, 7, 15, 30, 60, 120, 300, 600] }
-finished = { column = "done", type = "integer" }
+watch = {{ column = "seconds", boundaries = [1, 3, 7, 15, 30, 60, 120, 300, 600] }}
+finished = {{ column = "done", type = "integer" }}
 """
 
 
@@ -206,3 +194,8 @@ def test_other_files_of_the_same_logs(industrial, tmp_path, preparation):
     records = _without_impression_ids(found)
     assert records == _without_impression_ids(expected) and len(records) > 20
     assert contents(found).keys() == contents(expected).keys()
+
+
+@pytest.mark.parametrize("mapping", [INDUSTRIAL, OTHER, MOVIELENS + RATED, MOVIELENS + IMPLICIT])
+def test_mappings_are_short(mapping):
+    assert len([line for line in mapping.splitlines() if line]) <= 25
