@@ -33,7 +33,7 @@ def chosen(value: ir.IntegerValue, share: float) -> ir.BooleanValue:
 
 def with_negatives(
         positives: ir.Table, pool: ir.Table, refused: ir.Table, negatives: int, attempts: ir.Table | None = None,
-        seed: int = 0) -> ir.Table:
+        seed: int = 0, item: str | None = None) -> ir.Table:
     """Positives and what else their users might have been shown, drawn by popularity.
 
     A draw takes one row of the positive's pool, each with the same chance, by a hash of the positive's row and the
@@ -46,10 +46,11 @@ def with_negatives(
       pool: `pool`, `row` (unique) and the item columns, which are all others.
       refused: some of `user`, `timestamp` and item columns: a draw that equals one of its rows in these is refused.
       negatives: of a positive.
-      attempts: `user` and how many `attempts` (int64, 1 to `MOST_ATTEMPTS`) each of its positives has: the first
-        `negatives` different items that are not refused are its negatives, fewer if there are no more. None: as many
-        draws as negatives; those refused are not drawn again, and an item may come twice.
+      attempts: `user`, perhaps `pool`, and how many `attempts` (int64, 1 to `MOST_ATTEMPTS`) its positives have: the
+        first `negatives` different items that are not refused are its negatives, fewer if there are no more. None: as
+        many draws as negatives; those refused are not drawn again, and an item may come twice.
       seed: other draws for another seed.
+      item: name of the column that tells items apart; None: all item columns together do.
 
     Returns:
       `impression_id` (`row * (negatives + 1)` for a positive, plus j for its negative j, from 1), `user`, `timestamp`,
@@ -59,7 +60,7 @@ def with_negatives(
     if attempts is None:
         draws = positives.mutate(place=ibis.range(1, negatives + 1).unnest())
     else:
-        draws = positives.inner_join(attempts, "user")
+        draws = positives.inner_join(attempts, [name for name in ("user", "pool") if name in attempts.columns])
         draws = draws.mutate(place=ibis.range(1, draws.attempts + 1).unnest())
     stride = (negatives if attempts is None else MOST_ATTEMPTS) + 1
     draws = draws.select("row", "user", "timestamp", "pool", "place")
@@ -70,7 +71,8 @@ def with_negatives(
     drawn = draws.inner_join(pool.select("pool", *items, number=number), ["pool", "number"])
     drawn = drawn.anti_join(refused, refused.columns)
     if attempts is not None:
-        drawn = drawn.group_by("row", "user", "timestamp", *items).agg(place=drawn.place.min())
+        again = ibis.row_number().over(group_by=["row", *([item] if item else items)], order_by="place")
+        drawn = drawn.mutate(again=again).filter(lambda table: table.again == 0)
         drawn = drawn.mutate(place=1 + ibis.row_number().over(group_by="row", order_by="place").cast("int64"))
         drawn = drawn.filter(drawn.place <= negatives)
     parts = ((positives.mutate(place=ibis.literal(0, "int64")), 1), (drawn, 0))
@@ -80,17 +82,18 @@ def with_negatives(
 
 
 def attempts_by_user(pool: ir.Table, known: ir.Table, item: str, negatives: int) -> ir.Table:
-    """`user` and `attempts`, for `with_negatives`: the more of the pool a user knows, the more draws are refused.
+    """`user`, `pool` and `attempts`, for `with_negatives`: the more of a pool a user knows, the more is refused.
 
     Args:
-      pool: the only one; `item` and others.
+      pool: `pool`, `item` and others.
       known: `user` and `item`, each pair once: what is refused.
       item: name of the column that tells items apart.
       negatives: of a positive.
     """
-    weights = pool.group_by(item).agg(weight=pool.count())
-    refused = known.left_join(weights, item)
-    refused = refused.group_by("user").agg(known=refused.weight.fill_null(0).sum())
-    refused = refused.cross_join(pool.agg(size=pool.count()))
-    wanted = negatives * _DRAWS_PER_NEGATIVE * refused["size"] // (refused["size"] - refused.known).clip(lower=1)
-    return refused.select("user", attempts=wanted.clip(lower=1, upper=MOST_ATTEMPTS).cast("int64"))
+    weights = pool.group_by("pool", item).agg(weight=pool.count())
+    refused = known.inner_join(weights, item)
+    refused = refused.group_by("user", "pool").agg(known=refused.weight.sum())
+    every = known.select("user").distinct().cross_join(pool.group_by("pool").agg(size=pool.count()))
+    every = every.left_join(refused, ["user", "pool"]).select("user", "pool", "size", known=refused.known.fill_null(0))
+    wanted = negatives * _DRAWS_PER_NEGATIVE * every["size"] // (every["size"] - every.known).clip(lower=1)
+    return every.select("user", "pool", attempts=wanted.clip(lower=1, upper=MOST_ATTEMPTS).cast("int64"))

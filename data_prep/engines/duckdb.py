@@ -52,7 +52,9 @@ class DuckDBEngine(Engine):
         return table.mutate(row=table.rowid())
 
     def load_parquet(self, name: str, path: str) -> ir.Table:
-        return self._connection.read_parquet(glob.escape(self._names.of(path)), table_name=name)
+        # Folders above it are no columns, whatever their names are.
+        return self._connection.read_parquet(glob.escape(self._names.of(path)), table_name=name,
+                                             hive_partitioning=False)
 
     def store(self, name: str, table: ir.Table) -> ir.Table:
         # Rows keep their order, so a stored table's row ids are the positions of the lines it came from.

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 MISSING = ("", "NULL", "null", "\\N")
 
+_LINE_BREAKS = r"[\n\r\v\f\x1c-\x1e\x{85}\x{2028}\x{2029}]+"
 _INTEGER = r"^[+-]?[0-9]{1,18}(\.0*)?$"
 _ANY_INTEGER = re.compile(r"[+-]?[0-9]+(\.0*)?")
 _AS_WRITTEN = r"^(0|-?[1-9][0-9]{0,17})$"
@@ -23,7 +24,9 @@ _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _COUNT, _PLAIN_DATE = r"^[+-]?[0-9]+(\.[0-9]*)?$", r"^[0-9]{8}$"
 _ZONED = r":\d.*(Z|[+-]\d\d(:?\d\d)?)$"
 _MICROS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # units of a second
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _DAY_SECONDS = 86_400
+WHOLE_DAY = -1
 
 Typed = tuple[pa.Array, pa.Array]
 Parse = Callable[[pa.Array], Typed]
@@ -47,8 +50,15 @@ def texts(cells: pa.Array) -> Typed:
     else:
         found, bad = cells.cast(pa.string()), _none(cells)
     found = pc.utf8_trim_whitespace(found)
+    found = pc.replace_substring_regex(found, _LINE_BREAKS, " ")  # a vocabulary has a value a line
     missing = pc.is_in(found, pa.array(MISSING))
     return pc.if_else(missing, pa.scalar(None, pa.string()), found), bad
+
+
+def ids(cells: pa.Array) -> Typed:
+    """Texts, in which `7.0` is `7`: whole numbers get decimals where a writer knows no missing integers."""
+    found, bad = texts(cells)
+    return pc.replace_substring_regex(found, r"^(-?[0-9]+)\.0+$", r"\1"), bad
 
 
 def integers(cells: pa.Array) -> Typed:
@@ -80,8 +90,20 @@ def numbers(cells: pa.Array) -> Typed:
     return values, pc.or_(bad, is_bad)
 
 
+def flags(cells: pa.Array) -> Typed:
+    """0 or 1, also written as true and false."""
+    found, bad = ids(cells)
+    lower = pc.utf8_lower(found)
+    values = pc.if_else(pc.is_in(lower, pa.array(["1", "true"])), 1, pc.if_else(
+        pc.is_in(lower, pa.array(["0", "false"])), 0, None)).cast(pa.int64())
+    return values, pc.or_(bad, pc.and_(pc.is_valid(found), pc.is_null(values)))
+
+
 def seconds(unit: str | None, zone: datetime.tzinfo) -> Parse:
-    """Times as microseconds of seconds since 1970: struct of `second` (int64) and `micro` (int32).
+    """Times as struct of `second` since 1970 (int64) and `micro` within it (int32).
+
+    Days have midnight UTC as their second and `WHOLE_DAY` in place of a microsecond: the clock that cuts days decides
+    when they begin.
 
     Args:
       unit: a `TimeUnit`; None: columns of times speak for themselves, numbers are seconds, anything else is text.
@@ -93,22 +115,24 @@ def seconds(unit: str | None, zone: datetime.tzinfo) -> Parse:
         if pa.types.is_timestamp(cells.type):
             return _split(_instants(cells, zone)), pc.is_null(cells)
         if pa.types.is_date(cells.type):
-            return _split(_instants(cells.cast(pa.timestamp("us")), zone)), pc.is_null(cells)
+            return _days(cells.cast(pa.timestamp("us"))), pc.is_null(cells)
         if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
-            return _counted(cells, unit or "s")
+            if unit != "day":
+                return _counted(cells, unit or "s")
+            cells = ids(cells)[0]  # 20240131 is a date
         found, bad = texts(cells)
         counted = pc.fill_null(pc.match_substring_regex(found, _COUNT), False)
         if unit == "text":
             counted = _none(found)
-        elif unit == "day":  # 20240131 is a date
+        elif unit == "day":
             counted = pc.and_(counted, pc.invert(pc.fill_null(pc.match_substring_regex(found, _PLAIN_DATE), False)))
         elif unit is not None:
             counted = pc.is_valid(found)
         by_number, no_number = _counted(pc.if_else(counted, found, None), unit or "s")
         if pc.all(counted).as_py():
             return by_number, pc.or_(bad, no_number)
-        instants = _from_text(pc.if_else(counted, None, found), zone)
-        by_text = _split(instants)
+        instants = _from_text(pc.if_else(counted, None, found), datetime.UTC if unit == "day" else zone)
+        by_text = _marked(_split(instants), found) if unit != "day" else _days(pc.floor_temporal(instants, unit="day"))
         parts = [pc.if_else(counted, *(side.field(part) for side in (by_number, by_text))) for part in (0, 1)]
         return _struct(*parts), pc.or_(bad, pc.if_else(counted, no_number, pc.is_null(instants)))
 
@@ -124,10 +148,15 @@ def first_of(separator: str, without: Sequence[str]) -> Parse:
     return _by_distinct(chosen, pa.string())
 
 
-def any_of(separator: str, wanted: Sequence[str]) -> Parse:
-    """Whether one of a cell's values is among `wanted`."""
-    return _by_distinct(
-        lambda text: any(part.strip() in wanted for part in text.split(separator)), pa.bool_())
+def domain_of(separator: str, target: Sequence[str], source: Sequence[str]) -> Parse:
+    """The domain of a cell with several values: "target", "source", or null where `source` names others."""
+    def domain(text: str) -> str | None:
+        parts = {part.strip() for part in text.split(separator)}
+        if parts & set(target):
+            return "target"
+        return "source" if not source or parts & set(source) else None
+
+    return _by_distinct(domain, pa.string())
 
 
 def written_as_integers(values: pa.Array) -> bool:
@@ -170,7 +199,7 @@ def _counted(cells: pa.Array, unit: str) -> Typed:
     if unit == "day":
         fits = pc.fill_null(pc.less(pc.abs(whole), 2**40), False)
         whole = pc.multiply(pc.if_else(fits, whole, None), _DAY_SECONDS)
-        return _struct(whole, _zeros(whole)), pc.or_(bad, pc.is_null(whole))
+        return _struct(whole, _whole_days(whole)), pc.or_(bad, pc.is_null(whole))
     per_second = _MICROS[unit]
     second = pc.divide(whole, per_second)
     rest = pc.subtract(whole, pc.multiply(second, per_second))
@@ -181,6 +210,11 @@ def _counted(cells: pa.Array, unit: str) -> Typed:
 def _from_text(found: pa.Array, zone: datetime.tzinfo) -> pa.Array:
     """ISO 8601 -> instants, null where a text is none."""
     zoned = pc.match_substring_regex(found, _ZONED)
+    if pc.any(pc.match_substring_regex(found, _DATE)).as_py():
+        dates = pc.fill_null(pc.match_substring_regex(found, _DATE), False)
+        others = _from_text(pc.if_else(dates, None, found), zone)
+        return pc.if_else(dates, _from_text(pc.if_else(dates, pc.binary_join_element_wise(found, "T00:00Z", ""), None),
+                                            zone), others)
     with contextlib.suppress(pa.ArrowInvalid):  # a text that Arrow does not read or that is none
         if not pc.any(zoned).as_py():
             return _instants(found.cast(pa.timestamp("us")), zone)
@@ -194,10 +228,10 @@ def _from_text(found: pa.Array, zone: datetime.tzinfo) -> pa.Array:
 def _instant(text: str, zone: datetime.tzinfo) -> datetime.datetime | None:
     try:
         moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+        return moment.astimezone(datetime.UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-    return moment.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
 def _instants(cells: pa.Array, zone: datetime.tzinfo) -> pa.Array:
@@ -218,12 +252,23 @@ def _split(instants: pa.Array) -> pa.Array:
     return _struct(second, pc.subtract(micros, pc.multiply(second, 1_000_000)))
 
 
+def _days(midnights: pa.Array) -> pa.Array:
+    second = pc.divide(midnights.cast(pa.int64()), 1_000_000)
+    return _struct(second, _whole_days(second))
+
+
+def _marked(times: pa.Array, texts_: pa.Array) -> pa.Array:
+    """Times of texts, those of dates marked as days."""
+    is_date = pc.fill_null(pc.match_substring_regex(texts_, _DATE), False)
+    return _struct(times.field("second"), pc.if_else(is_date, _whole_days(texts_), times.field("micro")))
+
+
 def _struct(second: pa.Array, micro: pa.Array) -> pa.Array:
     return pa.StructArray.from_arrays([second.cast(pa.int64()), micro.cast(pa.int32())], ["second", "micro"])
 
 
-def _zeros(like: pa.Array) -> pa.Array:
-    return pa.repeat(pa.scalar(0, pa.int32()), len(like))
+def _whole_days(like: pa.Array) -> pa.Array:
+    return pa.repeat(pa.scalar(WHOLE_DAY, pa.int32()), len(like))
 
 
 def _none(cells: pa.Array) -> pa.Array:

@@ -61,7 +61,7 @@ def drawn_impressions(logs: LogReader, clicks: ir.Table, chosen: ir.Table, train
     else:
         refused = logs.store("refused", clicks.select("user", item).distinct())
         attempts = attempts_by_user(pool, refused, item, negatives.per_positive)
-    impressions = with_negatives(positives, pool, refused, negatives.per_positive, attempts, negatives.seed)
+    impressions = with_negatives(positives, pool, refused, negatives.per_positive, attempts, negatives.seed, item)
     if splits is not None:
         splits = splits.rename(click="row")
         click = impressions.impression_id // (negatives.per_positive + 1)

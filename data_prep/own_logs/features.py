@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 
 import ibis
@@ -24,12 +22,13 @@ def described(features: Features) -> dict[str, tuple[Feature, ...]]:
             for role in ROLES}
 
 
-def integer_features(features: Features, readers: Mapping[str, Sequence[Table]]) -> set[str]:
+def integer_features(features: Features, readers: Mapping[str, Sequence[Table]], integer_users: bool) -> set[str]:
     """The features whose ids are integers: those of one table (vocabulary) all are, or none is.
 
     Args:
       features: of the mapping.
-      readers: feature -> the tables that its column was read from.
+      readers: feature -> the tables that its column was read from; none where it is the user's id itself.
+      integer_users: whether these are integers.
 
     Raises:
       InputError: two features of one table whose types are given and differ.
@@ -45,12 +44,14 @@ def integer_features(features: Features, readers: Mapping[str, Sequence[Table]])
             raise InputError(f"features {', '.join(name for name, _ in members)}: of one table ({table}), but of "
                              "different types")
         if numbers == {True} or (types != {"text"} and all(
-                _is_integer(name, feature, readers[name]) for name, feature in members)):
+                _is_integer(name, feature, readers[name], integer_users) for name, feature in members)):
             found.update(name for name, _ in members)
     return found
 
 
-def _is_integer(name: str, feature: FeatureColumn, readers: Sequence[Table]) -> bool:
+def _is_integer(name: str, feature: FeatureColumn, readers: Sequence[Table], integer_users: bool) -> bool:
+    if not readers:
+        return integer_users
     as_text = isinstance(feature.missing, str)
     return feature.type == "integer" or (not as_text and all(
         table.is_integer(f"feature_{name}") for table in readers))
@@ -71,11 +72,12 @@ def boundaries_of(feature: FeatureColumn, values: Iterable[ir.FloatingColumn]) -
     known = (ibis.union(*tables) if len(tables) > 1 else tables[0]).filter(lambda table: table.value.notnull())
     counts = known.group_by("value").agg(rows=known.count()).order_by("value").to_pyarrow()
     numbers, rows = counts["value"].to_pylist(), counts["rows"].to_pylist()
-    total, seen, found = sum(rows), 0, list[float]()
+    total, seen, last, found = sum(rows), 0, 0, list[float]()
     for number, count in zip(numbers, rows, strict=True):
-        # A value begins a bucket where the share of smaller ones has passed another boundary.
-        if seen * feature.buckets // max(total, 1) > len(found) and len(found) < feature.buckets - 1:
+        place = seen * feature.buckets // max(total, 1)
+        if place > last:  # the share of smaller values has passed another boundary
             found.append(number)
+            last = place
         seen += count
     return tuple(found)
 
@@ -84,9 +86,17 @@ def value(column: ir.Value, feature: FeatureColumn, integer: bool, boundaries: S
     """A feature's column without nulls."""
     if feature.is_number:
         reached = [(column >= boundary).cast("int64") for boundary in boundaries]
-        place = functools.reduce(operator.add, reached) if reached else column.notnull().ifelse(0, ibis.null("int64"))
+        place = _sum(reached) if reached else column.notnull().ifelse(0, ibis.null("int64"))
         return ibis.coalesce(place, MISSING if feature.missing is None else feature.missing).cast("int64")
     missing = MISSING if feature.missing is None else feature.missing
     if integer:
         return ibis.coalesce(column.cast("int64"), missing).cast("int64")
     return ibis.coalesce(column.cast("string"), str(missing))
+
+
+def _sum(values: list[ir.Value]) -> ir.Value:
+    """A sum of many, not deep: engines follow an expression by recursion."""
+    if len(values) == 1:
+        return values[0]
+    middle = len(values) // 2
+    return _sum(values[:middle]) + _sum(values[middle:])

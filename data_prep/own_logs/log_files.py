@@ -18,6 +18,7 @@ from data_prep.reading import archives
 
 _SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+_INSTANT = pa.timestamp("us", "UTC")
 _ROWS = 1 << 17  # of a batch
 _BLOCK_BYTES = 1 << 24
 _SHOWN = 10
@@ -39,10 +40,16 @@ class LogFile:
 
 @dataclasses.dataclass(frozen=True)
 class TextFormat:
-    """How CSV files are written: what is between cells, and the columns where there is no header."""
+    """How CSV files are written: what is between cells ("": a tab in `.tsv`, else a comma), around cells that hold
+    such ("": nothing), and the columns where there is no header."""
 
-    delimiter: str
-    columns: tuple[str, ...]
+    delimiter: str = ""
+    quote: str = '"'
+    columns: tuple[str, ...] = ()
+
+    def delimiter_of(self, file: LogFile) -> str:
+        """What is between the cells of a file."""
+        return self.delimiter or ("\t" if file.path.endswith((".tsv", ".tsv.gz")) else ",")
 
 
 def find_files(names: Sequence[str], folder: str, where: str) -> list[LogFile]:
@@ -59,7 +66,9 @@ def find_files(names: Sequence[str], folder: str, where: str) -> list[LogFile]:
         elif os.path.isdir(base):
             paths = [path for path in _within(base) if path.endswith(_SUFFIXES)]
         else:
-            paths = sorted(path for path in glob.glob(base, recursive=True) if os.path.isfile(path))
+            matches = sorted(os.path.join(folder, match) for match in glob.glob(name, root_dir=folder, recursive=True))
+            paths = [path for match in matches for path in ([match] if os.path.isfile(match) else _within(match))
+                     if path.endswith(_SUFFIXES)]
         if not paths:
             raise InputError(f"{where}: no file of {', '.join(_SUFFIXES)} for {name!r} in {folder}{_there(folder)}")
         names_here = ((path, os.path.relpath(path, folder)) for path in paths)
@@ -79,8 +88,10 @@ def column_types(file: LogFile, text: TextFormat) -> dict[str, pa.DataType]:
       InputError: a file that cannot be read, or a column that is there twice.
     """
     if file.is_parquet:
-        schema = _opened(file).schema_arrow
-        names, types = schema.names, schema.types
+        opened = _opened(file)
+        schema = opened.schema_arrow
+        names, types = schema.names, [_INSTANT if name in _spark_times(opened) else kind
+                                      for name, kind in zip(schema.names, schema.types, strict=True)]
     else:
         names = list(text.columns) or _header(file, text)
         types = [pa.string()] * len(names)
@@ -116,9 +127,20 @@ def batches(file: LogFile, text: TextFormat, columns: Sequence[str], misfits: li
 def _parquet_batches(file: LogFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
     try:
         # Without any column of its own a file still tells its number of rows.
-        yield from _opened(file).iter_batches(_ROWS, columns=columns or None)
+        opened = _opened(file)
+        instants = _spark_times(opened)
+        for batch in opened.iter_batches(_ROWS, columns=columns or None):
+            yield pa.RecordBatch.from_pydict({
+                name: batch[name].cast(pa.timestamp("us"), safe=False).cast(_INSTANT) if name in instants
+                else batch[name] for name in batch.schema.names})
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{file.path}: not a Parquet file that can be read: {error}") from error
+
+
+def _spark_times(opened: pq.ParquetFile) -> set[str]:
+    """Columns of Spark's times: they are instants of UTC, and do not say so."""
+    columns = [opened.schema.column(place) for place in range(len(opened.schema))]
+    return {column.name for column in columns if column.physical_type == "INT96"}
 
 
 def _opened(file: LogFile) -> pq.ParquetFile:
@@ -141,8 +163,8 @@ def _csv_batches(file: LogFile, text: TextFormat, columns: list[str], misfits: l
             file.path,
             read_options=pa.csv.ReadOptions(block_size=_BLOCK_BYTES, column_names=names,
                                             skip_rows=0 if text.columns else 1),
-            parse_options=pa.csv.ParseOptions(delimiter=text.delimiter, newlines_in_values=True,
-                                              invalid_row_handler=skip),
+            parse_options=pa.csv.ParseOptions(delimiter=text.delimiter_of(file), quote_char=text.quote or False,
+                                              newlines_in_values=bool(text.quote), invalid_row_handler=skip),
             convert_options=pa.csv.ConvertOptions(
                 include_columns=columns or names[:1], column_types=dict.fromkeys(names, pa.binary()), check_utf8=False,
                 null_values=[""], quoted_strings_can_be_null=True, strings_can_be_null=True))
@@ -152,15 +174,22 @@ def _csv_batches(file: LogFile, text: TextFormat, columns: list[str], misfits: l
 
 def _header(file: LogFile, text: TextFormat) -> list[str]:
     line = archives.first_line(file.path).decode("utf-8-sig", errors="replace")
-    names = [name.strip() for name in next(csv.reader([line], delimiter=text.delimiter), [])]
+    names = [name.strip() for name in next(csv.reader(
+        [line], delimiter=text.delimiter_of(file), quotechar=text.quote or None,
+        quoting=csv.QUOTE_MINIMAL if text.quote else csv.QUOTE_NONE), [])]
     if not any(names):
         raise InputError(f"{file.path}, line 1: expected a header, got {line!r}")
     return names
 
 
 def _within(folder: str) -> Iterator[str]:
-    """Files of a folder and its folders; hidden ones and marks such as `_SUCCESS` are no logs."""
-    for parent, folders, names in os.walk(folder):
+    """Files of a folder and its folders, also linked ones; hidden ones and marks such as `_SUCCESS` are no logs."""
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(parent) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(parent))
         folders[:] = sorted(name for name in folders if name[0] not in "._")
         yield from (os.path.join(parent, name) for name in sorted(names) if name[0] not in "._")
 

@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 
 from data_prep.own_logs.mapping import Domain
 from data_prep.own_logs.rules import Rule
-from data_prep.own_logs.tables import Table, rule_column
+from data_prep.own_logs.tables import ON_ITEMS, Table, rule_column
 from data_prep.reading.drop_rules import DropRule, not_positive
 
 YEAR_2100 = 4_102_444_800  # units other than seconds lie beyond it
@@ -35,6 +35,11 @@ def unmet(table: Table, rows: ir.Table, texts: Sequence[str]) -> list[DropRule]:
                      ordinary=True) for text, rule in rules]
 
 
+def without_item(table: Table, rows: ir.Table, column: str) -> DropRule:
+    """Rows that do not say what was clicked."""
+    return DropRule("without item", rows[column].isnull(), _shown(table, column), "an item", ordinary=True)
+
+
 def repeats(rows: ir.Table) -> DropRule:
     """Rows with `repeated`."""
     return DropRule("repeats an earlier row", rows.repeated, "user", "a row only once", ordinary=True)
@@ -42,19 +47,19 @@ def repeats(rows: ir.Table) -> DropRule:
 
 def not_target(table: Table, rows: ir.Table, ordinary: bool = False) -> DropRule:
     """Rows of the source domain, where impressions are made of the target's."""
-    return DropRule("of the source domain", rows.domain == "source", _shown(table, "domain"), "the target domain",
-                    ordinary=ordinary)
+    return DropRule("of the source domain", rows.domain == "source", _shown(table, table.domain_column),
+                    "the target domain", ordinary=ordinary)
 
 
 def _unknown_domain(table: Table, rows: ir.Table) -> DropRule:
     domain, expected = table.spec.domain, "a domain"
     if isinstance(domain, Domain):
         expected = f"one of {', '.join((*domain.target, *domain.source))}" if domain.source else "a value"
-    return DropRule("unknown domain", rows.domain.isnull(), _shown(table, "domain"), expected)
+    return DropRule("unknown domain", rows.domain.isnull(), _shown(table, table.domain_column), expected)
 
 
 def _shown(table: Table, column: str) -> str:
     """A column of the table itself whose cell tells about a row: items' columns are not in its files."""
     if column in table.wanted:
         return column
-    return "on_items" if "on_items" in table.wanted else "user"
+    return ON_ITEMS if ON_ITEMS in table.wanted else "user"

@@ -19,9 +19,10 @@ from data_prep.own_logs.rules import Rule
 TimeUnit = Literal["s", "ms", "us", "ns", "text", "day"]
 ROLES = ("user", "item", "candidate", "request", "context")
 
-# Columns of the canonical tables and of what is made of them.
-RESERVED = ("user", "timestamp", "label", "row", "domain", "impression_id", "split", "moment", "cutoff", "in_training",
-            "is_target", "bucket")
+# Columns of the canonical tables and of what is made of them, in any case: engines do not tell these apart.
+RESERVED = ("user", "timestamp", "label", "row", "rows", "count", "domain", "impression_id", "split", "moment",
+            "cutoff", "in_training", "is_target", "bucket", "self", "encoded_value", "encoded_id")
+_PREFIXES = ("feature_", "label_", "domain_of_", "text_", "number_")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OFFSET = re.compile(r"[+-]\d\d:\d\d")
 _MOST_BUCKETS = 1_000
@@ -56,7 +57,8 @@ class LogTable:
         seconds, anything else is text.
       domain: of all rows, or how to tell.
       where: rules that a row must meet; other rows are dropped.
-      delimiter: between the cells of CSV files.
+      delimiter: between the cells of CSV files; not given: a tab in `.tsv`, else a comma.
+      quote: around cells that hold a delimiter; "": none.
       columns: names of the columns of CSV files that have no header.
     """
 
@@ -66,12 +68,12 @@ class LogTable:
     time_unit: TimeUnit | None = None
     domain: Literal["target", "source"] | Domain | None = None
     where: tuple[str, ...] = ()
-    delimiter: str = ","
+    delimiter: str = ""
+    quote: str = '"'
     columns: tuple[str, ...] = ()
 
     def __post_init__(self):
-        if not self.files:
-            raise ValueError("files must name a file")
+        _check_files(self)
         for text in self.where:
             Rule.parse(text)
 
@@ -94,7 +96,7 @@ class Impressions(LogTable):
             raise ValueError("label is missing: a column of 0 and 1, or a rule such as 'stay_seconds >= 10'")
         for name in self.labels:
             _check_name("labels", name)
-            if name in RESERVED:
+            if is_reserved(name):
                 raise ValueError(f"labels.{name}: the name is taken, as are {', '.join(RESERVED)}; choose another")
 
 
@@ -103,7 +105,7 @@ class Lookup:
     """Files with a row for each item or user.
 
     Attributes:
-      files, delimiter, columns: as of the logs.
+      files, delimiter, quote, columns: as of the logs.
       key: the column that is unique.
       on: the column of the logs that has its values; not given: of the same name, or that of the users.
     """
@@ -111,8 +113,12 @@ class Lookup:
     files: tuple[str, ...]
     key: str
     on: str = ""
-    delimiter: str = ","
+    delimiter: str = ""
+    quote: str = '"'
     columns: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        _check_files(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +154,12 @@ class FeatureColumn:
             raise ValueError("boundaries and buckets exclude each other")
         if list(self.boundaries) != sorted(set(self.boundaries)):
             raise ValueError(f"boundaries must rise, got {list(self.boundaries)}")
+        if len(self.boundaries) > _MOST_BUCKETS:
+            raise ValueError(f"boundaries must be at most {_MOST_BUCKETS}, got {len(self.boundaries)}")
+        if isinstance(self.missing, str) and (self.is_number or self.type == "integer"):
+            raise ValueError(f"missing must be an integer, as the feature's ids are, got {self.missing!r}")
+        if self.table:
+            _check_name("table", self.table)
         if isinstance(self.buckets, int) and not 2 <= self.buckets <= _MOST_BUCKETS:
             raise ValueError(f"buckets must be from 2 to {_MOST_BUCKETS}, or log2, got {self.buckets}")
         if self.is_number and (self.type or self.separator):
@@ -177,11 +189,16 @@ class Features:
         for role in ROLES:
             for name in getattr(self, role):
                 _check_name(role, name)
-                if name in RESERVED:
+                if is_reserved(name):
                     raise ValueError(f"{role}.{name}: the name is taken, as are {', '.join(RESERVED)}; choose another")
-                if name in known:
-                    raise ValueError(f"{role}.{name}: the name is taken by {known[name]}.{name}")
-                known[name] = role
+                if name.lower() in known:
+                    raise ValueError(f"{role}.{name}: the name is taken by {known[name.lower()]}")
+                known[name.lower()] = f"{role}.{name}"
+        tables = {feature.table or name for role in ROLES for name, feature in getattr(self, role).items()}
+        by_case = {table.lower(): table for table in sorted(tables)}
+        for table in tables:
+            if by_case[table.lower()] != table:
+                raise ValueError(f"tables {table} and {by_case[table.lower()]} differ in case alone")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -299,7 +316,10 @@ class Mapping:
 
     def __post_init__(self):
         _check_name("", self.name)
-        if not _OFFSET.fullmatch(self.time_zone):
+        if _OFFSET.fullmatch(self.time_zone):
+            if int(self.time_zone[1:3]) > 14 or int(self.time_zone[4:6]) > 59:
+                raise ValueError(f"time_zone must be from -14:00 to +14:00, got {self.time_zone!r}")
+        else:
             try:
                 ZoneInfo(self.time_zone)
             except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -315,14 +335,16 @@ class Mapping:
             raise ValueError(f"scenario must be a request feature, one of "
                              f"{', '.join(self.features.request) or 'none'}, got {self.scenario!r}")
         for name in self.impressions.labels if self.impressions else ():
-            if any(name in getattr(self.features, role) for role in ROLES):
+            taken = {feature.lower() for role in ROLES for feature in getattr(self.features, role)}
+            if name.lower() in taken:
                 raise ValueError(f"impressions.labels.{name}: the name is taken by a feature")
         shared = {key: getattr(self, key) for key in ("user", "time", "time_unit", "domain")}
         object.__setattr__(self, "events", tuple(
             _filled(table, shared, f"events[{place}]" if len(self.events) > 1 else "events")
             for place, table in enumerate(self.events)))
         if self.impressions:
-            object.__setattr__(self, "impressions", _filled(self.impressions, shared, "impressions"))
+            columns = {**shared, "domain": self.domain if isinstance(self.domain, Domain) else None}
+            object.__setattr__(self, "impressions", _filled(self.impressions, columns, "impressions"))
         elif self.negatives is None:
             object.__setattr__(self, "negatives", Negatives())
         if self.negatives and self.negatives.item and self.negatives.item not in self.features.item:
@@ -345,6 +367,18 @@ def read_mapping(path: str) -> Mapping:
         return toml_fields.read(Mapping, values, "")
     except InputError as error:
         raise InputError(f"{path}, {error}") from error
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a feature or label cannot have a name."""
+    return name.lower() in RESERVED or name.lower().startswith(_PREFIXES)
+
+
+def _check_files(table: LogTable | Lookup) -> None:
+    if not table.files:
+        raise ValueError("files must name a file")
+    if len(table.delimiter) > 1 or len(table.quote) > 1:
+        raise ValueError(f"delimiter and quote must be one character, got {table.delimiter!r} and {table.quote!r}")
 
 
 def _filled(table: LogTable, shared: dict[str, Any], where: str) -> Any:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 
 from data_prep.config import PreparationConfig
-from data_prep.own_logs import reader
+from data_prep.description import DatasetDescription
+from data_prep.errors import InputError
+from data_prep.own_logs import features, reader
 from data_prep.own_logs.config import OwnLogsConfig
-from data_prep.own_logs.mapping import read_mapping
+from data_prep.own_logs.mapping import Mapping, read_mapping
 from data_prep.own_logs.tables import Tables
 from data_prep.preparation import prepare_dataset
+from lcn_tf.schema import CLICK, FIRST_ID, Label
 
 
 def prepare(input_dir: str, output_dir: str, config: OwnLogsConfig, preparation: PreparationConfig) -> None:
@@ -26,6 +29,20 @@ def prepare(input_dir: str, output_dir: str, config: OwnLogsConfig, preparation:
       OutputError: `output_dir` exists with contents or cannot be written.
     """
     mapping = read_mapping(config.mapping)
+    _check_names(config.mapping, mapping)
     tables = Tables(mapping, input_dir or os.path.dirname(os.path.abspath(config.mapping)))
     prepare_dataset(output_dir, preparation, mapping, tables.paths,
                     lambda logs: reader.read(logs, mapping, tables, preparation.deduplicate))
+
+
+def _check_names(path: str, mapping: Mapping) -> None:
+    """Refuses names that no schema can have before a file is read."""
+    names = mapping.impressions.labels if mapping.impressions else ()
+    labels = tuple(Label(name, given=CLICK.name) for name in names)
+    try:
+        description = DatasetDescription(
+            name=mapping.name, **features.described(mapping.features), time_gap_boundaries=mapping.time_gap, splits={},
+            utc_offset=0, about={}, labels=(CLICK, *labels), scenario=mapping.scenario)
+        description.schema(dict.fromkeys(description.vocabulary_names, FIRST_ID + 1), PreparationConfig())
+    except ValueError as error:
+        raise InputError(f"{path}, features: {error}") from error

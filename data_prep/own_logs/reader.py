@@ -9,11 +9,22 @@ import ibis.expr.types as ir
 
 from data_prep.calendar_splits import calendar_splits, day_start
 from data_prep.description import DAY_SECONDS, DatasetDescription, Source
+from data_prep.errors import InputError
 from data_prep.own_logs import drawn_impressions, features, log_rules, user_splits
+from data_prep.own_logs.cells import WHOLE_DAY
 from data_prep.own_logs.log_rules import YEAR_2100
 from data_prep.own_logs.mapping import ROLES, Domain, Mapping, Splits
 from data_prep.own_logs.rules import Rule
-from data_prep.own_logs.tables import ACTED_ROLES, SHOWN_ROLES, Table, Tables, label_column, rule_column, zone_of
+from data_prep.own_logs.tables import (
+    ACTED_ROLES,
+    ON_ITEMS,
+    SHOWN_ROLES,
+    Table,
+    Tables,
+    label_column,
+    rule_column,
+    zone_of,
+)
 from data_prep.own_logs.user_rows import user_rows
 from data_prep.reading.accounting import REASON, RowCounts, number_of_rows, used_rows
 from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, outside_days
@@ -23,6 +34,7 @@ from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.schema import CLICK, Label
 
 _POSITION_BITS = 43  # of an event's place within its second, below its microsecond
+_SHOWN_VALUES = 5
 _FIRST_GAP, _GAP_STEP = 60, 4  # seconds; each further boundary is so many times the one before
 _ABOUT = {"description": "Logs of a mapping file.", "homepage": "", "citation": "", "license": "that of the logs"}
 
@@ -50,8 +62,10 @@ class _Reading:
     def __init__(self, logs: LogReader, mapping: Mapping, tables: Tables):
         self.logs, self.mapping, self.tables = logs, mapping, tables
         tables.load(logs)
-        self.integers = features.integer_features(mapping.features, tables.readers)
+        self.integers = features.integer_features(
+            mapping.features, tables.readers, all(table.is_integer("user") for table in tables.logs))
         self.utc_offset = self._offset()
+        self.coarse = {table.label for table in tables.logs if self._knows_days_alone(table)}
         self.numbers = self._user_numbers()
         self.rows = {table.label: logs.store(f"log_{place}", self._log(table))
                      for place, table in enumerate(tables.logs)}
@@ -66,25 +80,28 @@ class _Reading:
         else:
             shown, splits, facts = self._drawn(events)
         users = shown.select(shown_user="user").distinct()
-        used = []
+        used, end = [], max(last for _, last in splits.values())
         for table in self.tables.events:
-            found, count = self._used_events(table, events[table.label], users, splits["test"][1])
+            found, count = self._used_events(table, events[table.label], users, end)
             used.append(found)
             counts += (count,)
-        acted = ibis.union(*used) if len(used) > 1 else used[0]
+        events_features = {f"feature_{name}" for role in ACTED_ROLES for name in getattr(self.mapping.features, role)}
+        parts = [rows.drop([name for name in _feature_columns(rows) if name not in events_features]) for rows in used]
+        acted = ibis.union(*parts) if len(parts) > 1 else parts[0]
         if "split" in shown.columns:
             acted = user_splits.with_training(acted, shown)
         acted = self.logs.store("acted", acted)
+        logged = self.logs.store("logged", shown.rename(row="impression_id") if self.tables.impressions else used[0])
         item_counts = self._item_counts(users)
         shown, acted = self._with_features(shown, acted, splits)
         first = acted.timestamp.min().name("first").as_table().to_pyarrow()["first"][0].as_py()
         description = self._description(splits, first)
         trained = Source(description, shown, acted, shown, (), {}).training_rows()[0]
         profiles, profile_counts = user_rows(self.logs, self.tables, self.mapping.features, users, self.numbers,
-                                             self.rows[self.tables.logs[0].label], trained, self.integers)
+                                             logged, trained, self.integers)
         return Source(description=description, impressions=shown, events=acted, users=profiles,
                       rows=(*counts, *item_counts, *profile_counts), facts=facts, domains=self.tables.domains,
-                      coarse_clock=any(table.spec.time_unit == "day" for table in self.tables.logs))
+                      coarse_clock=self.tables.logs[0].label in self.coarse)
 
     def _offset(self) -> int:
         """Seconds that the mapping's clock is ahead of UTC at the end of the logs."""
@@ -93,6 +110,11 @@ class _Reading:
         moments = [entry["latest"] for table in latest for entry in table.to_pyarrow().to_pylist()]
         last = datetime.fromtimestamp(max((moment for moment in moments if moment), default=0), UTC)
         return int(last.astimezone(zone_of(self.mapping)).utcoffset().total_seconds())
+
+    def _knows_days_alone(self, table: Table) -> bool:
+        """Whether all times of a table are days."""
+        rows = table.rows
+        return not number_of_rows(rows.filter(rows.micro != WHOLE_DAY))
 
     def _user_numbers(self) -> ir.Table | None:
         """Number of each user whose id is a text, in the order of the texts; None where ids are integers."""
@@ -115,19 +137,24 @@ class _Reading:
     def _log(self, table: Table) -> ir.Table:
         """A table of logs with its items' columns, `user` as an integer, `timestamp`, and `domain` in our words."""
         rows = self._numbered(table.rows)
-        if self.tables.items:
+        if ON_ITEMS in table.wanted:
             rows = self._with_items(rows)
         domain = table.spec.domain
         if not isinstance(domain, Domain):
             role = ibis.literal(domain)
         elif domain.separator:
-            role = ibis.cases((rows.domain, "target"), (~rows.domain, "source"))
+            role = rows[table.domain_column]
         else:
-            is_source = rows.domain.isin(domain.source) if domain.source else rows.domain.notnull()
-            role = ibis.cases((rows.domain.isin(domain.target), "target"), (is_source, "source"))
+            cell = rows[table.domain_column]
+            is_source = cell.isin(domain.source) if domain.source else cell.notnull()
+            role = ibis.cases((cell.isin(domain.target), "target"), (is_source, "source"))
         # One type in all tables: files may write the same ids as numbers and as texts.
         typed = {column: rows[column].cast(self._type_of(column)) for column in _feature_columns(rows)}
-        return rows.mutate(timestamp=rows.second, domain=role, **typed)
+        # A day begins where days are cut. What happened at some time of it did not happen before a finer time of it.
+        is_day, finer = rows.micro == WHOLE_DAY, len(self.coarse) < len(self.tables.logs)
+        shift = DAY_SECONDS - 1 if finer and table is not self.tables.impressions else 0
+        timestamp = rows.second + is_day.ifelse(shift - self.utc_offset, 0)
+        return rows.mutate(timestamp=timestamp.cast("int64"), domain=role, **typed)
 
     def _type_of(self, column: str) -> str:
         """The type of a feature's column before it becomes an id."""
@@ -159,6 +186,7 @@ class _Reading:
         accounted = self.logs.store("accounted_impressions", rows.mutate(drop_reason(rules).name(REASON)))
         count = self.logs.count(table.label, accounted, rules, "no impression to use")
         shown = used_rows(accounted)
+        self._check_clicks(table, shown)
         labels = {CLICK.key: self._label(table, shown, "label", table.spec.label)}
         for name, text in table.spec.labels.items():
             clicked, found = labels[CLICK.key], self._label(table, shown, f"labels.{name}", text)
@@ -168,6 +196,19 @@ class _Reading:
                              **{f"label of {name}": column for name, column in labels.items()})
         shown = shown.rename({name: f"label of {name}" for name in labels}).rename(impression_id="row")
         return (*self._split(shown), count)
+
+    def _check_clicks(self, table: Table, shown: ir.Table) -> None:
+        """Refuses impressions of which all are clicks, or none: the label is not what was meant."""
+        text = table.spec.label
+        clicks = number_of_rows(shown.filter(self._label(table, shown, "label", text) == 1))
+        if 0 < clicks < number_of_rows(shown):
+            return
+        column = label_column("label") if label_column("label") in table.wanted else rule_column(Rule.parse(text))
+        counts = shown.group_by(column).agg(rows=shown.count())
+        counts = counts.order_by(ibis.desc("rows"), column).limit(_SHOWN_VALUES)
+        values = ", ".join(f"{entry[column]!r} ({entry['rows']:,} rows)" for entry in counts.to_pyarrow().to_pylist())
+        raise InputError(f"{table.label}.label: {'every' if clicks else 'no'} impression is a click by {text!r}; the "
+                         f"column's values are {values}")
 
     def _label(self, table: Table, rows: ir.Table, name: str, text: str) -> ir.IntegerValue:
         if label_column(name) in table.wanted:
@@ -189,14 +230,13 @@ class _Reading:
 
     def _drawn(self, events: dict[str, ir.Table]) -> tuple[ir.Table, SplitRanges, dict[str, int]]:
         """Impressions made of the events: clicks and negatives."""
-        negatives, parts, start = self.mapping.negatives, [], 0
-        item = f"feature_{negatives.item or next(iter(self.mapping.features.item))}"
-        for table in self.tables.events:
+        negatives, item, parts = self.mapping.negatives, self.item, []
+        for table in filter(self.tables.can_be_shown, self.tables.events):
             rows = events[table.label]
             found = rows.filter(drop_reason(self._click_rules(table, rows)).isnull())
+            start = self._first_row(table)
             shown = [name for name in _feature_columns(rows) if self._is_shown(name)]
             parts.append(found.select("user", "timestamp", *shown, row=found.row + start))
-            start += table.staged.rows
         clicks = self.logs.store("clicks", ibis.union(*parts) if len(parts) > 1 else parts[0])
         if not number_of_rows(clicks):
             self._refuse_no_click(events)
@@ -223,16 +263,26 @@ class _Reading:
         return [*log_rules.row_rules(table, rows, self.utc_offset),
                 *([outside_days(rows.timestamp, "second", *days, self.utc_offset)] if days else []),
                 *([] if self.tables.domains == ("source",) else [log_rules.not_target(table, rows)]),
+                log_rules.without_item(table, rows, self.item),
                 *log_rules.unmet(table, rows, self.mapping.negatives.clicks),
                 log_rules.repeats(rows)]
 
     def _refuse_no_click(self, events: dict[str, ir.Table]) -> None:
         """Says why no event is a click, by the account of the first table of events."""
-        table = self.tables.events[0]
+        table = next(filter(self.tables.can_be_shown, self.tables.events), self.tables.events[0])
         rows = events[table.label]
         rules = self._click_rules(table, rows)
         self.logs.count(table.label, rows.mutate(drop_reason(rules).name(REASON)), rules,
                         "no event of the target domain is a click")
+
+    @property
+    def item(self) -> str:
+        """The column that tells items apart where they are drawn."""
+        return f"feature_{self.mapping.negatives.item or next(iter(self.mapping.features.item))}"
+
+    def _first_row(self, table: Table) -> int:
+        """Number of the first row of a table of events among the rows of all."""
+        return sum(other.staged.rows for other in self.tables.events[:self.tables.events.index(table)])
 
     def _is_shown(self, column: str) -> bool:
         """Whether a column is of a feature that impressions have."""
@@ -249,8 +299,8 @@ class _Reading:
         accounted = rows.mutate(drop_reason(rules).name(REASON))
         count = self.logs.count(table.label, accounted, rules, "no event to use")
         used = used_rows(accounted)
-        start = sum(other.staged.rows for other in self.tables.events[:self.tables.events.index(table)])
-        row = used.micro.cast("int64") * 2**_POSITION_BITS + used.row + start
+        micro = (used.micro == WHOLE_DAY).ifelse(0, used.micro).cast("int64")
+        row = micro * 2**_POSITION_BITS + used.row + self._first_row(table)
         return used.select("user", "timestamp", "domain", *_feature_columns(used), row=row), count
 
     def _with_features(self, shown: ir.Table, acted: ir.Table, splits: SplitRanges) -> tuple[ir.Table, ir.Table]:
@@ -289,7 +339,8 @@ class _Reading:
         table = self.tables.items
         if not table:
             return ()
-        seen = [rows.semi_join(users, rows.user == users.shown_user).select("on_items") for rows in self.rows.values()]
+        seen = [rows.semi_join(users, rows.user == users.shown_user).select("on_items") for rows in self.rows.values()
+                if ON_ITEMS in rows.columns]
         seen = (ibis.union(*seen) if len(seen) > 1 else seen[0]).distinct()
         rows = table.rows.mutate(earlier=ibis.row_number().over(group_by="key", order_by="row"))
         rows = rows.left_join(seen, rows.key == seen.on_items)

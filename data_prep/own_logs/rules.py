@@ -53,6 +53,6 @@ class Rule:
         return isinstance(self.value[0] if self.sign == "in" else self.value, str)
 
     def holds(self, cell: ir.Value) -> ir.BooleanValue:
-        """Whether the rule holds; a missing cell meets no rule."""
+        """Whether the rule holds; a missing cell is unlike any value, and meets no other rule."""
         found = cell.isin(self.value) if self.sign == "in" else _SIGNS[self.sign](cell, self.value)
-        return ibis.coalesce(found, False)
+        return ibis.coalesce(found, self.sign == "!=")

@@ -100,15 +100,15 @@ def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mappin
             fingerprints[file.name] = _sha256(file.path)
             misfits: list[tuple[int | None, str]] = []
             refused: list[tuple[int, str, str]] = []
-            read = count = 0
+            read, count, header = 0, 0, 0 if file.is_parquet or text.columns else 1
             for batch in log_files.batches(file, text, columns, misfits):
-                typed, bad = _typed(batch, wanted)
+                typed, bad = _typed(file, batch, wanted)
                 candidates -= {name for name in candidates if not (
                     name in typed and pa.types.is_string(typed[name].type)
                     and cells.written_as_integers(typed[name]))}
                 if bad:
                     count += len(bad)
-                    refused += [(read + index + 1, reason, _shown(batch, index))
+                    refused += [(read + index + 1 + header, reason, _shown(batch, index))
                                 for index, reason in list(bad.items())[:max(0, _LISTED - len(refused))]]
                     keep = pa.array([index not in bad for index in range(len(batch))])
                     typed = {name: values.filter(keep) for name, values in typed.items()}
@@ -128,11 +128,16 @@ def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mappin
     return Staged(label, path, rows, rejected, frozenset(candidates), tuple(starts), tuple(files), fingerprints)
 
 
-def _typed(batch: pa.RecordBatch, wanted: Mapping[str, Wanted]) -> tuple[dict[str, pa.Array], dict[int, str]]:
+def _typed(file: LogFile, batch: pa.RecordBatch, wanted: Mapping[str, Wanted]
+           ) -> tuple[dict[str, pa.Array], dict[int, str]]:
     """The typed columns, and position -> reason of the rows that cannot be read."""
     typed, bad = dict[str, pa.Array](), dict[int, str]()
     for name, entry in wanted.items():
-        values, wrong = entry.parse(batch[entry.column])
+        try:
+            values, wrong = entry.parse(batch[entry.column])
+        except pa.ArrowException as error:
+            raise InputError(f"{file.path}: column {entry.column} ({entry.key}), of the type "
+                             f"{batch[entry.column].type}: expected {entry.expected}: {error}") from error
         parts = dict(zip(values.type.names, values.flatten(), strict=True)) if pa.types.is_struct(values.type) else {
             name: values}
         if entry.required:

@@ -13,14 +13,16 @@ import pyarrow.compute as pc
 
 from data_prep.own_logs import cells, log_files
 from data_prep.own_logs.log_files import TextFormat
-from data_prep.own_logs.mapping import RESERVED
+from data_prep.own_logs.mapping import is_reserved
+from data_prep.reading import archives
 
 _ROWS = 20_000  # of a table, that guesses are made from
 _FEW = 12  # different values that a domain may have
-_EXAMPLES = 3
+_EXAMPLES, _LONGEST = 3, 60
 _USER = re.compile(r"(^|_)(user|uid|userid|member|customer|visitor|account|device|buyer|viewer)(_?id)?($|_)", re.I)
 _TIME = re.compile(r"(^|_)(time|timestamp|ts|date|day|datetime|at|ms)($|_)|time(_?stamp)?$", re.I)
 _CLICK = re.compile(r"click|label|entered|is_target|like|purchase|convert", re.I)
+_LATER = re.compile(r"click|label|like|purchase|conver|exit|reason|stay|dwell|watch|finish|time|result|reward", re.I)
 _DOMAIN = re.compile(r"domain|kind|type|channel|scene|source|btag|behaviou?r", re.I)
 _ID = re.compile(r"(^|_)(id|item|movie|video|room|product|article|author|creator|seller|brand|sku)($|_)|id$", re.I)
 _SEPARATOR = "|"
@@ -40,7 +42,8 @@ class _Column:
 
     @property
     def example(self) -> str:
-        return ", ".join(self.texts[:_EXAMPLES])
+        """Its commonest values, for a comment."""
+        return " ".join(", ".join(self.texts[:_EXAMPLES]).split())[:_LONGEST]
 
 
 @dataclasses.dataclass
@@ -85,7 +88,12 @@ def suggest(names: Sequence[str], folder: str = ".") -> str:
         lines += ["[impressions]", *_log_lines(shown), f"label = {_quoted(click.name)}  # 0 and 1; or a rule such as "
                   "\"stay_seconds >= 10\"", ""]
     for table in acted:
-        lines += ["[[events]]", *_log_lines(table), *_domain_lines(table), ""]
+        lines += ["[[events]]", *_log_lines(table), *_domain_lines(table)]
+        if table is shown:
+            click = _click_of(table)
+            value = '"true"' if "true" in click.texts else "1"
+            lines.append(f"where = {_quoted(f'{click.name} == {value}')}  # what was clicked is history")
+        lines.append("")
     if not shown:
         lines += ["# Without impressions, the target domain's events are clicks, and what was not clicked is drawn.",
                   "[negatives]", "per_positive = 4", ""]
@@ -100,7 +108,7 @@ def _log_lines(table: _Found) -> list[str]:
              f"time = {_quoted(time.name)}  # {time.example}"]
     if unit:
         lines.append(f"time_unit = {_quoted(unit)}")
-    if table.delimiter != ",":
+    if table.delimiter not in (",", "\t" if ".tsv" in table.name else ","):
         lines.append(f"delimiter = {json.dumps(table.delimiter)}")
     return lines
 
@@ -142,20 +150,27 @@ def _feature_lines(shown: _Found | None, acted: list[_Found], items: _Found | No
     for column in shown.columns if shown else ():
         if column.name not in used | in_events:
             roles["candidate" if _ID.search(_words(column.name)) else "request"].append(column)
-    lines = []
+    lines, names = list[str](), set[str]()
     for role, columns in roles.items():
-        if columns:
-            lines += [f"[features.{role}]", *(_feature_line(column, role) for column in columns), ""]
+        if columns or role == "item":
+            lines += [f"[features.{role}]", *(_feature_line(column, role, names) for column in columns),
+                      *([] if columns else ["# name = \"column\"  # of what was shown and of what was done"]), ""]
     return lines
 
 
-def _feature_line(column: _Column, role: str) -> str:
-    name = re.sub(r"\W", "_", column.name)
+def _feature_line(column: _Column, role: str, names: set[str]) -> str:
+    name = re.sub(r"\W", "_", column.name, flags=re.ASCII)
     name = name if re.match(r"[A-Za-z]", name) else f"f_{name}"
-    name = f"{name}_id" if name in RESERVED else name
+    name = f"{name}_id" if is_reserved(name) else name
+    name = next(found for found in (name, f"{role}_{name}", *(f"{role}_{name}_{number}" for number in range(2, 999)))
+                if found.lower() not in names)
+    names.add(name.lower())
     if column.is_number and not column.is_flag and not _ID.search(_words(column.name)) and role != "user":
         line = f"{name} = {{ column = {_quoted(column.name)}, buckets = 10 }}  # {column.example}"
         return f"# {line}; was it known before the click?" if role == "request" else line
+    shown = role in ("item", "candidate", "request")
+    if shown and (column.is_flag or column.is_time or _LATER.search(_words(column.name))):
+        return f"# {name} = {_quoted(column.name)}  # {column.example}; was it known before the click?"
     if sum(_SEPARATOR in text for text in column.texts) * 2 > len(column.texts):
         return f"{name} = {{ column = {_quoted(column.name)}, separator = \"{_SEPARATOR}\" }}  # {column.example}"
     return f"{name} = {_quoted(column.name)}  # {column.example}"
@@ -164,7 +179,7 @@ def _feature_line(column: _Column, role: str) -> str:
 def _look(name: str, folder: str) -> _Found:
     """The first rows of the first file of a name."""
     file = log_files.find_files([name], folder, "suggest")[0]
-    text = TextFormat("\t" if ".tsv" in os.path.basename(file.path) else _delimiter(file), ())
+    text = TextFormat(_delimiter(file))
     types = log_files.column_types(file, text)
     parts, rows = [], 0
     for batch in log_files.batches(file, text, list(types), []):
@@ -194,8 +209,7 @@ def _column(name: str, values: pa.Array, kind: pa.DataType) -> _Column:
 def _delimiter(file: log_files.LogFile) -> str:
     if file.is_parquet:
         return ","
-    with open(file.path, "rb") as opened:
-        line = opened.readline() if not file.path.endswith(".gz") else b","
+    line = archives.first_line(file.path)
     return max((",", "\t", ";", "|"), key=lambda mark: line.count(mark.encode()))
 
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
+import zlib
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 import ibis.expr.types as ir
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from data_prep.description import DOMAINS
 from data_prep.errors import InputError
 from data_prep.own_logs import cells, log_files
 from data_prep.own_logs.log_files import LogFile, TextFormat
-from data_prep.own_logs.mapping import Domain, FeatureColumn, Impressions, LogTable, Lookup, Mapping, Negatives
+from data_prep.own_logs.mapping import Domain, FeatureColumn, Impressions, LogTable, Lookup, Mapping
 from data_prep.own_logs.rules import Rule
 from data_prep.own_logs.staging import Staged, Wanted, stage
 from data_prep.reading.log_reader import LogReader
 
-IMPRESSIONS = "impressions"
+IMPRESSIONS, ON_ITEMS = "impressions", "on_items"
 SHOWN_ROLES, ACTED_ROLES = ("item", "candidate", "request"), ("item", "context")  # of impressions, and of events
 
 
@@ -51,7 +51,17 @@ class Table:
     @property
     def text(self) -> TextFormat:
         """How its CSV files are written."""
-        return TextFormat(self.spec.delimiter, self.spec.columns)
+        return _format(self.spec)
+
+    @property
+    def domain_column(self) -> str:
+        """Name of the column that tells its rows' domain; items may have those of several tables."""
+        return f"domain_of_{self.name}"
+
+    @property
+    def name(self) -> str:
+        """Its label as a name for files and columns."""
+        return self.label.replace("[", "_").replace("]", "")
 
     def want(self, name: str, key: str, column: str, parse: cells.Parse, expected: str, required: bool = False) -> None:
         """Asks for a column."""
@@ -90,7 +100,7 @@ class Tables:
         for table in self.logs:
             self._want_log(table, zone)
         for lookup in filter(None, (self.items, self.users)):
-            lookup.want("key", "key", lookup.spec.key, cells.texts, "a text", required=True)
+            lookup.want("key", "key", lookup.spec.key, cells.ids, "a text", required=True)
         self.readers: dict[str, list[Table]] = {}
         self._want_features()
 
@@ -124,10 +134,26 @@ class Tables:
         for owner in (table, *([self.items] if self.items and table is not self.items else [])):
             for column in columns:
                 if column in owner.types:
+                    if owner is not table:
+                        self._want_item_of(table)
                     return owner, column
         others = f"; items have {', '.join(self.items.types)}" if self.items else ""
         raise InputError(f"{key}: no column {' or '.join(map(repr, columns))} in {table.label} "
                          f"({_files(table.files)}), which have {', '.join(table.types)}{others}")
+
+    def _want_item_of(self, table: Table) -> None:
+        """Asks a table of logs for the column that leads to its items."""
+        on = self.items.spec.on or self.items.spec.key
+        if on not in table.types:
+            raise InputError(f"items.on: no column {on!r} in {table.label} ({_files(table.files)}), which have "
+                             f"{', '.join(table.types)}")
+        table.want(ON_ITEMS, "", on, cells.ids, "UTF-8 text")
+
+    def can_be_shown(self, table: Table) -> bool:
+        """Whether rows of a table become impressions."""
+        if self.impressions:
+            return table is self.impressions
+        return table.spec.domain != "source" or self.domains == ("source",)
 
     def _want_features(self) -> None:
         """Asks for the columns of all features."""
@@ -137,8 +163,9 @@ class Tables:
                              f"{', '.join(found.request)}")
         for table in self.logs:
             # Where clicks are events, the events have what the candidates have.
-            roles = SHOWN_ROLES if table is self.impressions else ACTED_ROLES if self.impressions else (
-                *ACTED_ROLES, "candidate")
+            roles = SHOWN_ROLES if table is self.impressions else ACTED_ROLES
+            if not self.impressions and self.can_be_shown(table):
+                roles = (*ACTED_ROLES, "candidate")
             for role in roles:
                 for name, feature in getattr(found, role).items():
                     key = f"features.{role}.{name}"
@@ -170,7 +197,7 @@ class Tables:
         elif feature.type == "integer" or (feature.type is None and pa.types.is_integer(owner.types[column])):
             parse, expected = cells.integers, "an integer of 64 bits"
         else:
-            parse, expected = cells.texts, "UTF-8 text"
+            parse, expected = cells.texts if feature.type == "text" else cells.ids, "UTF-8 text"
         owner.wanted[f"feature_{name}"] = Wanted(key, column, parse, expected)
         self.readers.setdefault(name, []).append(owner)
 
@@ -186,15 +213,14 @@ class Tables:
             if len(table.wanted) == 1 and isinstance(table.spec, Lookup):
                 raise InputError(f"{table.label}: no feature, rule or domain reads a column of them: leave them out")
         for table in self.all:
-            name = table.label.replace("[", "_").replace("]", "")
-            path = os.path.join(logs.scratch_dir, f"{name}.parquet")
+            path = os.path.join(logs.scratch_dir, f"{table.name}.parquet")
             table.staged = stage(table.label, table.files, table.text, table.wanted, path, logs.rejects)
             logs.fingerprints.update(table.staged.fingerprints)
             columns = {name: entry.column for name, entry in table.wanted.items()}
             if isinstance(table.spec, LogTable):
                 columns |= {"second": table.spec.time}
             table.rows = logs.load_parquet(table.label, path, table.staged.rejected, table.staged.where, columns,
-                                           f"staged_{name}")
+                                           f"staged_{table.name}")
 
     def _want_log(self, table: Table, zone: datetime.tzinfo) -> None:
         spec = table.spec
@@ -203,7 +229,7 @@ class Tables:
                 raise InputError(f"{table.label}.{key}: no column {getattr(spec, key)!r} in {_files(table.files)}, "
                                  f"which have {', '.join(table.types)}")
         user_type = table.types[spec.user]
-        table.want("user", "user", spec.user, cells.integers if pa.types.is_integer(user_type) else cells.texts,
+        table.want("user", "user", spec.user, cells.integers if pa.types.is_integer(user_type) else cells.ids,
                    "a user", required=True)
         expected = {"text": "a time of ISO 8601", "day": "a day"}.get(spec.time_unit or "", "a time")
         table.want("time", "time", spec.time, cells.seconds(spec.time_unit, zone), expected, required=True)
@@ -211,27 +237,23 @@ class Tables:
             self.want_rule(table, Rule.parse(text), f"{table.label}.where")
         if isinstance(spec.domain, Domain):
             owner, column = self.resolve(table, [spec.domain.column], f"{table.label}.domain.column")
-            parse = cells.any_of(spec.domain.separator, spec.domain.target) if spec.domain.separator else cells.texts
-            owner.want("domain", "domain", column, parse, "UTF-8 text")
+            parse = cells.texts
+            if spec.domain.separator:
+                parse = cells.domain_of(spec.domain.separator, spec.domain.target, spec.domain.source)
+            owner.wanted[table.domain_column] = Wanted(f"{table.label}.domain", column, parse, "UTF-8 text")
         if isinstance(spec, Impressions):
             for name, text in {"label": spec.label, **{f"labels.{name}": text for name, text in spec.labels.items()}
                                }.items():
                 self._want_label(table, name, text)
         negatives = self._mapping.negatives
-        if isinstance(negatives, Negatives) and not isinstance(spec, Impressions):
+        if negatives and self.can_be_shown(table):
             for text in negatives.clicks:
                 self.want_rule(table, Rule.parse(text), "negatives.clicks")
-        if self.items:
-            on = self.items.spec.on or self.items.spec.key
-            if on not in table.types:
-                raise InputError(f"items.on: no column {on!r} in {table.label} ({_files(table.files)}), which have "
-                                 f"{', '.join(table.types)}")
-            table.want("on_items", "", on, cells.texts, "UTF-8 text")
 
     def _want_label(self, table: Table, name: str, text: str) -> None:
         key = f"{table.label}.{name}"
         if text in table.types:
-            table.wanted[label_column(name)] = Wanted(key, text, _zero_or_one, "0 or 1", required=True)
+            table.wanted[label_column(name)] = Wanted(key, text, cells.flags, "0 or 1", required=True)
             return
         try:
             self.want_rule(table, Rule.parse(text), key)
@@ -243,8 +265,8 @@ class Tables:
 
 
 def rule_column(rule: Rule) -> str:
-    """Name of the column that a rule is about."""
-    return f"{'text' if rule.is_text else 'number'}_{rule.column}"
+    """Name of the column that a rule is about; engines do not tell names apart by case."""
+    return f"{'text' if rule.is_text else 'number'}_{zlib.crc32(rule.column.encode()):08x}"
 
 
 def label_column(name: str) -> str:
@@ -265,15 +287,14 @@ def zone_of(mapping: Mapping) -> datetime.tzinfo:
 
 def _found(label: str, spec: LogTable | Lookup, folder: str) -> Table:
     files = log_files.find_files(spec.files, folder, f"{label}.files")
-    types = log_files.column_types(files[0], TextFormat(spec.delimiter, spec.columns))
+    types = log_files.column_types(files[0], _format(spec))
     if isinstance(spec, Lookup) and spec.key not in types:
         raise InputError(f"{label}.key: no column {spec.key!r} in {_files(files)}, which have {', '.join(types)}")
     return Table(label, spec, files, types)
 
 
-def _zero_or_one(column: pa.Array) -> cells.Typed:
-    values, bad = cells.integers(column.cast(pa.int64()) if pa.types.is_boolean(column.type) else column)
-    return values, pc.or_(bad, pc.invert(pc.fill_null(pc.is_in(values, pa.array([0, 1])), True)))
+def _format(spec: LogTable | Lookup) -> TextFormat:
+    return TextFormat(spec.delimiter, spec.quote, spec.columns)
 
 
 def _files(files: list[LogFile]) -> str:

@@ -23,8 +23,8 @@ def user_rows(logs: LogReader, tables: Tables, found: Features, users: ir.Table,
       found: features of the mapping.
       users: `shown_user` of each user of an impression, once.
       numbers: `name` and `number` of each user whose id is a text, or None.
-      log: the rows of the first table of logs; a feature that the users' table does not have is that of a user's first
-        row there.
+      log: rows of the first table of logs that are used; a feature that the users' table does not have is that of the
+        user's first row there that has it.
       trained: the impressions of the training split.
       integers: features whose ids are integers.
     """
@@ -36,10 +36,11 @@ def user_rows(logs: LogReader, tables: Tables, found: Features, users: ir.Table,
         profiles, count = _profiles(logs, tables, rows)
         rows, counts = rows.left_join(profiles, rows.own_id.cast("string") == profiles.key).drop("key"), (count,)
     in_log = [f"feature_{name}" for name in found.user if f"feature_{name}" in log.columns]
-    if in_log:
+    for column in in_log:
+        known = log.filter(log[column].notnull())
         earlier = ibis.row_number().over(group_by="user", order_by=["timestamp", "row"])
-        first = log.mutate(earlier=earlier).filter(lambda table: table.earlier == 0)
-        first = first.select("user", *in_log).rename(logged_user="user")
+        first = known.mutate(earlier=earlier).filter(lambda table: table.earlier == 0)
+        first = first.select(column, logged_user="user")
         rows = rows.left_join(first, rows.user == first.logged_user).drop("logged_user")
     rows = logs.store("user_rows", rows)
     in_training = rows.semi_join(trained, rows.user == trained.user)
@@ -47,7 +48,7 @@ def user_rows(logs: LogReader, tables: Tables, found: Features, users: ir.Table,
     for name, feature in found.user.items():
         column = f"feature_{name}"
         if column not in rows.columns:  # the user's id itself
-            values[name] = features.value(rows.own_id, feature, numbers is None)
+            values[name] = features.value(rows.own_id, feature, name in integers)
             continue
         boundaries = features.boundaries_of(feature, [in_training[column]]) if feature.is_number else ()
         values[name] = features.value(rows[column], feature, name in integers, boundaries)

@@ -1,6 +1,7 @@
 """Cells of every kind: what is read, what is missing, what is refused."""
 
 import datetime
+import decimal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -26,6 +27,13 @@ def test_texts():
     assert both(cells.texts(pa.array([True, None])))[0] == ["1", None]
     assert both(cells.texts(pa.array(["x", "y", "x"]).dictionary_encode()))[0] == ["x", "y", "x"]
     assert both(cells.texts(pa.array([2**63 - 1], pa.uint64())))[0] == [str(2**63 - 1)]
+
+
+def test_ids_and_flags():
+    assert both(cells.ids(pa.array([b"7.0", b"7", b"7.50", b"v1.0", b"a\nb"])))[0] == ["7", "7", "7.50", "v1.0", "a b"]
+    assert both(cells.ids(pa.array([decimal.Decimal("10.00")])))[0] == ["10"]
+    assert both(cells.flags(pa.array([b"1", b"true", b"False", b"0.0", b"", b"2"]))) == (
+        [1, 1, 0, 0, None, None], [False] * 5 + [True])
 
 
 def test_integers():
@@ -58,13 +66,16 @@ def test_numbers():
     ("text", AHEAD, pa.array([b"20240101T080000"]), NEW_YEAR, 0),
     ("text", BERLIN, pa.array([b"2024-01-01 01:00"]), NEW_YEAR, 0),
     ("text", BERLIN, pa.array([b"2024-07-01 02:00"]), NEW_YEAR + 182 * 86_400, 0),
-    ("day", AHEAD, pa.array([b"2024-01-01"]), NEW_YEAR - 8 * 3_600, 0),
-    ("day", AHEAD, pa.array([b"20240101"]), NEW_YEAR - 8 * 3_600, 0),
-    ("day", AHEAD, pa.array([3]), 3 * 86_400, 0),
+    ("day", AHEAD, pa.array([b"2024-01-01"]), NEW_YEAR, -1),
+    ("day", AHEAD, pa.array([b"20240101"]), NEW_YEAR, -1),
+    ("day", AHEAD, pa.array([20240101]), NEW_YEAR, -1),
+    ("day", BERLIN, pa.array([b"2024-07-01T23:00:00"]), NEW_YEAR + 182 * 86_400, -1),
+    ("day", AHEAD, pa.array([3]), 3 * 86_400, -1),
+    (None, BERLIN, pa.array([b"2024-07-01"]), NEW_YEAR + 182 * 86_400, -1),
     (None, AHEAD, pa.array([NEW_YEAR * 10**6], pa.timestamp("us", "UTC")), NEW_YEAR, 0),
     (None, AHEAD, pa.array([(NEW_YEAR + 8 * 3_600) * 1_000], pa.timestamp("ms")), NEW_YEAR, 0),
     (None, BERLIN, pa.array([(NEW_YEAR + 3_600) * 10**9], pa.timestamp("ns")), NEW_YEAR, 0),
-    (None, datetime.UTC, pa.array([NEW_YEAR // 86_400], pa.date32()), NEW_YEAR, 0),
+    (None, AHEAD, pa.array([NEW_YEAR // 86_400], pa.date32()), NEW_YEAR, -1),
 ])
 def test_times(unit, zone, array, second, micro):
     assert both(cells.seconds(unit, zone)(array)) == ([{"second": second, "micro": micro}], [False])
@@ -72,8 +83,10 @@ def test_times(unit, zone, array, second, micro):
 
 def test_times_that_are_none():
     parse = cells.seconds(None, datetime.UTC)
-    values, bad = both(parse(pa.array([b"5", b"soon", b"2024-02-30", b"2024-01-01", b"", b"-5", b"1e9"])))
-    assert bad == [False, True, True, False, True, False, True]
+    values, bad = both(parse(pa.array([b"5", b"soon", b"2024-02-30", b"2024-01-01", b"", b"-5", b"1e9",
+                                       b"9999-12-31T23:59:59-05:00", b"2024-01-01 00:00:01"])))
+    assert bad == [False, True, True, False, True, False, True, True, False]
+    assert [value["micro"] for value in values][3] == -1 and values[8] == {"second": NEW_YEAR + 1, "micro": 0}
     assert [values[index]["second"] for index in (0, 3, 5)] == [5, NEW_YEAR, -5]
     assert both(cells.seconds("ms", datetime.UTC)(pa.array([b"2024-01-01", None])))[1] == [True, True]
 
@@ -81,7 +94,9 @@ def test_times_that_are_none():
 def test_a_cell_with_several_values():
     genres = pa.array([b"Horror|Sci-Fi", b"Sci-Fi|Drama", b"Sci-Fi", b"| Sci-Fi |x", b"", None])
     assert both(cells.first_of("|", ["Sci-Fi"])(genres))[0] == ["Horror", "Drama", None, "x", None, None]
-    assert both(cells.any_of("|", ["Drama", "x"])(genres))[0] == [False, True, False, True, None, None]
+    assert both(cells.domain_of("|", ["Drama"], [])(genres))[0] == ["source", "target", *["source"] * 2, None, None]
+    assert both(cells.domain_of("|", ["Drama"], ["x", "Horror"])(genres))[0] == [
+        "source", "target", None, "source", None, None]
 
 
 @pytest.mark.parametrize("texts, known", [

@@ -12,42 +12,17 @@ from data_prep.errors import InputError
 from lcn_tf.schema import FeatureSchema
 from tests import references_data
 from tests.data_prep.own_logs.mappings import SMALL, prepared
+from tests.data_prep.own_logs.small_events import (
+    DAY,
+    EVENTS_ONLY,
+    FIRST,
+    SPLITS,
+    random_events,
+    records,
+    vocabulary,
+    write_events,
+)
 from tests.references_data import OOV
-
-DAY = 86_400
-FIRST = 1_704_067_200  # 2024-01-01, UTC
-SPLITS = ("train", "validation", "test")
-
-EVENTS_ONLY = """
-user = "user"
-time = "at"
-events = { files = "events.csv", domain = { column = "kind", target = "live", source = "video" } }
-[features]
-user = { user_id = "user" }
-item = { author = "author" }
-"""
-
-
-def write_events(folder, rows, header="user,at,kind,author,seconds", name="events.csv"):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text("".join(f"{line}\n" for line in (header, *(",".join(map(str, row)) for row in rows))),
-                               encoding="utf-8")
-    return folder
-
-
-def random_events(seed, rows=600, users=9, days=8):
-    rng = np.random.default_rng(seed)
-    return [(f"u{rng.integers(users)}", FIRST + int(rng.integers(days * DAY)),
-             ["live", "video"][int(rng.random() < 0.6)], f"a{rng.integers(30)}", round(float(rng.exponential(20)), 1))
-            for _ in range(rows)]
-
-
-def records(folder):
-    return {split: references_data.read_records(folder, split) for split in SPLITS}
-
-
-def vocabulary(folder, name):
-    return (folder / "vocabularies" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
 
 
 def test_users_may_be_texts_and_clicks_events(tmp_path):
@@ -141,7 +116,7 @@ def test_days_are_no_pages(tmp_path):
 def test_events_of_one_second_keep_the_order_of_their_fractions(tmp_path):
     rows = [("u", (FIRST + day * DAY) * 1_000 + 999 - number, "video", f"a{number}", 1)
             for day in range(6) for number in range(5)]
-    shown = [("u", (FIRST + day * DAY + 60) * 1_000, 1, "a1") for day in range(6)]
+    shown = [("u", (FIRST + day * DAY + 60) * 1_000, day % 2, "a1") for day in range(6)]
     logs = write_events(tmp_path / "logs", rows)
     write_events(logs, shown, "user,at,clicked,author", "shown.csv")
     out = prepared(logs, 'time_unit = "ms"' + EVENTS_ONLY + '[impressions]\nfiles = "shown.csv"\nlabel = "clicked"\n')
@@ -165,7 +140,7 @@ def test_events_of_one_second_keep_the_order_of_their_fractions(tmp_path):
      r"rows dropped: .*events.csv, row 1, column at: expected seconds UTC from .*; at runs from 17040.* to 17047\d+ "
      r"\(2024-01-01 to 2024-01-08\)"),
     ('time_unit = "us"' + EVENTS_ONLY, [], "no event of the target domain is a click|split dates leave"),
-    (EVENTS_ONLY, [("u1", "soon", "live", "a1", 1)] * 3, "events.csv, line 601, column at: expected a time "
+    (EVENTS_ONLY, [("u1", "soon", "live", "a1", 1)] * 3, "events.csv, line 602, column at: expected a time "
      r"\(events.time\), got 'soon' \(and 2 other lines\): 3 of 603 lines cannot be read, more than max_reject_share"),
     (EVENTS_ONLY, [("u1", FIRST)], "expected 5 cells, got 2: 'u1,1704067200'"),
     (EVENTS_ONLY, [("", FIRST, "live", "a1", 1)], r"column user: expected a user \(events.user\), got None"),

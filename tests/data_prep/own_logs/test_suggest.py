@@ -75,3 +75,16 @@ def test_the_command(tmp_path):
     assert again.returncode == 1 and again.stderr.startswith("error: output_dir DATA exists already")
     missing = run("--mapping=other.toml", "--output_dir=OUT")
     assert missing.returncode == 1 and missing.stderr.startswith("error: mapping other.toml: ")
+
+
+def test_what_follows_a_click_is_no_feature_and_names_are_one_each(tmp_path):
+    (tmp_path / "shown.csv").write_text(
+        "user_id,ts,item_id,click,click_time,conversion,exit_reason,name,\u57ce\u5e02,a-b,a_b,self\n" + "".join(
+            f"u{place % 3},{1_700_000_000 + place},i{place % 5},{['false', 'true'][place % 2]},"
+            f"{1_700_000_009 + place},{place % 3 % 2},left,n,x,1,2,3\n" for place in range(40)))
+    (tmp_path / "users.csv").write_text("user_id,name\nu1,Ann\nu2,Bo\n")
+    text, found = suggested(tmp_path, "shown.csv", "users.csv")
+    assert set(found.features.item) == {"item_id", "item_name", "f___"} and not found.features.request
+    assert '# exit_reason = "exit_reason"  # left; was it known before the click?' in text
+    assert set(found.features.context) >= {"a_b", "context_a_b", "self_id"}
+    assert found.impressions.label == "click" and found.events[0].where == ('click == "true"',)

@@ -1,0 +1,216 @@
+"""Logs as they come: what once went wrong in silence, each with a log of its own."""
+
+import collections
+import dataclasses
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data_prep.errors import InputError
+from tests import references_data
+from tests.data_prep.own_logs.mappings import SMALL, prepared
+from tests.data_prep.own_logs.small_events import (
+    DAY,
+    EVENTS_ONLY,
+    FIRST,
+    random_events,
+    records,
+    vocabulary,
+    write_events,
+)
+
+SHOWN = EVENTS_ONLY + '[impressions]\nfiles = "shown.csv"\nlabel = "clicked"\n'
+HEADER = "user,at,clicked,author"
+
+
+def everything(folder):
+    return [record for groups in records(folder).values() for record in groups]
+
+
+def shown_rows(number=80, users=9, step=8_000):
+    return [(f"u{place % users}", FIRST + place * step, place % 2, f"a{place % 7}") for place in range(number)]
+
+
+def shop(tmp_path, shown, events=None, mapping=SHOWN, **options):
+    logs = write_events(tmp_path / "logs", random_events(1) if events is None else events)
+    return prepared(write_events(logs, shown, HEADER, "shown.csv"), mapping, **options)
+
+
+def test_an_item_is_drawn_once_beside_a_click_whatever_else_varies(tmp_path):
+    rows = [(*row[:4], place % 50) for place, row in enumerate(random_events(2))]
+    text = EVENTS_ONLY + 'candidate = { price = "seconds" }\n[negatives]\nper_positive = 4\n'
+    found = everything(prepared(write_events(tmp_path / "logs", rows), text))
+    for record in found:
+        drawn = [author for author, label in zip(record["author"], record["label"], strict=True)
+                 if not label and author != references_data.OOV]
+        if sum(record["label"]) == 1:
+            assert len(set(drawn)) == len(drawn)
+
+
+def test_clicks_without_an_item_are_none_and_it_is_never_drawn(tmp_path):
+    rows = [(*row[:3], "" if place % 3 == 0 else row[3], 1) for place, row in enumerate(random_events(3))]
+    out = prepared(write_events(tmp_path / "logs", rows), EVENTS_ONLY)
+    assert not any("-1" in record["author"] for record in everything(out))
+    assert any("-1" in record["lifelong_source_author"] for record in everything(out))
+
+
+@pytest.mark.parametrize("label, message", [
+    ("clicked == 2", "no impression is a click by 'clicked == 2'; the column's values are 0.0 .40 rows., 1.0 .40 ro"),
+    ("clicked >= 0", "impressions.label: every impression is a click by 'clicked >= 0'")])
+def test_a_label_that_tells_nothing_is_refused(tmp_path, label, message):
+    with pytest.raises(InputError, match=message):
+        shop(tmp_path, shown_rows(), mapping=SHOWN.replace('"clicked"', f'"{label}"'))
+
+
+@pytest.mark.parametrize("unit", ["", 'time_unit = "day"'])
+def test_events_of_a_day_are_unknown_during_that_day(tmp_path, unit):
+    shown = [("u", f"2024-01-{day:02} 08:00:00", day % 2, "a") for day in range(1, 12)]
+    events = [("u", f"2024-01-{day:02}", "video", f"b{day}", 1) for day in range(1, 12)]
+    text = SHOWN.replace('files = "events.csv",', f'files = "events.csv", {unit}{"," if unit else ""}')
+    found = everything(shop(tmp_path, shown, events, text))
+    assert len(found) == 11
+    for record in found:
+        day = (record["timestamp"][0] - FIRST) // DAY  # 0 for the first
+        assert record["lifelong_source_author"][:2] == [
+            name if name in vocabulary(tmp_path / "prepared", "author") else references_data.OOV
+            for name in (f"b{day}", f"b{day - 1}") if name not in ("b0", "b-1")]
+
+
+def test_dates_are_days_also_where_clocks_change(tmp_path):
+    days = [f"2024-10-{day}" for day in range(10, 32)] + [f"2024-11-{day:02}" for day in range(1, 19)]
+    shown = [("u", day, place % 2, "a") for place, day in enumerate(days)]
+    events = [("u", day, "video", "b", 1) for day in days]
+    out = shop(tmp_path, shown, events, 'time_zone = "Europe/Berlin"\n' + SHOWN + "[splits]\nfirst_day = 2024-10-11\n"
+               "validation_from = 2024-10-20\ntest_from = 2024-10-25\n")
+    facts = references_data.read_preparation(out)
+    assert facts["rows"]["impressions"]["dropped"] == {"outside the selected days": 1}
+    assert [facts["splits"][split]["impressions"] for split in ("train", "validation", "test")] == [9, 5, 25]
+
+
+def test_days_are_seen_without_being_named(tmp_path):
+    rows = [(row[0], f"2024-01-{1 + place % 9:02}", *row[2:]) for place, row in enumerate(random_events(4, users=2))]
+    out = prepared(write_events(tmp_path / "logs", rows), EVENTS_ONLY,
+                   preparation=dataclasses.replace(SMALL, max_candidates=7))
+    assert max(len(record["label"]) for record in everything(out)) == 7
+
+
+def test_users_of_training_alone_keep_their_late_events(tmp_path):
+    shown = [(f"u{user}", FIRST + (day * 4 + user) * 3_600, day % 2, "a") for user in range(4) for day in range(5)]
+    shown += [("late", FIRST + 50 * DAY, 1, "a"), ("late", FIRST + 60 * DAY, 0, "a")]
+    events = [("late", FIRST + (45 + number) * DAY, "video", "b", 1) for number in range(10)]
+    out = shop(tmp_path, shown, events, SHOWN + '[splits]\nby = "user"\n')
+    lengths = sorted(len(record["lifelong_source_author"]) for record in everything(out)
+                     if record["user_id"] == ["late"])
+    assert lengths == [5, 10]
+
+
+def test_two_tables_whose_domains_are_of_the_items(tmp_path):
+    logs = write_events(tmp_path / "logs", [(f"u{place % 5}", FIRST + place * 2_000, "x", f"a{place % 6}", 1)
+                                            for place in range(200)])
+    (logs / "more.csv").write_bytes((logs / "events.csv").read_bytes())
+    (logs / "items.csv").write_text("author,genre,sort\n" + "".join(
+        f"a{number},{'S|T' if number % 2 else 'R'},{'live' if number < 2 else 'video'}\n" for number in range(6)))
+    text = """
+user = "user"
+time = "at"
+events = [
+  { files = "events.csv", domain = { column = "genre", target = "S", separator = "|" } },
+  { files = "more.csv", domain = { column = "sort", target = "live" } },
+]
+items = { files = "items.csv", key = "author" }
+[features]
+user = { user_id = "user" }
+item = { author = "author" }
+[negatives]
+without = "moment"
+"""
+    out = prepared(logs, text)
+    seen = collections.Counter(author for record in everything(out) for author in record["short_target_author"])
+    assert set(seen) == {"a0", "a1", "a3", "a5"}
+
+
+def test_rows_of_neither_domain_are_dropped_also_where_cells_have_several_values(tmp_path):
+    rows = [(*row[:2], ["live|x", "video|y", "other|z"][place % 3], *row[3:]) for place, row in enumerate(
+        random_events(5))]
+    text = EVENTS_ONLY.replace('source = "video"', 'source = "video", separator = "|"')
+    facts = references_data.read_preparation(prepared(write_events(tmp_path / "logs", rows), text))
+    assert facts["rows"]["events"]["dropped"]["unknown domain"] == 200
+
+
+def test_the_names_of_the_folders_above_are_no_columns(tmp_path):
+    folder = tmp_path / "user=bob" / "second=5"
+    folder.mkdir(parents=True)
+    out = prepared(write_events(folder / "logs", random_events(6)), EVENTS_ONLY)
+    assert set(vocabulary(out, "user_id")) == {f"u{number}" for number in range(9)}
+
+
+def test_whole_numbers_with_decimals_are_the_same_ids(tmp_path):
+    events = [(place % 9, FIRST + place * 900, "video", place % 7, 1) for place in range(600)]
+    shown = [(f"{place % 9}.0", FIRST + place * 8_000, place % 2, f"{place % 7}.0") for place in range(80)]
+    out = shop(tmp_path, shown, events)
+    assert sorted(vocabulary(out, "author")) == [str(number) for number in range(7)]
+    assert sorted(vocabulary(out, "user_id")) == [str(number) for number in range(9)]
+
+
+def test_users_features_are_of_rows_that_count(tmp_path):
+    events = [("u1", 0, "live", "a1", "zero"), ("u1", FIRST, "bad", "a1", "wrong"), *(
+        (f"u{place % 3}", FIRST + place * 3_000, ["live", "video"][place % 2], f"a{place % 7}",
+         "" if place < 3 else "right") for place in range(300))]
+    logs = write_events(tmp_path / "logs", events, "user,at,kind,author,city")
+    (logs / "more.csv").write_text("user,at,author\nu1,1704067300,a2\n")
+    text = EVENTS_ONLY.replace('user = { user_id = "user" }', 'user = { user_id = "user", city = "city" }')
+    text = text.replace('events = { files', 'events = [ { files').replace(
+        'source = "video" } }', 'source = "video" }, where = \'kind != "bad"\' }, '
+        '{ files = "more.csv", domain = "source" } ]')
+    out = prepared(logs, text + '[negatives]\nwithout = "moment"\n')
+    assert vocabulary(out, "city") == ["right"]
+
+
+def test_a_missing_cell_is_unlike_any_value(tmp_path):
+    rows = [(*row[:4], ["", "test", "ok"][place % 3]) for place, row in enumerate(random_events(7))]
+    text = EVENTS_ONLY.replace('source = "video" } }', 'source = "video" }, where = \'flag != "test"\' }')
+    logs = write_events(tmp_path / "logs", rows, "user,at,kind,author,flag")
+    assert references_data.read_preparation(prepared(logs, text))["rows"]["events"]["used"] == 400
+
+
+def test_times_of_spark_are_instants(tmp_path):
+    logs = write_events(tmp_path / "logs", [])
+    rows = random_events(8)
+    names = ("user", "at", "kind", "author")
+    table = pa.table({name: [row[place] for row in rows] for place, name in enumerate(names)})
+    times = pa.array([moment * 10**6 for moment in table["at"].to_pylist()], pa.timestamp("us"))
+    pq.write_table(table.set_column(1, "at", times), logs / "events.parquet", use_deprecated_int96_timestamps=True)
+    out = prepared(logs, 'time_zone = "+08:00"' + EVENTS_ONLY.replace(".csv", ".parquet"))
+    assert {record["timestamp"][0] for record in everything(out)} <= {row[1] for row in rows}
+
+
+def test_cells_without_quotes_and_folders_of_links(tmp_path):
+    rows = [(*row[:3], '"a1' if place in (10, 200) else row[3], row[4]) for place, row in enumerate(random_events(9))]
+    logs = write_events(tmp_path / "real", rows)
+    (logs / "events.csv").rename(logs / "events.tsv")
+    (logs / "events.tsv").write_text((logs / "events.tsv").read_text().replace(",", "\t"))
+    (tmp_path / "odd [0.1]" / "e").mkdir(parents=True)
+    (tmp_path / "odd [0.1]" / "e" / "dt=1").symlink_to(logs)
+    text = EVENTS_ONLY.replace('"events.csv"', '"e/dt=*", quote = ""')
+    facts = references_data.read_preparation(prepared(tmp_path / "odd [0.1]", text))
+    assert facts["rows"]["events"]["read"] == 600
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.struct([("x", pa.int64())])])
+def test_types_that_are_no_ids_are_refused(tmp_path, kind):
+    logs = write_events(tmp_path / "logs", [])
+    value = [1] if pa.types.is_list(kind) else {"x": 1}
+    pq.write_table(pa.table({"user": ["u"], "at": [FIRST], "kind": ["live"], "author": pa.array([value], kind)}),
+                   logs / "events.parquet")
+    with pytest.raises(InputError, match=r"events.parquet: column author \(features.item.author\), of the type "):
+        prepared(logs, EVENTS_ONLY.replace(".csv", ".parquet"))
+
+
+def test_many_buckets_and_a_value_that_most_rows_have(tmp_path):
+    rows = [(*row[:4], 0 if place % 10 else place) for place, row in enumerate(random_events(10, rows=1_500))]
+    text = EVENTS_ONLY + '[features.context]\nwatch = { column = "seconds", buckets = 10 }\n' \
+        'fine = { column = "seconds", buckets = 1000 }\n'
+    out = prepared(write_events(tmp_path / "logs", rows), text)
+    counts = collections.Counter(place for record in everything(out) for place in record["lifelong_source_watch"])
+    assert set(counts) == {"0", "1"} and counts["0"] > 5 * counts["1"]  # nine tenths are one value
