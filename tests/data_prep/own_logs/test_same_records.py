@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import datetime
 import gzip
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -53,7 +55,6 @@ seed = 7
 validation_from = 2010-03-04
 test_from = 2010-03-07
 """
-SPARK = dataclasses.replace(SMALL, engine="spark", spark_master="local[1]")
 
 
 @pytest.fixture(scope="module")
@@ -185,15 +186,30 @@ def _without_impression_ids(folder):
             for split in ("train", "validation", "test") for record in references_data.read_records(folder, split)}
 
 
-@pytest.mark.parametrize("preparation", [SMALL, pytest.param(SPARK, marks=pytest.mark.slow)], ids=["duckdb", "spark"])
-def test_other_files_of_the_same_logs(industrial, tmp_path, preparation):
-    (tmp_path / "logs").mkdir()
-    _other_files(industrial / "logs", tmp_path / "logs")
-    expected = prepared(industrial / "logs", INDUSTRIAL, f"plain_{preparation.engine}")
-    found = prepared(tmp_path / "logs", OTHER, preparation=preparation)
+def assert_same(found, expected):
     records = _without_impression_ids(found)
     assert records == _without_impression_ids(expected) and len(records) > 20
     assert contents(found).keys() == contents(expected).keys()
+
+
+def test_other_files_of_the_same_logs(industrial, tmp_path):
+    (tmp_path / "logs").mkdir()
+    _other_files(industrial / "logs", tmp_path / "logs")
+    assert_same(prepared(tmp_path / "logs", OTHER), prepared(industrial / "logs", INDUSTRIAL, "plain"))
+
+
+@pytest.mark.slow
+def test_spark_gives_the_same_records(industrial, tmp_path):
+    (tmp_path / "logs").mkdir()
+    _other_files(industrial / "logs", tmp_path / "logs")
+    (tmp_path / "logs" / "logs.toml").write_text(OTHER, encoding="utf-8")
+    # In a process of its own: Spark's warnings are not ours.
+    done = subprocess.run([
+        sys.executable, "-m", "data_prep.own_logs", f"--mapping={tmp_path / 'logs' / 'logs.toml'}", "--engine=spark",
+        f"--output_dir={tmp_path / 'spark'}", "--spark_master=local[1]", "--short_length=5", "--lifelong_length=20",
+        "--shards=2"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert contents(tmp_path / "spark") == contents(prepared(tmp_path / "logs", OTHER))
 
 
 @pytest.mark.parametrize("mapping", [INDUSTRIAL, OTHER, MOVIELENS + RATED, MOVIELENS + IMPLICIT])

@@ -21,7 +21,7 @@ MAPPING, = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 # The test's sample and model are small.
 SMALLER = {"data_prep.own_logs.sample": "--users=60", "experiments.run":
            "--train.epochs=1 --lap.msa_top_k=20 --lap.fsa_top_k=5 --embeddings.embedding_dim=8 --tower.units=8 "
-           "--crp.num_negatives=64 --workdir=run"}
+           "--crp.num_negatives=64 --export=false --workdir=run"}
 
 
 @pytest.mark.slow
