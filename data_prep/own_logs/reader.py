@@ -67,8 +67,11 @@ class _Reading:
         self.utc_offset = self._offset()
         self.coarse = {table.label for table in tables.logs if self._knows_days_alone(table)}
         self.numbers = self._user_numbers()
-        self.rows = {table.label: logs.store(f"log_{place}", self._log(table))
-                     for place, table in enumerate(tables.logs)}
+        self._check_clocks()
+        self.rows = {}
+        for place, table in enumerate(tables.logs):
+            rows, joined = self._log(table), self.numbers is not None or ON_ITEMS in table.wanted
+            self.rows[table.label] = logs.store(f"log_{place}", rows) if joined else rows
 
     def source(self, deduplicate: bool) -> Source:
         """The canonical tables."""
@@ -91,7 +94,7 @@ class _Reading:
         if "split" in shown.columns:
             acted = user_splits.with_training(acted, shown)
         acted = self.logs.store("acted", acted)
-        logged = self.logs.store("logged", shown.rename(row="impression_id") if self.tables.impressions else used[0])
+        logged = shown.rename(row="impression_id") if self.tables.impressions else used[0]
         item_counts = self._item_counts(users)
         shown, acted = self._with_features(shown, acted, splits)
         first = acted.timestamp.min().name("first").as_table().to_pyarrow()["first"][0].as_py()
@@ -115,6 +118,15 @@ class _Reading:
         """Whether all times of a table are days."""
         rows = table.rows
         return not number_of_rows(rows.filter(rows.micro != WHOLE_DAY))
+
+    def _check_clocks(self) -> None:
+        """Refuses clicks of which only the day is known beside events of which more is: which were first?"""
+        days = [table.label for table in self.tables.events
+                if table.label in self.coarse and self.tables.can_be_shown(table)]
+        if not self.tables.impressions and days and len(self.coarse) < len(self.tables.events):
+            finer = next(table.label for table in self.tables.events if table.label not in self.coarse)
+            raise InputError(f"{days[0]}.time: these clicks have days, and {finer} finer times: what a click saw "
+                             f"cannot be told; give {finer} time_unit = \"day\", or {days[0]} a finer time")
 
     def _user_numbers(self) -> ir.Table | None:
         """Number of each user whose id is a text, in the order of the texts; None where ids are integers."""

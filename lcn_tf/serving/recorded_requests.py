@@ -67,7 +67,7 @@ def requests_from_records(files: RecordFiles, split: str, data: DataConfig, reco
         stored = tfrecords.in_order(files.splits[split]).filter(
             lambda record: records.count_impressions(record[tf.newaxis])[0] > 0)
         serialized = list(stored.take(records_read).as_numpy_iterator())
-    found = [part for record in serialized for part in _requests_of(schema, _values(schema, record))]
+    found = [part for record in serialized for part in requests_of(schema, record)]
     found = [found[index] for index in _spread_over_sizes([_size_of(schema, request) for _, request in found], most)]
     requests = [request for _, request in found]
     serialized_parts = [records.encode(schema, part) for part, _ in found]
@@ -102,13 +102,10 @@ def named_tensors(schema: FeatureSchema, requests: Sequence[Mapping[str, Sequenc
     return tensors
 
 
-def _values(schema: FeatureSchema, record: bytes) -> Values:
-    features = tf.train.Example.FromString(record).features.feature
-    return {name: list(features[name].int64_list.value) for name in schema.record_names}
-
-
-def _requests_of(schema: FeatureSchema, values: Values) -> list[tuple[Values, Values]]:
+def requests_of(schema: FeatureSchema, record: bytes) -> list[tuple[Values, Values]]:
     """For each combination of offsets in a record: the record with these candidates alone, and their request."""
+    features = tf.train.Example.FromString(record).features.feature
+    values = {name: list(features[name].int64_list.value) for name in schema.record_names}
     users, impressions, _ = request_names(schema)
     together: dict[tuple[int, ...], list[int]] = {}
     offsets = zip(*(values[f"{history}_offset"] for history in schema.histories), strict=True)

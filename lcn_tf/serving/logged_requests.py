@@ -1,0 +1,69 @@
+"""Requests that a server has logged: TFRecords of `tensorflow.serving.PredictionLog`, as an export's warm-up file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from lcn_tf.models.requests import request_names
+from lcn_tf.schema import PADDING_ID, FeatureSchema
+from lcn_tf.serving.signatures import EXAMPLES_INPUT
+from lcn_tf.serving.warmup import log_class
+
+Values = dict[str, list[int]]
+
+
+def read_requests(path: str, schema: FeatureSchema) -> Iterator[Values]:
+    """The requests of a file, one user's at a time: name of `request_names` -> its integers, without padding.
+
+    Args:
+      path: a file, of any signature's requests; other messages than predictions are passed over.
+      schema: of the model that was asked.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: a file, record or input that is none; the message names file, record (from 1) and input.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: no such file of logged requests")
+    message, number = log_class(), 0
+    try:
+        for number, record in enumerate(tf.data.TFRecordDataset(path).as_numpy_iterator(), start=1):
+            log = message.FromString(record)
+            inputs = {name: tf.make_ndarray(_tensor(tensor)) for name, tensor in log.predict_log.request.inputs.items()}
+            if inputs:
+                yield from _requests(schema, inputs, f"{path}, record {number}")
+    except (tf.errors.DataLossError, DecodeError) as error:
+        raise ValueError(f"{path}, record {number + 1}: not a logged request: {error}") from error
+
+
+def _tensor(tensor: object) -> tf.compat.v1.TensorProto:
+    """The message as TensorFlow's own class, not that of the pool that logs are read with."""
+    return tf.compat.v1.TensorProto.FromString(tensor.SerializeToString())  # type: ignore[attr-defined]
+
+
+def _requests(schema: FeatureSchema, inputs: Mapping[str, np.ndarray], where: str) -> Iterator[Values]:
+    users, impressions, histories = request_names(schema)
+    if EXAMPLES_INPUT in inputs:
+        for example in inputs[EXAMPLES_INPUT].tolist():
+            features = tf.train.Example.FromString(example).features.feature
+            _check(features, (*users, *impressions, *histories), where)
+            yield {name: list(features[name].int64_list.value) for name in (*users, *impressions, *histories)}
+        return
+    _check(inputs, (*users, *impressions, *histories), where)
+    for row in range(len(inputs["timestamp"])):
+        request = {name: [int(inputs[name][row])] for name in users}
+        for names in (impressions, *(schema.history_names(history) for history in schema.histories)):
+            real = np.asarray(inputs[names[0]][row]) != PADDING_ID
+            request.update({name: np.asarray(inputs[name][row])[real].tolist() for name in names})
+        yield request
+
+
+def _check(found: Mapping[str, object], wanted: tuple[str, ...], where: str) -> None:
+    lacking = [name for name in wanted if name not in found]
+    if lacking:
+        raise ValueError(f"{where}: the request has no {', '.join(lacking)}; it has {', '.join(sorted(found))}")
