@@ -14,16 +14,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from data_prep.calendar_splits import calendar_day
 from data_prep.errors import InputError
 from data_prep.own_logs import toml_fields
+from data_prep.own_logs.names import RESERVED, check_name, is_reserved
 from data_prep.own_logs.rules import Rule
 
 TimeUnit = Literal["s", "ms", "us", "ns", "text", "day"]
 ROLES = ("user", "item", "candidate", "request", "context")
 
-# Columns of the canonical tables and of what is made of them, in any case: engines do not tell these apart.
-RESERVED = ("user", "timestamp", "label", "row", "rows", "count", "domain", "impression_id", "split", "moment",
-            "cutoff", "in_training", "is_target", "bucket", "self", "encoded_value", "encoded_id")
-_PREFIXES = ("feature_", "label_", "domain_of_", "text_", "number_")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OFFSET = re.compile(r"[+-]\d\d:\d\d")
 _MOST_BUCKETS = 1_000
 
@@ -95,8 +91,8 @@ class Impressions(LogTable):
         if not self.label:
             raise ValueError("label is missing: a column of 0 and 1, or a rule such as 'stay_seconds >= 10'")
         for name in self.labels:
-            _check_name("labels", name)
-            if is_reserved(name):
+            check_name("labels", name)
+            if is_reserved(name) or name.startswith("feature_"):
                 raise ValueError(f"labels.{name}: the name is taken, as are {', '.join(RESERVED)}; choose another")
 
 
@@ -159,7 +155,7 @@ class FeatureColumn:
         if isinstance(self.missing, str) and (self.is_number or self.type == "integer"):
             raise ValueError(f"missing must be an integer, as the feature's ids are, got {self.missing!r}")
         if self.table:
-            _check_name("table", self.table)
+            check_name("table", self.table)
         if isinstance(self.buckets, int) and not 2 <= self.buckets <= _MOST_BUCKETS:
             raise ValueError(f"buckets must be from 2 to {_MOST_BUCKETS}, or log2, got {self.buckets}")
         if self.is_number and (self.type or self.separator):
@@ -188,7 +184,7 @@ class Features:
         known: dict[str, str] = {}
         for role in ROLES:
             for name in getattr(self, role):
-                _check_name(role, name)
+                check_name(role, name)
                 if is_reserved(name):
                     raise ValueError(f"{role}.{name}: the name is taken, as are {', '.join(RESERVED)}; choose another")
                 if name.lower() in known:
@@ -315,7 +311,7 @@ class Mapping:
     domain: Literal["target", "source"] | Domain | None = None
 
     def __post_init__(self):
-        _check_name("", self.name)
+        check_name("", self.name)
         if _OFFSET.fullmatch(self.time_zone):
             if int(self.time_zone[1:3]) > 14 or int(self.time_zone[4:6]) > 59:
                 raise ValueError(f"time_zone must be from -14:00 to +14:00, got {self.time_zone!r}")
@@ -369,11 +365,6 @@ def read_mapping(path: str) -> Mapping:
         raise InputError(f"{path}, {error}") from error
 
 
-def is_reserved(name: str) -> bool:
-    """Whether a feature or label cannot have a name."""
-    return name.lower() in RESERVED or name.lower().startswith(_PREFIXES)
-
-
 def _check_files(table: LogTable | Lookup) -> None:
     if not table.files:
         raise ValueError("files must name a file")
@@ -393,9 +384,3 @@ def _filled(table: LogTable, shared: dict[str, Any], where: str) -> Any:
                              '{ column = "kind", target = ["live"], source = ["video"] }')
         filled = dataclasses.replace(filled, domain="target")
     return filled
-
-
-def _check_name(where: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{where + '.' if where else ''}{name}: names have letters, digits and _, and begin with a "
-                         "letter")

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from data_prep.own_logs import cells, log_files
 from data_prep.own_logs.log_files import TextFormat
-from data_prep.own_logs.mapping import is_reserved
+from data_prep.own_logs.names import is_reserved
 from data_prep.reading import archives
 
 _ROWS = 20_000  # of a table, that guesses are made from

@@ -137,12 +137,13 @@ def _keys(request: Values, user: str | None, item: str) -> set[tuple[str, int]]:
 
 
 def _best(request: Values, records: Sequence[Values], item: str) -> Values | None:
-    """The record that shares most candidates with a request, of several the nearest in time."""
+    """The record that shares most candidates with a request; of several the nearest in time, then the most alike."""
     wanted = collections.Counter(request[item])
 
-    def merit(record: Values) -> tuple[int, int]:
+    def merit(record: Values) -> tuple[int, int, int]:
         shared = (wanted & collections.Counter(record[item])).total()
-        return shared, -abs(record["timestamp"][0] - request["timestamp"][0])
+        alike = sum(record[name] == values for name, values in request.items())
+        return shared, -abs(record["timestamp"][0] - request["timestamp"][0]), alike
 
     best = max(records, key=merit, default=None) if request["timestamp"] else None
     if best is None or merit(best)[0] < _LEAST_SHARED * len(request[item]):
@@ -161,11 +162,11 @@ def _compare(schema: FeatureSchema, record: Values, request: Values, item: str, 
     for history in schema.histories:
         names, length = schema.history_names(history), schema.lengths[history]
         moments, ids = f"{history}_timestamp", f"{history}_{event_item}"
-        expected, served = (list(zip(values[moments][:length], values[ids][:length], strict=True))
-                            for values in (record, request))
-        pairs = list(_pairs(expected, served))
-        for title, events, known in ((MISSING, expected, {first for first, _ in pairs}),
-                                     (EXTRA, served, {second for _, second in pairs})):
+        of_record, of_request = (list(zip(values[moments][:length], values[ids][:length], strict=True))
+                                 for values in (record, request))
+        pairs = list(_pairs(of_record, of_request))
+        for title, events, known in ((MISSING, of_record, {first for first, _ in pairs}),
+                                     (EXTRA, of_request, {second for _, second in pairs})):
             difference = found[f"{history}: {title}"]
             for place, event in enumerate(events):
                 difference.count(None, None if place in known else event, f"{where}, event {place + 1}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+from tensorflow.core.framework import tensor_pb2
 
 from lcn_tf.models.requests import request_names
 from lcn_tf.schema import PADDING_ID, FeatureSchema
@@ -30,7 +32,8 @@ def read_requests(path: str, schema: FeatureSchema) -> Iterator[Values]:
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no such file of logged requests")
-    message, number = log_class(), 0
+    message: Any = log_class()
+    number = 0
     try:
         for number, record in enumerate(tf.data.TFRecordDataset(path).as_numpy_iterator(), start=1):
             log = message.FromString(record)
@@ -41,9 +44,9 @@ def read_requests(path: str, schema: FeatureSchema) -> Iterator[Values]:
         raise ValueError(f"{path}, record {number + 1}: not a logged request: {error}") from error
 
 
-def _tensor(tensor: object) -> tf.compat.v1.TensorProto:
+def _tensor(tensor: Any) -> tensor_pb2.TensorProto:
     """The message as TensorFlow's own class, not that of the pool that logs are read with."""
-    return tf.compat.v1.TensorProto.FromString(tensor.SerializeToString())  # type: ignore[attr-defined]
+    return tensor_pb2.TensorProto.FromString(tensor.SerializeToString())
 
 
 def _requests(schema: FeatureSchema, inputs: Mapping[str, np.ndarray], where: str) -> Iterator[Values]:

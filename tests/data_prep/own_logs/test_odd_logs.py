@@ -214,3 +214,20 @@ def test_many_buckets_and_a_value_that_most_rows_have(tmp_path):
     out = prepared(write_events(tmp_path / "logs", rows), text)
     counts = collections.Counter(place for record in everything(out) for place in record["lifelong_source_watch"])
     assert set(counts) == {"0", "1"} and counts["0"] > 5 * counts["1"]  # nine tenths are one value
+
+
+def test_clicks_of_days_beside_finer_events_are_refused(tmp_path):
+    logs = write_events(tmp_path / "logs", [(*row[:1], f"2024-01-{1 + place % 9:02}", *row[2:])
+                                            for place, row in enumerate(random_events(11))])
+    write_events(logs, random_events(12), name="more.csv")
+    text = EVENTS_ONLY.replace("events = { files", "events = [ { files").replace(
+        'source = "video" } }', 'source = "video" } }, { files = "more.csv", domain = "source" } ]')
+    with pytest.raises(InputError, match=r"events\[0\].time: these clicks have days, and events\[1\] finer times"):
+        prepared(logs, text)
+
+
+def test_names_that_only_look_like_ours(tmp_path):
+    out = shop(tmp_path, shown_rows(), mapping=SHOWN.replace(
+        'item = { author = "author" }', 'item = { author = "author" }\n'
+        'context = { number_of_seconds = "seconds", text_of = "kind", feature_x = "kind" }'))
+    assert set(vocabulary(out, "feature_x")) <= {"live", "video"}
