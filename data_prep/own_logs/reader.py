@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 import ibis
 import ibis.expr.types as ir
 
-from data_prep.calendar_splits import calendar_splits, day_start
 from data_prep.description import DAY_SECONDS, DatasetDescription, Source
 from data_prep.errors import InputError
-from data_prep.own_logs import drawn_impressions, features, log_rules, user_splits
+from data_prep.own_logs import drawn_impressions, features, log_rules, splitting, user_splits
 from data_prep.own_logs.cells import WHOLE_DAY
 from data_prep.own_logs.log_rules import YEAR_2100
-from data_prep.own_logs.mapping import ROLES, Domain, Mapping, Splits
+from data_prep.own_logs.mapping import ROLES, Domain, Mapping
 from data_prep.own_logs.rules import Rule
+from data_prep.own_logs.splitting import SplitRanges
 from data_prep.own_logs.tables import (
     ACTED_ROLES,
     ON_ITEMS,
@@ -29,16 +29,11 @@ from data_prep.own_logs.user_rows import user_rows
 from data_prep.reading.accounting import REASON, RowCounts, number_of_rows, used_rows
 from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, outside_days
 from data_prep.reading.log_reader import LogReader
-from data_prep.share_splits import share_splits
-from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.schema import CLICK, Label
 
 _POSITION_BITS = 43  # of an event's place within its second, below its microsecond
 _SHOWN_VALUES = 5
-_FIRST_GAP, _GAP_STEP = 60, 4  # seconds; each further boundary is so many times the one before
 _ABOUT = {"description": "Logs of a mapping file.", "homepage": "", "citation": "", "license": "that of the logs"}
-
-SplitRanges = dict[str, tuple[int, int]]
 
 
 def read(logs: LogReader, mapping: Mapping, tables: Tables, deduplicate: bool) -> Source:
@@ -193,7 +188,7 @@ class _Reading:
         """The impressions that are used, with labels; the splits; and the account."""
         rows = self.rows[table.label]
         rules = [*log_rules.row_rules(table, rows, self.utc_offset), log_rules.not_target(table, rows, ordinary=True)]
-        if days := _days_of(self.mapping.splits, self.utc_offset):
+        if days := splitting.days_of(self.mapping.splits, self.utc_offset):
             rules.insert(1, outside_days(rows.timestamp, "second", *days, self.utc_offset))
         accounted = self.logs.store("accounted_impressions", rows.mutate(drop_reason(rules).name(REASON)))
         count = self.logs.count(table.label, accounted, rules, "no impression to use")
@@ -207,7 +202,7 @@ class _Reading:
         shown = shown.select("row", "user", "timestamp", *_feature_columns(shown),
                              **{f"label of {name}": column for name, column in labels.items()})
         shown = shown.rename({name: f"label of {name}" for name in labels}).rename(impression_id="row")
-        return (*self._split(shown), count)
+        return (*splitting.split(self.logs, shown, self.mapping.splits, self.utc_offset), count)
 
     def _check_clicks(self, table: Table, shown: ir.Table) -> None:
         """Refuses impressions of which all are clicks, or none: the label is not what was meant."""
@@ -228,18 +223,6 @@ class _Reading:
         rule = Rule.parse(text)
         return rule.holds(rows[rule_column(rule)]).cast("int64")
 
-    def _split(self, shown: ir.Table) -> tuple[ir.Table, SplitRanges]:
-        """The impressions, with `split` where it is no matter of time, and the splits' times."""
-        wanted = self.mapping.splits
-        if wanted.by == "user":
-            shown = self.logs.store("split", user_splits.with_split(shown))
-            return shown, user_splits.ranges(shown, SPLITS)
-        if wanted.num_days is not None:
-            return shown, calendar_splits(wanted.first_day, wanted.num_days, self.utc_offset)
-        development = 1 - wanted.test_share
-        return shown, share_splits(shown, development - wanted.validation_share, development, wanted.validation_from,
-                                   wanted.test_from, self.utc_offset)
-
     def _drawn(self, events: dict[str, ir.Table]) -> tuple[ir.Table, SplitRanges, dict[str, int]]:
         """Impressions made of the events: clicks and negatives."""
         negatives, item, parts = self.mapping.negatives, self.item, []
@@ -257,7 +240,8 @@ class _Reading:
             chosen = drawn_impressions.first_clicks(chosen, item)
         if negatives.max_positives:
             chosen = drawn_impressions.latest_clicks(chosen, negatives.max_positives)
-        chosen, splits = self._split(self.logs.store("chosen_clicks", chosen))
+        chosen, splits = splitting.split(self.logs, self.logs.store("chosen_clicks", chosen), self.mapping.splits,
+                                         self.utc_offset)
         training = clicks.filter(clicks.timestamp >= splits["train"][0], clicks.timestamp < splits["train"][1])
         if "split" in chosen.columns:
             training = user_splits.with_training(clicks, chosen).filter(lambda rows: rows.in_training)
@@ -271,7 +255,7 @@ class _Reading:
 
     def _click_rules(self, table: Table, rows: ir.Table) -> list[DropRule]:
         """Why an event is no click; where all events are of the source domain, that is the only one there is."""
-        days = _days_of(self.mapping.splits, self.utc_offset)
+        days = splitting.days_of(self.mapping.splits, self.utc_offset)
         return [*log_rules.row_rules(table, rows, self.utc_offset),
                 *([outside_days(rows.timestamp, "second", *days, self.utc_offset)] if days else []),
                 *([] if self.tables.domains == ("source",) else [log_rules.not_target(table, rows)]),
@@ -337,14 +321,14 @@ class _Reading:
     def _description(self, splits: SplitRanges, first: int | None = None) -> DatasetDescription:
         """Roles, splits and the cut of time."""
         mapping = self.mapping
-        labels = tuple(Label(name, given=CLICK.name) for name in (mapping.impressions.labels if mapping.impressions
-                                                                   else ()))
+        names = mapping.impressions.labels if mapping.impressions else ()
+        labels = tuple(Label(name, given=CLICK.name) for name in names)
         end = max(last for _, last in splits.values())
         length = end - (min(start for start, _ in splits.values()) if first is None else first)
         return DatasetDescription(
             name=mapping.name, **features.described(mapping.features),
-            time_gap_boundaries=mapping.time_gap or _time_gaps(length), splits=splits, utc_offset=self.utc_offset,
-            about=_ABOUT, labels=(CLICK, *labels), scenario=mapping.scenario)
+            time_gap_boundaries=mapping.time_gap or splitting.time_gaps(length), splits=splits,
+            utc_offset=self.utc_offset, about=_ABOUT, labels=(CLICK, *labels), scenario=mapping.scenario)
 
     def _item_counts(self, users: ir.Table) -> tuple[RowCounts, ...]:
         """The account of the items' table: those of rows of users of impressions are used."""
@@ -370,22 +354,3 @@ def _first_of_each(table: ir.Table, key: str) -> ir.Table:
     """The first row of each value of a column."""
     earlier = ibis.row_number().over(group_by=key, order_by="row")
     return table.mutate(earlier=earlier).filter(lambda rows: rows.earlier == 0).drop("earlier")
-
-
-def _days_of(splits: Splits, utc_offset: int) -> tuple[int, int] | None:
-    """The first second of the days that the mapping selects and the second after their last; None where all are."""
-    if splits.num_days is not None:
-        ranges = calendar_splits(splits.first_day, splits.num_days, utc_offset)
-        return ranges["train"][0], ranges["test"][1]
-    if splits.first_day is None and splits.last_day is None:
-        return None
-    return (day_start(splits.first_day, utc_offset) if splits.first_day else 1,
-            day_start(splits.last_day, utc_offset) + DAY_SECONDS if splits.last_day else YEAR_2100)
-
-
-def _time_gaps(length: int) -> tuple[int, ...]:
-    """Powers of four from a minute to the length of the logs, seconds."""
-    found = [_FIRST_GAP]
-    while found[-1] * _GAP_STEP < length:
-        found.append(found[-1] * _GAP_STEP)
-    return tuple(found)
