@@ -173,13 +173,13 @@ def _split_entry(summaries: Sequence[Mapping[str, Any]], days: Sequence[str], sc
              for name in ("groups", "impressions", "clicks", "users", "bytes")}
     rate = entry["clicks"] / entry["impressions"]
     entry |= {"largest_group": max(summary["largest_group"] for summary in summaries),
-              "first_day": days[0], "last_day": days[1], "click_rate": rate, "entropy": _entropy(rate)}
+              "first_day": days[0], "last_day": days[1], "click_rate": rate, "entropy": entropy(rate)}
     if schema.labels[1:]:
         entry["labels"] = {}
     for label in schema.labels[1:]:
         positives = sum(summary["labels"][label.name] for summary in summaries)
         rate = positives / entry["impressions"]
-        entry["labels"][label.name] = {"positives": positives, "rate": rate, "entropy": _entropy(rate)}
+        entry["labels"][label.name] = {"positives": positives, "rate": rate, "entropy": entropy(rate)}
     return entry
 
 
@@ -191,6 +191,6 @@ def _days(description: DatasetDescription, split: str) -> tuple[str, str]:
             datetime.fromtimestamp(end - 1, zone).date().isoformat())
 
 
-def _entropy(rate: float) -> float:
+def entropy(rate: float) -> float:
     """Entropy of a label in nats: the logloss of predicting its rate."""
     return 0.0 - sum(p * math.log(p) for p in (rate, 1 - rate) if p > 0)  # never -0.0

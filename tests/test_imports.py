@@ -28,7 +28,7 @@ LAYERS = {
          "canonical_json"),
     ),
     "data_prep": (
-        ("tfds", "inspect", "content_vectors", "own_logs"),
+        ("tfds", "inspect", "content_vectors", "own_logs", "logged_requests"),
         ("registry",),
         DATA_SETS,
         ("command",),
@@ -46,7 +46,8 @@ BELOW = {"lcn_tf": (), "command_line": (), "data_prep": ("command_line", "lcn_tf
 # Components do not know each other: what two of them need lives in `layers`.
 SEPARATE_PARTS = ("long_term", "objectives", "short_term", "heads")
 # Nor do packages of one layer here: what two data sets need lies beside their folders.
-SEPARATE_PACKAGES = (*DATA_SETS, "reading", "writing", "generating", "tfds", "inspect", "own_logs")
+SEPARATE_PACKAGES = (*DATA_SETS, "reading", "writing", "generating", "tfds", "inspect", "own_logs",
+                     "logged_requests")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 DISTRIBUTIONS = importlib.metadata.packages_distributions()
 TESTS = sorted((ROOT / "tests").rglob("*.py"))

@@ -1,0 +1,112 @@
+"""Logged requests with labels become the records that they were made of, and a model trains on them."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from data_prep.errors import InputError
+from data_prep.logged_requests.labelled_records import write_records
+from lcn_tf.data.prepared_folder import SPLITS, preparation_facts
+from lcn_tf.data.record_files import RecordFiles
+from lcn_tf.schema import CLICK, Label
+from lcn_tf.serving.recorded_requests import requests_of
+from tests import synthetic
+from tests.serving.test_audit import logged
+
+DAY = 86_400
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Records of five days, and what a server would have logged of them."""
+    folder = tmp_path_factory.mktemp("logged")
+    schema = dataclasses.replace(synthetic.make_schema(), labels=(CLICK, Label("long_stay", given="click")))
+    groups = synthetic.make_groups(schema, 30, seed=1)
+    for place, group in enumerate(groups):
+        moved = (place % 5 - 4) * DAY + synthetic.MOMENT - group["timestamp"][0]
+        group["timestamp"] = [synthetic.MOMENT + (place % 5 - 4) * DAY] * len(group["timestamp"])
+        for history in schema.histories:
+            name = f"{history}_timestamp"
+            group[name] = [moment + moved for moment in group[name]]
+    synthetic.write_records(folder / "data", schema, seed=2, groups=dict.fromkeys(SPLITS, groups))
+    files = RecordFiles.open(str(folder / "data"))
+    records = [tf.train.Example.FromString(record) for record in tf.data.TFRecordDataset(
+        list(files.splits["train"])).as_numpy_iterator()]
+    pairs = [pair for record in records for pair in requests_of(schema, record.SerializeToString())]
+    rows = [{"request": number, "candidate": candidate, **{
+        key: part[key][candidate - 1] for key in schema.label_keys}}
+        for number, (part, _) in enumerate(pairs, start=1) for candidate in range(1, len(part["timestamp"]) + 1)]
+    logged(folder / "log", schema, [request for _, request in pairs])
+    return folder, schema, [part for part, _ in pairs], pd.DataFrame(rows)
+
+
+def written(made, tmp_path, labels, name="labels.csv"):
+    folder, _, _, _ = made
+    labels.to_csv(tmp_path / name, index=False)
+    write_records(str(folder / "log"), str(tmp_path / name), str(folder / "data"), str(tmp_path / "out"))
+    return RecordFiles.open(str(tmp_path / "out"))
+
+
+def read(files, split):
+    found = []
+    for record in tf.data.TFRecordDataset(list(files.splits[split])).as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        found.append({name: list(features[name].int64_list.value) for name in files.schema.record_names})
+    return found
+
+
+def test_the_records_are_those_that_the_requests_were_made_of(made, tmp_path):
+    _, schema, parts, labels = made
+    files = written(made, tmp_path, labels)
+    found = [group for split in SPLITS for group in read(files, split)]
+    without = {"user_key", "impression_id"}
+
+    def content(groups):
+        return sorted(str({name: group[name] for name in schema.record_names if name not in without})
+                      for group in groups)
+
+    assert content(found) == content(parts)
+    days = {split: {group["timestamp"][0] // DAY for group in read(files, split)} for split in SPLITS}
+    assert max(days["train"]) < min(days["validation"]) == max(days["validation"]) < min(days["test"])
+    facts = preparation_facts(files.data_dir)
+    assert facts["fingerprint"] == files.fingerprint
+    assert sum(facts["splits"][split]["impressions"] for split in SPLITS) == len(labels)
+
+
+def test_candidates_without_a_label_are_left_out_and_odd_ids_unknown(made, tmp_path):
+    _, _, parts, labels = made
+    files = written(made, tmp_path, labels[labels.candidate == 1])
+    assert all(len(group["label"]) == 1 for split in SPLITS for group in read(files, split))
+    rows = preparation_facts(files.data_dir)["rows"]["candidates"]
+    assert rows["used"] == len(parts) and rows["dropped"] == {"without label": len(labels) - len(parts)}
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda table: table.drop(columns="label"), "labels.csv: no column 'label'; there are request, candidate, long"),
+    (lambda table: table.assign(request="first"), "row 1, column request: expected a whole number, got 'first'"),
+    (lambda table: table.assign(label=2), "labels.csv, row 1, column label: expected 0 or 1, got 2"),
+    (lambda table: table.assign(request=10_000), "row 1, column request: expected 1 to .*, got 10000"),
+    (lambda table: table.assign(candidate=0), "row 1, column candidate: expected 1 to .*, the candidates of request 1"),
+    (lambda table: pd.concat([table, table]), "candidate 1 of request 1 has a row already"),
+    (lambda table: table.assign(label=0, long_stay=1), "row 1, column long_stay: expected 0 where label is 0, got 1"),
+    (lambda table: table[table.request == 1], "labelled requests of 1 days: training, validation and test need one"),
+])
+def test_what_is_refused(made, tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        written(made, tmp_path, change(made[3]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command(made, tmp_path):
+    folder, _, _, labels = made
+    labels.to_parquet(tmp_path / "labels.parquet")
+    command = [sys.executable, "-m", "data_prep.logged_requests", f"--requests={folder / 'log'}",
+               f"--labels={tmp_path / 'labels.parquet'}", f"--data_dir={folder / 'data'}"]
+    done = subprocess.run([*command, f"--output_dir={tmp_path / 'out'}"], capture_output=True, text=True)
+    assert done.returncode == 0 and "candidates" in done.stdout and "test " in done.stdout, done.stderr
+    again = subprocess.run([*command, f"--output_dir={tmp_path / 'out'}"], capture_output=True, text=True)
+    assert again.returncode == 1 and "exists already" in again.stderr
