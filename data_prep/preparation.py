@@ -18,7 +18,7 @@ from absl import logging
 
 from data_prep import engines, pipeline, vocabulary
 from data_prep.config import PreparationConfig, lasting_settings, written_settings
-from data_prep.description import DatasetDescription, Source
+from data_prep.description import Source
 from data_prep.engines import Engine
 from data_prep.errors import InputError
 from data_prep.reading import log_reader
@@ -78,7 +78,7 @@ def prepare_dataset(
             empty = _check_histories(schema, summaries, facts["domains"], list(facts["rows"]))
             _log(empty)
         write_metadata(partial.records, schema, summaries, facts["about"])
-        splits = {split: _split_entry([summary[split] for summary in summaries], facts["days"][split], schema)
+        splits = {split: split_entry([summary[split] for summary in summaries], facts["days"][split], schema)
                   for split in SPLITS}
         write_json(os.path.join(partial.records, PREPARATION), {
             "dataset": schema.name, "schema_fingerprint": schema.fingerprint, "rows": facts["rows"],
@@ -110,7 +110,7 @@ def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFol
             "cut": preparation.snapshot == "user" or source.coarse_clock,
             "facts": {"utc_offset": description.utc_offset, **source.facts},
             "inputs": logs.fingerprints, "about": description.about,
-            "days": {split: _days(description, split) for split in SPLITS}}
+            "days": {split: days_of(description.splits[split], description.utc_offset) for split in SPLITS}}
 
 
 def _write_catalogue(folder: str, items: ir.Table) -> None:
@@ -139,7 +139,7 @@ def _check_splits(source: Source) -> None:
         source.impressions, source.description).to_pyarrow().to_pylist()}
     for split in SPLITS:
         if split not in found:
-            first, last = _days(source.description, split)
+            first, last = days_of(source.description.splits[split], source.description.utc_offset)
             raise InputError(f"the {split} split ({first} to {last}) has no impression; impressions per split: {found}")
 
 
@@ -167,30 +167,30 @@ def _log(warnings: Sequence[str]) -> None:
         logging.warning("%s", text)
 
 
-def _split_entry(summaries: Sequence[Mapping[str, Any]], days: Sequence[str], schema: FeatureSchema) -> dict[str, Any]:
+def split_entry(summaries: Sequence[Mapping[str, Any]], days: Sequence[str], schema: FeatureSchema) -> dict[str, Any]:
     """The entry of a split in `preparation.json`; labels behind the first have an entry each in its `labels`."""
     entry = {name: sum(summary[name] for summary in summaries)
              for name in ("groups", "impressions", "clicks", "users", "bytes")}
     rate = entry["clicks"] / entry["impressions"]
     entry |= {"largest_group": max(summary["largest_group"] for summary in summaries),
-              "first_day": days[0], "last_day": days[1], "click_rate": rate, "entropy": entropy(rate)}
+              "first_day": days[0], "last_day": days[1], "click_rate": rate, "entropy": _entropy(rate)}
     if schema.labels[1:]:
         entry["labels"] = {}
     for label in schema.labels[1:]:
         positives = sum(summary["labels"][label.name] for summary in summaries)
         rate = positives / entry["impressions"]
-        entry["labels"][label.name] = {"positives": positives, "rate": rate, "entropy": entropy(rate)}
+        entry["labels"][label.name] = {"positives": positives, "rate": rate, "entropy": _entropy(rate)}
     return entry
 
 
-def _days(description: DatasetDescription, split: str) -> tuple[str, str]:
-    """First and last day of a split, as ISO dates of the data set's own time zone."""
-    zone = timezone(timedelta(seconds=description.utc_offset))
-    first, end = description.splits[split]
+def days_of(span: tuple[int, int], utc_offset: int) -> tuple[str, str]:
+    """First and last day of a split, given its first second and the second after its last, as ISO dates."""
+    zone = timezone(timedelta(seconds=utc_offset))
+    first, end = span
     return (datetime.fromtimestamp(first, zone).date().isoformat(),
             datetime.fromtimestamp(end - 1, zone).date().isoformat())
 
 
-def entropy(rate: float) -> float:
+def _entropy(rate: float) -> float:
     """Entropy of a label in nats: the logloss of predicting its rate."""
     return 0.0 - sum(p * math.log(p) for p in (rate, 1 - rate) if p > 0)  # never -0.0

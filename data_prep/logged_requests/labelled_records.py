@@ -13,7 +13,7 @@ import pandas as pd
 from data_prep.calendar_splits import splits_between
 from data_prep.description import DAY_SECONDS
 from data_prep.errors import InputError
-from data_prep.preparation import entropy
+from data_prep.preparation import days_of, split_entry
 from data_prep.reading.accounting import RowCounts
 from data_prep.writing import tfrecord
 from data_prep.writing.metadata import write_metadata
@@ -64,8 +64,8 @@ def write_records(requests_path: str, labels_path: str, data_dir: str, output_di
                 written = tfrecord.write(file, (encode(schema, group) for group in chosen))
             fingerprint.begin(split)
             fingerprint.add(path)
-            summary[split] = {"groups": len(chosen), "bytes": written}
-            entries[split] = _entry(schema, chosen, splits[split], utc_offset) | {"bytes": written}
+            summary[split] = _summary(schema, chosen, written)
+            entries[split] = split_entry([summary[split]], days_of(splits[split], utc_offset), schema)
         for name in ("vocabularies", "vectors"):
             if os.path.isdir(os.path.join(data_dir, name)):
                 shutil.copytree(os.path.join(data_dir, name), os.path.join(partial.records, name), dirs_exist_ok=True)
@@ -168,11 +168,10 @@ def _splits(groups: list[Values], utc_offset: int) -> dict[str, tuple[int, int]]
     return splits_between(*starts)
 
 
-def _entry(schema: FeatureSchema, groups: list[Values], days: tuple[int, int], utc_offset: int) -> dict[str, Any]:
-    """A split's entry in `preparation.json`."""
+def _summary(schema: FeatureSchema, groups: list[Values], written: int) -> dict[str, Any]:
+    """What is in a split, as the preparation counts it."""
     sizes = [len(group["timestamp"]) for group in groups]
-    clicks = sum(sum(group[schema.label_keys[0]]) for group in groups)
-    dates = [pd.Timestamp(moment + utc_offset, unit="s").date().isoformat() for moment in (days[0], days[1] - 1)]
-    return {"groups": len(groups), "impressions": sum(sizes), "clicks": clicks, "largest_group": max(sizes),
-            "users": len({group["user_key"][0] for group in groups}), "first_day": dates[0], "last_day": dates[1],
-            "click_rate": clicks / sum(sizes), "entropy": entropy(clicks / sum(sizes))}
+    positives = {label.name: sum(sum(group[label.key]) for group in groups) for label in schema.labels}
+    return {"groups": len(groups), "impressions": sum(sizes), "largest_group": max(sizes), "bytes": written,
+            "users": len({group["user_key"][0] for group in groups}),
+            "clicks": positives.pop(schema.labels[0].name), "labels": positives}

@@ -184,27 +184,25 @@ def _long(text: str) -> int | None:
 
 def _counted(cells: pa.Array, unit: str) -> Typed:
     """Numbers of a unit since 1970."""
-    if unit == "text":
-        unit = "s"
-    if pa.types.is_floating(cells.type) or not pa.types.is_integer(cells.type):
-        whole, bad = integers(cells)
-        if pc.any(bad).as_py() and unit != "day":  # seconds with decimals
-            values, bad = numbers(cells)
-            scaled = pc.multiply(values, 1_000_000.0 / _MICROS[unit])
-            fits = pc.fill_null(pc.less(pc.abs(scaled), 2.0**63), False)
-            micros = pc.if_else(fits, pc.floor(scaled), None).cast(pa.int64())
-            return _split(micros.cast(pa.timestamp("us"))), pc.or_(bad, pc.is_null(micros))
-    else:
-        whole, bad = integers(cells)
+    whole, bad = integers(cells)
     if unit == "day":
         fits = pc.fill_null(pc.less(pc.abs(whole), 2**40), False)
         whole = pc.multiply(pc.if_else(fits, whole, None), _DAY_SECONDS)
         return _struct(whole, _whole_days(whole)), pc.or_(bad, pc.is_null(whole))
-    per_second = _MICROS[unit]
+    per_second = _MICROS["s" if unit == "text" else unit]
     second = pc.divide(whole, per_second)
     rest = pc.subtract(whole, pc.multiply(second, per_second))
     micro = pc.divide(pc.multiply(rest, 1_000_000), per_second)
-    return _struct(second, micro), pc.or_(bad, pc.is_null(whole))
+    if not pc.any(bad).as_py():
+        return _struct(second, micro), pc.is_null(whole)
+    # Those with decimals; whole ones are not rounded for them.
+    values, _ = numbers(cells)
+    scaled = pc.multiply(values, 1_000_000.0 / per_second)
+    fits = pc.fill_null(pc.less(pc.abs(scaled), 2.0**63), False)
+    decimal = _split(pc.if_else(fits, pc.floor(scaled), None).cast(pa.int64()).cast(pa.timestamp("us")))
+    second, micro = (pc.if_else(bad, decimal.field(name), found) for name, found in (
+        ("second", second), ("micro", micro.cast(pa.int32()))))
+    return _struct(second, micro), pc.is_null(second)
 
 
 def _from_text(found: pa.Array, zone: datetime.tzinfo) -> pa.Array:

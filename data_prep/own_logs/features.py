@@ -7,19 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 import ibis
 import ibis.expr.types as ir
 
+from data_prep.description import DatasetDescription
 from data_prep.errors import InputError
 from data_prep.own_logs.mapping import ROLES, FeatureColumn, Features
+from data_prep.own_logs.mapping import Mapping as MappingFile
 from data_prep.own_logs.tables import Table
-from lcn_tf.schema import Feature
+from lcn_tf.schema import CLICK, Feature, Label
 
 MISSING = -1  # id of a missing cell, a value of its own
+_ABOUT = {"description": "Logs of a mapping file.", "homepage": "", "citation": "", "license": "that of the logs"}
 _POWERS = tuple(2.0**power for power in range(-4, 41))
 
 
-def described(features: Features) -> dict[str, tuple[Feature, ...]]:
-    """Role -> its features, for the description of the data set."""
-    return {role: tuple(Feature(name, feature.table or name) for name, feature in getattr(features, role).items())
-            for role in ROLES}
+def describe(mapping: MappingFile, splits: Mapping[str, tuple[int, int]], utc_offset: int,
+             time_gap: tuple[int, ...]) -> DatasetDescription:
+    """Roles, labels and the cut of time, as the preparation wants them."""
+    roles = {role: tuple(Feature(name, feature.table or name)
+                         for name, feature in getattr(mapping.features, role).items()) for role in ROLES}
+    names = mapping.impressions.labels if mapping.impressions else ()
+    return DatasetDescription(
+        name=mapping.name, **roles, time_gap_boundaries=time_gap, splits=splits, utc_offset=utc_offset, about=_ABOUT,
+        labels=(CLICK, *(Label(name, given=CLICK.name) for name in names)), scenario=mapping.scenario)
 
 
 def integer_features(features: Features, readers: Mapping[str, Sequence[Table]], integer_users: bool) -> set[str]:

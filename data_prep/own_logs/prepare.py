@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 
 from data_prep.config import PreparationConfig
-from data_prep.description import DatasetDescription
 from data_prep.errors import InputError
 from data_prep.own_logs import features, reader
 from data_prep.own_logs.config import OwnLogsConfig
 from data_prep.own_logs.mapping import Mapping, read_mapping
 from data_prep.own_logs.tables import Tables
 from data_prep.preparation import prepare_dataset
-from lcn_tf.schema import CLICK, FIRST_ID, Label
+from lcn_tf.schema import FIRST_ID
 
 
 def prepare(input_dir: str, output_dir: str, config: OwnLogsConfig, preparation: PreparationConfig) -> None:
@@ -37,12 +36,8 @@ def prepare(input_dir: str, output_dir: str, config: OwnLogsConfig, preparation:
 
 def _check_names(path: str, mapping: Mapping) -> None:
     """Refuses names that no schema can have before a file is read."""
-    names = mapping.impressions.labels if mapping.impressions else ()
-    labels = tuple(Label(name, given=CLICK.name) for name in names)
     try:
-        description = DatasetDescription(
-            name=mapping.name, **features.described(mapping.features), time_gap_boundaries=mapping.time_gap, splits={},
-            utc_offset=0, about={}, labels=(CLICK, *labels), scenario=mapping.scenario)
+        description = features.describe(mapping, {}, 0, mapping.time_gap)
         description.schema(dict.fromkeys(description.vocabulary_names, FIRST_ID + 1), PreparationConfig())
     except ValueError as error:
         raise InputError(f"{path}, features: {error}") from error

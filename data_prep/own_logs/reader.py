@@ -29,11 +29,10 @@ from data_prep.own_logs.user_rows import user_rows
 from data_prep.reading.accounting import REASON, RowCounts, number_of_rows, used_rows
 from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, outside_days
 from data_prep.reading.log_reader import LogReader
-from lcn_tf.schema import CLICK, Label
+from lcn_tf.schema import CLICK
 
 _POSITION_BITS = 43  # of an event's place within its second, below its microsecond
 _SHOWN_VALUES = 5
-_ABOUT = {"description": "Logs of a mapping file.", "homepage": "", "citation": "", "license": "that of the logs"}
 
 
 def read(logs: LogReader, mapping: Mapping, tables: Tables, deduplicate: bool) -> Source:
@@ -321,14 +320,9 @@ class _Reading:
     def _description(self, splits: SplitRanges, first: int | None = None) -> DatasetDescription:
         """Roles, splits and the cut of time."""
         mapping = self.mapping
-        names = mapping.impressions.labels if mapping.impressions else ()
-        labels = tuple(Label(name, given=CLICK.name) for name in names)
         end = max(last for _, last in splits.values())
         length = end - (min(start for start, _ in splits.values()) if first is None else first)
-        return DatasetDescription(
-            name=mapping.name, **features.described(mapping.features),
-            time_gap_boundaries=mapping.time_gap or splitting.time_gaps(length), splits=splits,
-            utc_offset=self.utc_offset, about=_ABOUT, labels=(CLICK, *labels), scenario=mapping.scenario)
+        return features.describe(mapping, splits, self.utc_offset, mapping.time_gap or splitting.time_gaps(length))
 
     def _item_counts(self, users: ir.Table) -> tuple[RowCounts, ...]:
         """The account of the items' table: those of rows of users of impressions are used."""

@@ -21,7 +21,6 @@ from data_prep.own_logs.log_files import LogFile, TextFormat
 from data_prep.reading.rejects import Rejects
 
 ROW = "row"
-_CHUNK_BYTES = 1 << 22
 _LISTED = 1_000  # rejects of a file
 
 
@@ -46,12 +45,9 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Staged:
-    """A table of the mapping as one Parquet file.
+    """What `stage` has read.
 
     Attributes:
-      label: of the table in messages and in the account.
-      path: of the Parquet file: `row` (int64, position among the readable rows of all files), and the wanted columns by
-        the names they were asked for, or those of their parts (`second` and `micro` of a time).
       rows: readable ones.
       rejected: unreadable ones.
       as_integers: the text columns whose values are all written as integers are.
@@ -60,8 +56,6 @@ class Staged:
       fingerprints: name of each file -> SHA256 of its bytes.
     """
 
-    label: str
-    path: str
     rows: int
     rejected: int
     as_integers: frozenset[str]
@@ -84,7 +78,8 @@ def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mappin
       files: in the order in which their rows are numbered.
       text: of the CSV files among them.
       wanted: name in the result -> column.
-      path: of the Parquet file to write.
+      path: of the Parquet file to write: `row` (int64, position among the readable rows of all files), and the wanted
+        columns by the names they were asked for, or those of their parts (`second` and `micro` of a time).
       rejects: takes the rows that cannot be read.
 
     Raises:
@@ -97,7 +92,8 @@ def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mappin
         for file in files:
             _check_columns(file, text, wanted)
             starts.append(rows)
-            fingerprints[file.name] = _sha256(file.path)
+            with open(file.path, "rb") as content:
+                fingerprints[file.name] = hashlib.file_digest(content, "sha256").hexdigest()
             misfits: list[tuple[int | None, str]] = []
             refused: list[tuple[int, str, str]] = []
             read, count, header = 0, 0, 0 if file.is_parquet or text.columns else 1
@@ -125,7 +121,7 @@ def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mappin
                 rejects.add(file.path, read + len(misfits), count, lines)
     if not rows:
         raise InputError(f"{label}: the files have no rows: {', '.join(file.path for file in files)}")
-    return Staged(label, path, rows, rejected, frozenset(candidates), tuple(starts), tuple(files), fingerprints)
+    return Staged(rows, rejected, frozenset(candidates), tuple(starts), tuple(files), fingerprints)
 
 
 def _typed(file: LogFile, batch: pa.RecordBatch, wanted: Mapping[str, Wanted]
@@ -163,11 +159,3 @@ def _shown(batch: pa.RecordBatch, index: int) -> str:
 
 def _plain(value: object) -> object:
     return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

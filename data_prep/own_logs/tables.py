@@ -208,7 +208,7 @@ class Tables:
         owner.wanted[rule_column(rule)] = Wanted(key, column, parse, expected)
 
     def load(self, logs: LogReader) -> None:
-        """Reads what was asked for into the engine; items are joined to the logs."""
+        """Reads what was asked for, and hands it to the engine."""
         for table in self.all:
             if len(table.wanted) == 1 and isinstance(table.spec, Lookup):
                 raise InputError(f"{table.label}: no feature, rule or domain reads a column of them: leave them out")

@@ -74,10 +74,11 @@ def test_the_records_are_those_that_the_requests_were_made_of(made, tmp_path):
     assert max(days["train"]) < min(days["validation"]) == max(days["validation"]) < min(days["test"])
     facts = preparation_facts(files.data_dir)
     assert facts["fingerprint"] == files.fingerprint
+    assert sum(facts["splits"][split]["labels"]["long_stay"]["positives"] for split in SPLITS) == labels.long_stay.sum()
     assert sum(facts["splits"][split]["impressions"] for split in SPLITS) == len(labels)
 
 
-def test_candidates_without_a_label_are_left_out_and_odd_ids_unknown(made, tmp_path):
+def test_candidates_without_a_label_are_left_out(made, tmp_path):
     _, _, parts, labels = made
     files = written(made, tmp_path, labels[labels.candidate == 1])
     assert all(len(group["label"]) == 1 for split in SPLITS for group in read(files, split))

@@ -81,6 +81,13 @@ def test_times(unit, zone, array, second, micro):
     assert both(cells.seconds(unit, zone)(array)) == ([{"second": second, "micro": micro}], [False])
 
 
+def test_whole_times_are_exact_beside_those_with_decimals():
+    exact = 1_704_067_200_123_456_999
+    values, bad = both(cells.seconds("ns", AHEAD)(pa.array([str(exact).encode(), b"1500000000.5", b"x"])))
+    assert values[0] == {"second": NEW_YEAR, "micro": 123_456} and bad == [False, False, True]
+    assert values[1] == {"second": 1, "micro": 500_000}
+
+
 def test_times_that_are_none():
     parse = cells.seconds(None, datetime.UTC)
     values, bad = both(parse(pa.array([b"5", b"soon", b"2024-02-30", b"2024-01-01", b"", b"-5", b"1e9",
