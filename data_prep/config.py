@@ -54,6 +54,8 @@ class PreparationConfig:
         16, "impressions of a record with snapshot=user; a user's further ones go to further records")
     short_length: int = option(24, "longest short_target and short_source history")
     lifelong_length: int = option(500, "longest lifelong_source history")
+    unclicked_length: int = option(
+        0, "longest unclicked_target history: what the user was shown before and did not click; 0: none", later=True)
     exclude_recent: bool = option(
         False, "start lifelong_source after the events of short_source instead of overlapping with them")
     vocabulary: Literal["counted", "hashed"] = option(
@@ -79,7 +81,8 @@ class PreparationConfig:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         for name, least in (("history_gap_seconds", 0), ("max_candidates", 1), ("short_length", 1),
-                            ("lifelong_length", 1), ("min_count", 1), ("hash_bins", 1), ("shards", 1), ("workers", 1)):
+                            ("lifelong_length", 1), ("unclicked_length", 0),
+                            ("min_count", 1), ("hash_bins", 1), ("shards", 1), ("workers", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.config import PreparationConfig
 from data_prep.reading.accounting import RowCounts
-from lcn_tf.schema import CLICK, TIME_GAP, Feature, FeatureSchema, Label, usual_histories
+from lcn_tf.schema import (
+    CLICK,
+    TARGET,
+    TIME_GAP,
+    UNCLICKED,
+    Feature,
+    FeatureSchema,
+    HistorySpec,
+    Label,
+    usual_histories,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -26,11 +36,13 @@ class DatasetDescription:
       user, item, candidate, request, context: columns by role, see `lcn_tf.schema.FeatureSchema`; a feature's `table`
         is its vocabulary. Columns of one vocabulary have the same type (int64 or string).
       time_gap_boundaries: seconds at which the derived context feature `time_gap` is cut.
-      splits: split -> first second and the second after its last, UTC; days of `utc_offset` are never divided.
+      splits: split -> first second and the second after its last, UTC; days of `utc_offset` are never divided. Of
+        `SPLITS`, in their order.
       utc_offset: seconds to add to UTC before cutting days.
       about: texts for the data set's TFDS metadata (description, homepage, citation, license).
       labels: what is predicted, see `lcn_tf.schema.FeatureSchema`; the key of each is a column of the impressions.
       scenario: name of the request feature that tells surfaces or markets apart, or None.
+      means: see `lcn_tf.schema.FeatureSchema`.
     """
 
     name: str
@@ -45,6 +57,12 @@ class DatasetDescription:
     about: Mapping[str, str]
     labels: tuple[Label, ...] = (CLICK,)
     scenario: str | None = None
+    means: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def several(self) -> frozenset[str]:
+        """Names of the columns of `means`, which may hold nulls."""
+        return frozenset(member for members in self.means.values() for member in members)
 
     @property
     def impression_features(self) -> tuple[Feature, ...]:
@@ -67,16 +85,18 @@ class DatasetDescription:
         tables = dict(vocabulary_rows)
         if self.time_gap_boundaries:
             tables[TIME_GAP] = len(self.time_gap_boundaries) + 3
+        histories = usual_histories(preparation.short_length, preparation.lifelong_length)
+        if preparation.unclicked_length:
+            histories[UNCLICKED] = HistorySpec(TARGET, preparation.unclicked_length, "extra", context=())
         roles = {role: getattr(self, role) for role in ("user", "item", "candidate", "request", "context")}
         return FeatureSchema(
             name=self.name, tables=tables, time_gap_boundaries=self.time_gap_boundaries, labels=self.labels,
-            scenario=self.scenario, **roles,
-            histories=usual_histories(preparation.short_length, preparation.lifelong_length))
+            scenario=self.scenario, means=self.means, histories=histories, **roles)
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A data set as canonical tables, none of whose feature columns holds nulls.
+    """A data set as canonical tables, none of whose feature columns holds nulls but for those of `means`.
 
     Attributes:
       description: roles of the columns and the cut of time.

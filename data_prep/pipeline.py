@@ -29,8 +29,8 @@ def snapshot_impressions(
     its day, less the gap.
     """
     timestamp = impressions.timestamp
-    branches = [((timestamp >= description.splits[split][0]) & (timestamp < description.splits[split][1]), number)
-                for number, split in enumerate(SPLITS)]
+    branches = [((timestamp >= first) & (timestamp < end), SPLITS.index(split))
+                for split, (first, end) in description.splits.items()]
     split = impressions.split if "split" in impressions.columns else ibis.cases(*branches).cast("int64")
     day = timestamp - (timestamp + description.utc_offset) % DAY_SECONDS
     moment = {"request": timestamp, "day": day, "user": ibis.literal(0)}[preparation.snapshot]
@@ -44,8 +44,8 @@ def encode_impressions(
     """The impressions with ids, their users' ids, their snapshots and their buckets."""
     description = source.description
     table = snapshot_impressions(source.impressions, description, preparation)
-    table = vocabulary.encode(table, description.impression_features, vocabularies)
-    users = vocabulary.encode(source.users, description.user, vocabularies)
+    table = vocabulary.encode(table, description.impression_features, vocabularies, description.several)
+    users = vocabulary.encode(source.users, description.user, vocabularies, description.several)
     return _with_bucket(table.inner_join(users, "user"), buckets)
 
 

@@ -30,7 +30,7 @@ from data_prep.writing.output_folder import PartialFolder, new_folder, write_jso
 from lcn_tf import __version__
 from lcn_tf.data.catalogue import Catalogue
 from lcn_tf.data.prepared_folder import PREPARATION, SPLITS
-from lcn_tf.schema import FIRST_ID, FeatureSchema
+from lcn_tf.schema import FeatureSchema
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -41,7 +41,8 @@ _LEAST_SHARDS = 4  # files that training reads in turn
 
 def prepare_dataset(
         output_dir: str, preparation: PreparationConfig, dataset_config: Any, input_files: Sequence[str],
-        read: Callable[[LogReader], Source]) -> None:
+        read: Callable[[LogReader], Source], assign: vocabulary.Assign = vocabulary.assign,
+        complete: Callable[[str], None] = lambda folder: None) -> None:
     """Writes a prepared data set.
 
     Args:
@@ -50,6 +51,8 @@ def prepare_dataset(
       dataset_config: the data set's own settings, a dataclass.
       input_files: the files that `read` reads.
       read: makes the canonical tables.
+      assign: gives the values their ids.
+      complete: adds what else belongs to a folder of records.
 
     Raises:
       InputError: the files do not make a data set (no row of one of them is used, no impression sees an event ...), or
@@ -64,7 +67,7 @@ def prepare_dataset(
                 rejects = Rejects(f"{os.path.abspath(output_dir)}.rejects.csv", preparation.max_reject_share)
                 logs = LogReader(engine, rejects, partial.new("unpacked"))
                 try:
-                    facts = _encode(engine, logs, read(logs), partial, preparation)
+                    facts = _encode(engine, logs, read(logs), partial, preparation, assign)
                 finally:
                     log_reader.check_unchanged(states)  # first: it may be why something else failed
                 rejects.move_to(partial.records)
@@ -72,32 +75,31 @@ def prepare_dataset(
 
             facts = partial.once("encoded", encode)
             _log(facts["warnings"])
-            schema = FeatureSchema.from_json(json.dumps(facts["schema"]))
-            summaries, fingerprint = _write_buckets(engine, schema, partial, preparation, facts["buckets"],
+            schema, splits = FeatureSchema.from_json(json.dumps(facts["schema"])), tuple(facts["days"])
+            summaries, fingerprint = _write_buckets(engine, schema, splits, partial, preparation, facts["buckets"],
                                                    preparation.max_candidates if facts["cut"] else None)
             empty = _check_histories(schema, summaries, facts["domains"], list(facts["rows"]))
             _log(empty)
-        write_metadata(partial.records, schema, summaries, facts["about"])
-        splits = {split: split_entry([summary[split] for summary in summaries], facts["days"][split], schema)
-                  for split in SPLITS}
+        write_metadata(partial.records, schema, summaries, facts["about"], splits)
+        entries = {split: split_entry([summary[split] for summary in summaries], facts["days"][split], schema)
+                   for split in splits}
         write_json(os.path.join(partial.records, PREPARATION), {
             "dataset": schema.name, "schema_fingerprint": schema.fingerprint, "rows": facts["rows"],
-            "warnings": facts["warnings"] + empty, "splits": splits, **facts["facts"],
+            "warnings": facts["warnings"] + empty, "splits": entries, **facts["facts"],
             "settings": written_settings(dataset_config, preparation),
             "inputs": facts["inputs"], "fingerprint": fingerprint})
+        complete(partial.records)
 
 
-def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFolder,
-            preparation: PreparationConfig) -> dict[str, Any]:
+def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFolder, preparation: PreparationConfig,
+            assign: vocabulary.Assign) -> dict[str, Any]:
     """Writes vocabularies, items and the encoded tables, in buckets; returns what the second stage needs to know."""
     description = source.description
     _check_splits(source)
-    vocabularies = {name: engine.store(f"vocabulary_{name}", vocabulary.vocabulary(source, name, preparation))
-                    for name in description.vocabulary_names}
-    if preparation.vocabulary == "hashed":
-        rows = dict.fromkeys(vocabularies, FIRST_ID + preparation.hash_bins)
-    else:
-        rows = vocabulary.write(vocabularies, os.path.join(partial.records, "vocabularies"))
+    if preparation.unclicked_length and "sampled_negatives" in source.facts:
+        raise InputError(f"unclicked_length={preparation.unclicked_length}: what was not clicked is drawn for these "
+                         "logs, nobody was shown it")
+    vocabularies, rows = assign(engine, source, preparation, partial.records)
     _write_catalogue(partial.records, engine.store("items", pipeline.training_items(source, vocabularies)))
     buckets = preparation.shards or max(
         _LEAST_SHARDS, -(-sum(counts.used for counts in source.rows) // _ROWS_PER_SHARD))
@@ -110,7 +112,7 @@ def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFol
             "cut": preparation.snapshot == "user" or source.coarse_clock,
             "facts": {"utc_offset": description.utc_offset, **source.facts},
             "inputs": logs.fingerprints, "about": description.about,
-            "days": {split: days_of(description.splits[split], description.utc_offset) for split in SPLITS}}
+            "days": {split: days_of(span, description.utc_offset) for split, span in description.splits.items()}}
 
 
 def _write_catalogue(folder: str, items: ir.Table) -> None:
@@ -120,11 +122,12 @@ def _write_catalogue(folder: str, items: ir.Table) -> None:
     Catalogue(domain=ids.pop("domain"), count=ids.pop("count"), ids=ids).write(folder)
 
 
-def _write_buckets(engine: Engine, schema: FeatureSchema, partial: PartialFolder, preparation: PreparationConfig,
-                   buckets: int, max_candidates: int | None) -> tuple[list[dict[str, dict[str, Any]]], str]:
+def _write_buckets(engine: Engine, schema: FeatureSchema, splits: tuple[str, ...], partial: PartialFolder,
+                   preparation: PreparationConfig, buckets: int, max_candidates: int | None
+                   ) -> tuple[list[dict[str, dict[str, Any]]], str]:
     """Writes the buckets that are not written yet; returns the summaries of all, and the records' fingerprint."""
     os.makedirs(os.path.join(partial.work, "summaries"), exist_ok=True)
-    writer = BucketWriter(partial.records, partial.work, schema, buckets, preparation.exclude_recent,
+    writer = BucketWriter(partial.records, partial.work, schema, splits, buckets, preparation.exclude_recent,
                           max_candidates)
     missing = [bucket for bucket in range(buckets) if not os.path.exists(writer.summary_path(bucket))]
     # A process takes seconds to start.
@@ -137,9 +140,9 @@ def _check_splits(source: Source) -> None:
     """Every split needs an impression."""
     found = {SPLITS[entry["split"]]: entry["impressions"] for entry in pipeline.split_counts(
         source.impressions, source.description).to_pyarrow().to_pylist()}
-    for split in SPLITS:
+    for split, span in source.description.splits.items():
         if split not in found:
-            first, last = days_of(source.description.splits[split], source.description.utc_offset)
+            first, last = days_of(span, source.description.utc_offset)
             raise InputError(f"the {split} split ({first} to {last}) has no impression; impressions per split: {found}")
 
 
@@ -150,15 +153,16 @@ def _check_histories(schema: FeatureSchema, summaries: Sequence[Mapping[str, Map
     Raises:
       InputError: no impression sees an event.
     """
-    wanted = [history for history, spec in schema.histories.items() if spec.domain in domains]
+    wanted = [history for history, spec in schema.histories.items() if spec.domain in domains and spec.kind != "extra"]
+    splits = list(summaries[0])
     seen = {(split, history): sum(summary[split][history] for summary in summaries)
-            for split in SPLITS for history in wanted}
+            for split in splits for history in wanted}
     if not any(seen.values()):
         raise InputError(f"no impression has an event of its user before it, so every history is empty: the files "
                          f"({', '.join(files)}) do not fit together in their users or timestamps")
     return [f"{history} is empty for every impression" for history in wanted
-            if not any(seen[split, history] for split in SPLITS)
-            ] + [f"every history of the {split} split is empty" for split in SPLITS
+            if not any(seen[split, history] for split in splits)
+            ] + [f"every history of the {split} split is empty" for split in splits
                  if not any(seen[split, history] for history in wanted)]
 
 

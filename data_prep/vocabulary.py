@@ -7,16 +7,38 @@ data. A hashed id is `FIRST_ID` + the first 52 bits of the MD5 of the value's te
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 import ibis
 import ibis.expr.types as ir
 
 from data_prep.config import PreparationConfig
 from data_prep.description import Source
-from lcn_tf.schema import FIRST_ID, OOV_ID, Feature
+from data_prep.engines import Engine
+from lcn_tf.data.prepared_folder import VOCABULARIES
+from lcn_tf.schema import FIRST_ID, OOV_ID, PADDING_ID, Feature
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _HASH_DIGITS = 13  # hexadecimal: 52 bits
+
+# (engine, source, settings, folder of the records) -> vocabularies by name, `value` and `id`; rows of their tables,
+# padding and out of vocabulary included. What belongs beside the records is written there.
+Assign: TypeAlias = Callable[[Engine, Source, PreparationConfig, str], tuple[dict[str, ir.Table], dict[str, int]]]
+
+
+def assign(engine: Engine, source: Source, preparation: PreparationConfig,
+           folder: str) -> tuple[dict[str, ir.Table], dict[str, int]]:
+    """The vocabularies of a data set that is prepared once; see `Assign`."""
+    vocabularies = {name: engine.store(f"vocabulary_{name}", vocabulary(source, name, preparation))
+                    for name in source.description.vocabulary_names}
+    if preparation.vocabulary == "hashed":
+        return vocabularies, dict.fromkeys(vocabularies, FIRST_ID + preparation.hash_bins)
+    values = {name: table.order_by("id").select("value").to_pyarrow()["value"] for name, table in vocabularies.items()}
+    return vocabularies, {name: write(os.path.join(folder, VOCABULARIES), name, found)
+                          for name, found in values.items()}
 
 
 def vocabulary(source: Source, name: str, preparation: PreparationConfig) -> ir.Table:
@@ -31,15 +53,19 @@ def vocabulary(source: Source, name: str, preparation: PreparationConfig) -> ir.
         parts = [table.select(value=table[column]).distinct() for table, column in columns]
         values = _union(parts).distinct()
         return values.select("value", id=hashed(values.value, preparation.hash_bins))
-    impressions, events = source.training_rows()
-    shown_users = source.users.inner_join(impressions.select("user"), "user")
-    parts = [table.group_by(value=table[column]).agg(rows=table.count())
-             for table, column in _columns(source, name, shown_users, impressions, events)]
-    counted = _union(parts)
-    totals = counted.group_by("value").agg(total=counted.rows.sum())
+    totals = counts(source, name, *source.training_rows())
     kept = totals.filter(totals.total >= preparation.min_count)
     order = [kept.total.desc(), kept.value.asc()]
     return kept.select("value", id=(ibis.row_number().over(order_by=order) + FIRST_ID).cast("int64"))
+
+
+def counts(source: Source, name: str, impressions: ir.Table, events: ir.Table) -> ir.Table:
+    """Of a vocabulary `value`, `total` (how many of some impressions and events carry it) and `last` (their newest's
+    second)."""
+    shown_users = source.users.inner_join(impressions.select("user", "timestamp"), "user")
+    counted = _union([table.group_by(value=table[column]).agg(rows=table.count(), moment=table.timestamp.max())
+                      for table, column in _columns(source, name, shown_users, impressions, events)])
+    return counted.group_by("value").agg(total=counted.rows.sum(), last=counted.moment.max())
 
 
 def hashed(value: ir.Value, bins: int) -> ir.IntegerValue:
@@ -51,38 +77,39 @@ def hashed(value: ir.Value, bins: int) -> ir.IntegerValue:
     return (number.cast("int64") % bins + FIRST_ID).cast("int64")
 
 
-def encode(table: ir.Table, features: tuple[Feature, ...], vocabularies: Mapping[str, ir.Table]) -> ir.Table:
-    """Replaces the raw values of `features`' columns by ids; a value without an id becomes `OOV_ID`."""
+def encode(table: ir.Table, features: tuple[Feature, ...], vocabularies: Mapping[str, ir.Table],
+           several: Collection[str] = ()) -> ir.Table:
+    """Replaces the raw values of `features`' columns by ids; one without an id becomes `OOV_ID`, null `PADDING_ID`."""
     for feature in features:
         ids = vocabularies[feature.table].select(encoded_value="value", encoded_id="id")
         joined = table.left_join(ids, table[feature.name] == ids.encoded_value)
-        encoded = ibis.coalesce(joined.encoded_id, OOV_ID).cast("int64")
+        encoded = ibis.coalesce(joined.encoded_id, OOV_ID)
+        if feature.name in several:
+            encoded = joined[feature.name].isnull().ifelse(PADDING_ID, encoded)
+        encoded = encoded.cast("int64")
         table = joined.mutate(encoded.name(feature.name)).drop("encoded_value", "encoded_id")
     return table
 
 
-def write(vocabularies: Mapping[str, ir.Table], directory: str) -> dict[str, int]:
-    """Writes `{directory}/{name}.txt`, line i holding the value of id `FIRST_ID + i`.
+def write(directory: str, name: str, values: pa.ChunkedArray) -> int:
+    """Writes `{directory}/{name}.txt`, line i holding the value of id `FIRST_ID + i`, an empty line where none has it.
 
     Returns:
-      Vocabulary name -> rows of its embedding table, padding and out of vocabulary included.
+      Rows of the embedding table, padding and out of vocabulary included.
     """
     os.makedirs(directory, exist_ok=True)
-    rows = {}
-    for name, table in vocabularies.items():
-        values = table.order_by("id").select("value").to_pyarrow()["value"]
-        with open(os.path.join(directory, f"{name}.txt"), "w", encoding="utf-8", newline="\n") as file:
-            for chunk in values.chunks:
-                file.writelines(f"{value}\n" for value in chunk.to_pylist())
-        rows[name] = FIRST_ID + len(values)
-    return rows
+    with open(os.path.join(directory, f"{name}.txt"), "w", encoding="utf-8", newline="\n") as file:
+        for chunk in values.chunks:
+            file.writelines("\n" if value is None else f"{value}\n" for value in chunk.to_pylist())
+    return FIRST_ID + len(values)
 
 
 def _columns(source: Source, name: str, users: ir.Table, impressions: ir.Table,
              events: ir.Table) -> list[tuple[ir.Table, str]]:
     """(table, column) of everything that reads the vocabulary `name`."""
     description = source.description
-    return [(table, feature.name)
+    several = description.several
+    return [(table.filter(table[feature.name].notnull()) if feature.name in several else table, feature.name)
             for table, features in ((users, description.user), (impressions, description.impression_features),
                                     (events, description.event_features))
             for feature in features if feature.table == name]

@@ -84,12 +84,12 @@ class Experiment:
     """Every configuration of a run.
 
     Attributes:
-      run: paths and data set.
+      run: paths and data set: `RunConfig`, or what another command has in its place.
       groups: prefix -> configuration.
       components: (kind, name) -> configuration of every model component in use.
     """
 
-    run: RunConfig
+    run: Any
     groups: dict[str, Any]
     components: dict[tuple[str, str], Any]
 
@@ -111,9 +111,9 @@ class Experiment:
         return {name: value for name, value in pairs if name not in without and not name.startswith(others)}
 
 
-def define() -> None:
-    """Defines every flag."""
-    dataclass_flags.define("", RunConfig)
+def define(run_class: type = RunConfig) -> None:
+    """Defines every flag; those without a prefix are the fields of `run_class`."""
+    dataclass_flags.define("", run_class)
     for prefix, config_class in _GROUPS.items():
         dataclass_flags.define(prefix, config_class, without=_DERIVED.get(prefix, ()))
     for kind in registry.KINDS:
@@ -132,15 +132,15 @@ def prefix_of(kind: str, name: str) -> str:
     return f"lifelong_{name}" if shared else name
 
 
-def read() -> Experiment:
-    """The experiment of the parsed flags.
+def read(run_class: type = RunConfig) -> Experiment:
+    """The experiment of the parsed flags, defined with the same class.
 
     Raises:
       ValueError: values that a configuration refuses; the message names the flag.
     """
     groups = {prefix: dataclass_flags.read(prefix, config_class) for prefix, config_class in _GROUPS.items()}
     components = {part: _component(*part, groups["train"].seed) for part in groups["model"].parts}
-    return Experiment(dataclass_flags.read("", RunConfig), groups, components)
+    return Experiment(dataclass_flags.read("", run_class), groups, components)
 
 
 def _component(kind: str, name: str, seed: int) -> Any:
@@ -164,7 +164,13 @@ def parse(argv: list[str]) -> list[str]:
         preset = own_logs.preset(run.data_dir)
     else:
         preset = [f"--flagfile={CONFIGS / 'data' / run.dataset}{'_generated' if run.generated else ''}.cfg"]
-    return _parse_afresh(argv[0], [*flag_files.expand(preset, find_config), *arguments])
+    return parse_behind(argv, preset)
+
+
+def parse_behind(argv: list[str], preset: list[str]) -> list[str]:
+    """Parses a command line with bare cfg names behind flags that it may overrule; as `parse`."""
+    return _parse_afresh(argv[0], [*flag_files.expand(preset, find_config),
+                                   *flag_files.expand(argv[1:], find_config)])
 
 
 def _parse_afresh(program: str, arguments: list[flag_files.Argument]) -> list[str]:

@@ -7,6 +7,7 @@ what is chosen here.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from lcn_tf.data.prepared_folder import preparation_facts
 from lcn_tf.schema import FeatureSchema
@@ -30,17 +31,29 @@ def preset(data_dir: str | None) -> list[str]:
     facts = preparation_facts(data_dir) if data_dir and os.path.isdir(data_dir) else {}
     if not facts:
         return []
+    impressions = facts["splits"]["train"]["impressions"]
+    epochs, dropout = next(((epochs, dropout) for below, epochs, dropout in _SIZES if impressions < below), (1, 0.0))
+    flags = {**of_records(data_dir), "train.epochs": epochs, "train.patience": _PATIENCE,
+             "tower.input_dropout": dropout}
+    return [f"--{name}={value}" for name, value in flags.items()]
+
+
+def of_records(data_dir: str, days: int = 1) -> dict[str, Any]:
+    """The flags that fit the records of a folder, however long is trained on them: lengths, layout, batch size.
+
+    Args:
+      data_dir: a prepared data set.
+      days: how many parts of the training split are trained on one after the other; batches fit a part.
+    """
+    facts = preparation_facts(data_dir)
     train = facts["splits"]["train"]
     impressions, lengths = train["impressions"], FeatureSchema.load(data_dir).lengths
-    epochs, dropout = next(((epochs, dropout) for below, epochs, dropout in _SIZES if impressions < below), (1, 0.0))
-    batch_size = next((size for size in reversed(_BATCHES) if impressions >= size * _STEPS), _BATCHES[0])
-    flags = {
+    batch_size = next((size for size in reversed(_BATCHES) if impressions >= days * size * _STEPS), _BATCHES[0])
+    return {
         "data.short_length": max(length for name, length in lengths.items() if name.startswith("short")),
         "data.lifelong_length": max(length for name, length in lengths.items() if name.startswith("lifelong")),
         "data.layout": "grouped" if impressions >= _GROUPED_FROM * train["groups"] else "flat",
-        "train.batch_size": batch_size, "train.epochs": epochs, "train.patience": _PATIENCE,
-        "tower.input_dropout": dropout}
-    return [f"--{name}={value}" for name, value in flags.items()]
+        "train.batch_size": batch_size}
 
 
 def described(data_dir: str) -> str:

@@ -48,7 +48,7 @@ def find_or_prepare(experiment: Experiment) -> PreparedData:
         return _own_logs(run.data_dir)
     generator = DATASETS[run.dataset].generator
     truth = generator.true_probability(groups[run.dataset]) if generator else ""
-    input_dir, preparation = _input_dir(experiment), _preparation(experiment)
+    input_dir, preparation = _input_dir(experiment), preparation_of(experiment)
     if run.generated:
         _generate_missing_logs(run.dataset, input_dir, groups[f"{run.dataset}_generator"], truth)
     data_dir = data_dir_of(experiment)  # now, as it depends on the input's files
@@ -83,7 +83,7 @@ def data_dir_of(experiment: Experiment) -> str:
     if run.data_dir:
         return run.data_dir
     settings = {"input": _listing(_input_dir(experiment)), "dataset": written_settings(groups[run.dataset]),
-                "preparation": lasting_settings(_preparation(experiment))}
+                "preparation": lasting_settings(preparation_of(experiment))}
     return os.path.join("data", f"{run.dataset}-{canonical_json.digest(settings)}")
 
 
@@ -93,7 +93,7 @@ def _print_account(facts: dict[str, Any]) -> None:
           sep="\n", flush=True)
 
 
-def _preparation(experiment: Experiment) -> PreparationConfig:
+def preparation_of(experiment: Experiment) -> PreparationConfig:
     """How an experiment's records are prepared: as long as its batches are."""
     groups = experiment.groups
     lengths = {"short_length": groups["data"].short_length, "lifelong_length": groups["data"].lifelong_length}

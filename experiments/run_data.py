@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from lcn_tf.data import pipeline
@@ -19,11 +18,7 @@ def note(workdir: str, files: pipeline.RecordFiles) -> None:
 
 def noted(workdir: str) -> dict[str, str] | None:
     """What `note` wrote; None where nothing is noted, as by runs of earlier versions."""
-    path = os.path.join(workdir, NOTE)
-    if not os.path.exists(path):
-        return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    return results.read_json(os.path.join(workdir, NOTE))
 
 
 def is_prepared(data_dir: str) -> bool:

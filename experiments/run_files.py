@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import typing
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,12 +71,7 @@ def open_workdir(workdir: str, experiment: Experiment) -> None:
     path = os.path.join(workdir, "flags.cfg")
     lines = experiment.assignments()
     if os.path.exists(path) and has_progress(workdir):
-        with open(path, encoding="utf-8") as file:
-            before = dict(line[2:].rstrip("\n").split("=", 1) for line in file if line.startswith("--"))
-        now = dict(line[2:].split("=", 1) for line in lines)
-        names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-        changed = [f"--{name}: {before.get(name)} before, {now.get(name)} now" for name in names
-                   if name not in _MAY_CHANGE]
+        changed = changed_flags(path, lines, _MAY_CHANGE)
         if changed:
             raise ValueError(f"{workdir} holds a run with other flags ({'; '.join(changed)}); "
                              "choose another --workdir or remove this one")
@@ -88,13 +83,18 @@ def open_workdir(workdir: str, experiment: Experiment) -> None:
         raise PermissionError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
 
 
+def changed_flags(path: str, lines: Sequence[str], may_change: Collection[str]) -> list[str]:
+    """How flags differ from those of a `flags.cfg`, in words, but for some."""
+    with open(path, encoding="utf-8") as file:
+        before = dict(line[2:].rstrip("\n").split("=", 1) for line in file if line.startswith("--"))
+    now = dict(line[2:].split("=", 1) for line in lines)
+    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    return [f"--{name}: {before.get(name)} before, {now.get(name)} now" for name in names if name not in may_change]
+
+
 def finished(workdir: str) -> dict[str, Any] | None:
     """What `metrics.json` of a finished run says, None before that."""
-    path = os.path.join(workdir, "metrics.json")
-    if not os.path.exists(path):
-        return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    return results.read_json(os.path.join(workdir, "metrics.json"))
 
 
 def write_predictions(workdir: str, rows: Predictions) -> None:

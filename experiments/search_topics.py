@@ -30,7 +30,7 @@ from data_prep.industrial.generator import author_topics
 from experiments import finished_run, flags
 from lcn_tf.contracts import Explains
 from lcn_tf.data import pipeline
-from lcn_tf.data.prepared_folder import SPLITS
+from lcn_tf.data.prepared_folder import SPLITS, VOCABULARIES
 from lcn_tf.models import CTRModel
 from lcn_tf.schema import FIRST_ID
 
@@ -131,7 +131,7 @@ def topics_of_ids(files: pipeline.RecordFiles, topics: Mapping[int, int]) -> np.
       ValueError: no vocabulary of authors, or authors that these logs do not have.
     """
     table = next((feature.table for feature in files.schema.item if feature.name == _AUTHOR), None)
-    path = os.path.join(files.data_dir, "vocabularies", f"{table}.txt")
+    path = os.path.join(files.data_dir, VOCABULARIES, f"{table}.txt")
     if table is None or not os.path.exists(path):
         raise ValueError(f"{files.data_dir} has no vocabulary of the item feature {_AUTHOR!r}: expected generated "
                          "industrial logs, prepared with --prep.vocabulary=counted")

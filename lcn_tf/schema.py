@@ -39,11 +39,11 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from lcn_tf import schema_versions
-from lcn_tf.schema_entries import CLICK, TARGET, Feature, HistoryKind, HistorySpec, Label, usual_histories
+from lcn_tf.schema_entries import CLICK, TARGET, UNCLICKED, Feature, HistoryKind, HistorySpec, Label, usual_histories
 from lcn_tf.schema_names import check_batch_names, check_labels, check_words
 
-__all__ = ["CLICK", "FIRST_ID", "OOV_ID", "PADDING_ID", "TARGET", "TIME_GAP", "Feature", "FeatureSchema", "HistorySpec",
-           "Label", "usual_histories"]
+__all__ = ["CLICK", "FIRST_ID", "OOV_ID", "PADDING_ID", "TARGET", "TIME_GAP", "UNCLICKED", "Feature", "FeatureSchema",
+           "HistorySpec", "Label", "usual_histories"]
 
 PADDING_ID = 0
 OOV_ID = 1
@@ -74,6 +74,8 @@ class FeatureSchema:
       scenario: name of the request feature that tells which of several surfaces or markets an impression belongs to,
         for the parts that are conditioned on it; None where there is but one.
       vectors: table -> file beside the schema, a NumPy array `[rows, width]` of frozen content vectors for its ids.
+      means: name -> features, of the user or of candidates, that hold the values of one feature with several (genres,
+        tags): all of one table, each id once or 0 where there are fewer values. Models read the mean of their vectors.
 
     Raises:
       ValueError: a name that TensorFlow or Python does not take, that is used twice or by the package itself, or that
@@ -104,6 +106,7 @@ class FeatureSchema:
     labels: tuple[Label, ...] = (CLICK,)
     scenario: str | None = None
     vectors: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    means: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if not self.item:
@@ -112,6 +115,7 @@ class FeatureSchema:
         self._check_words()
         self._check_histories()
         self._check_labels()
+        self._check_means()
         for roles in (("user", "item", "candidate", "request"), ("item", "context")):
             names = [feature.name for role in roles for feature in getattr(self, role)]
             if "context" in roles and self.time_gap_boundaries:
@@ -187,6 +191,36 @@ class FeatureSchema:
                              f"{self.scenario!r}")
         if unknown := sorted(set(self.vectors) - set(self.tables)):
             raise ValueError(f"schema.vectors names the table {unknown[0]!r}; known tables: {sorted(self.tables)}")
+
+    def _check_means(self) -> None:
+        sides = [{feature.name: feature.table for feature in side} for side in (self.user, self.candidate)]
+        seen: set[str] = set()
+        for name, members in self.means.items():
+            side = next((side for side in sides if set(members) <= set(side)), None)
+            if not members or side is None:
+                raise ValueError(f"schema.means[{name!r}] must name features of the user, or of candidates, got "
+                                 f"{', '.join(members) or 'none'}")
+            if len({side[member] for member in members}) > 1:
+                raise ValueError(f"schema.means[{name!r}]: {', '.join(members)} must read one table")
+            if name in {feature.name for side in (self.user, self.candidate) for feature in side} - set(members):
+                raise ValueError(f"schema.means: {name!r} is a feature's name")
+            if repeated := sorted(seen & set(members)):
+                raise ValueError(f"schema.means names {repeated[0]} twice")
+            seen.update(members)
+
+    @property
+    def several(self) -> frozenset[str]:
+        """Names of the features of `means`: padding among their ids is no value."""
+        return frozenset(member for members in self.means.values() for member in members)
+
+    def read_as_one(self, features: Sequence[Feature]) -> dict[str, tuple[Feature, ...]]:
+        """Name -> features whose vectors' mean a model reads under that name: those of `means`, all others alone."""
+        name_of = {member: name for name, members in self.means.items() for member in members}
+        found: dict[str, tuple[Feature, ...]] = {}
+        for feature in features:
+            name = name_of.get(feature.name, feature.name)
+            found[name] = (*found.get(name, ()), feature)
+        return found
 
     @property
     def lengths(self) -> dict[str, int]:
@@ -339,6 +373,7 @@ class FeatureSchema:
             values[role] = tuple(Feature(**feature) for feature in values[role])
         values["histories"] = {name: HistorySpec(**history) for name, history in values["histories"].items()}
         values["labels"] = tuple(Label(**label) for label in values["labels"])
+        values["means"] = {name: tuple(members) for name, members in values["means"].items()}
         values["time_gap_boundaries"] = tuple(values["time_gap_boundaries"])
         return cls(**values)
 

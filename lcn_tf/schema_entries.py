@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 TARGET = "target"  # the domain of the candidates
+UNCLICKED = "unclicked_target"  # name of the history of candidates that were shown and not clicked, where there is one
 HistoryKind = Literal["short", "lifelong", "extra"]
 
 

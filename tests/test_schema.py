@@ -48,7 +48,7 @@ def test_what_earlier_versions_wrote_is_read_and_written_as_it_was():
 
 
 @pytest.mark.parametrize("text, message", [
-    (VERSION_1.replace("{", '{"version": 3,', 1), "of version 3; this package reads those up to 2"),
+    (VERSION_1.replace("{", '{"version": 4,', 1), "of version 4; this package reads those up to 3"),
     (VERSION_1.replace("short_source", "clicked"), r"schema.lengths has \['clicked', .*expected"),
     ("[]", "expected a JSON object, got list"),
 ])

@@ -1,7 +1,8 @@
 """`python -m data_prep.content_vectors DATA --table=author --vectors=FILE.npz`: frozen vectors for a table's ids.
 
-The file has `ids`, raw values as the log has them, and `vectors`, a row of numbers for each. They are put in the order
-of the table's ids, into `DATA/vectors/`, and `schema.json` names them. The records stay as they are.
+The file (`.npz` or `.parquet`) has `ids`, raw values as the log has them, and `vectors`, a row of numbers for each.
+They are put in the order of the table's ids, into `DATA/vectors/`, and `schema.json` names them. The records stay as
+they are.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from data_prep.content_vectors.table_vectors import add_vectors
 
 _TABLE = flags.DEFINE_string("table", None, "table of the schema whose ids get vectors", required=True)
 _VECTORS = flags.DEFINE_string(
-    "vectors", None, "NumPy file (.npz) with ids [n], integers or strings, and vectors [n, width], floats",
+    "vectors", None, "NumPy file (.npz) with ids [n], integers or strings, and vectors [n, width], floats; or a "
+    "Parquet file with these columns",
     required=True)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import zipfile
 
 import numpy as np
 
+from data_prep.content_vectors.vector_files import read_vectors
 from data_prep.errors import InputError
+from lcn_tf.data.prepared_folder import VOCABULARIES
 from lcn_tf.schema import FIRST_ID, FeatureSchema
 from lcn_tf.whole_files import replacing, write_text
 
@@ -45,7 +46,7 @@ def add_vectors(data_dir: str, table: str, vectors_file: str) -> Added:
     """
     schema = FeatureSchema.load(data_dir)
     values = _vocabulary(data_dir, schema, table)
-    ids, vectors = _read(vectors_file)
+    ids, vectors = read_vectors(vectors_file)
     place = {value: row for row, value in enumerate(ids)}
     found = [(row, place[value]) for row, value in enumerate(values, FIRST_ID) if value in place]
     if not found:
@@ -69,7 +70,7 @@ def _vocabulary(data_dir: str, schema: FeatureSchema, table: str) -> list[str]:
     schema_file = os.path.join(data_dir, "schema.json")
     if table not in schema.tables:
         raise InputError(f"{schema_file}, tables: no table {table!r}; known: {', '.join(sorted(schema.tables))}")
-    path = os.path.join(data_dir, "vocabularies", f"{table}.txt")
+    path = os.path.join(data_dir, VOCABULARIES, f"{table}.txt")
     if not os.path.exists(path):
         raise InputError(f"{path}: no such file: the ids of table {table!r} are hashed or derived, so no raw value is "
                          "known for them")
@@ -81,46 +82,3 @@ def _vocabulary(data_dir: str, schema: FeatureSchema, table: str) -> list[str]:
     if not values:
         raise InputError(f"{path}: no value, so no id of table {table!r} can have a vector")
     return values
-
-
-def _read(path: str) -> tuple[list[str], np.ndarray]:
-    """Raw values and their vectors `[n, width]` float32."""
-    arrays = _arrays(path)
-    ids, vectors = arrays["ids"], arrays["vectors"]
-    if ids.ndim != 1 or ids.dtype.kind not in "iuU":
-        raise InputError(f"{path}, ids: expected integers or strings [n], got {ids.dtype} {list(ids.shape)}")
-    if vectors.ndim != 2 or vectors.dtype.kind != "f" or len(vectors) != len(ids) or not vectors.size:
-        raise InputError(f"{path}, vectors: expected floats [{len(ids)}, width], a row for each of ids, got "
-                         f"{vectors.dtype} {list(vectors.shape)}")
-    values, counts = np.unique(ids, return_counts=True)
-    if (counts > 1).any():
-        raise InputError(f"{path}, ids: expected each value once, got {values[counts > 1][0].item()!r} "
-                         f"{counts[counts > 1][0]} times")
-    with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite
-        vectors = vectors.astype(np.float32)
-    finite = np.isfinite(vectors)
-    if not finite.all():
-        row, column = np.argwhere(~finite)[0]
-        raise InputError(f"{path}, vectors: expected finite numbers of 32 bits, got {arrays['vectors'][row, column]} "
-                         f"for {ids[row].item()!r}")
-    return [str(value) for value in ids.tolist()], vectors
-
-
-def _arrays(path: str) -> dict[str, np.ndarray]:
-    """The arrays `ids` and `vectors` of a file, as they are."""
-    if not os.path.isfile(path):
-        raise InputError(f"{path}: no such file")
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path}: expected a .npz file, as numpy.savez writes it, with the arrays ids and vectors")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if missing := [name for name in ("ids", "vectors") if name not in file]:
-                raise InputError(f"{path}: expected the arrays ids and vectors, found no {' and no '.join(missing)} "
-                                 f"among {list(file)}")
-            return {name: file[name] for name in ("ids", "vectors")}
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"{path}: expected arrays of numbers or strings, without Python objects: {error}") from error

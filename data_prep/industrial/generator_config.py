@@ -7,6 +7,8 @@ from typing import Literal
 
 from data_prep.config import option
 
+HISTORY_DAYS = 28  # of events before the first impression
+
 # What the generator calls the file of true click probabilities of each `IndustrialConfig.row_set`.
 TRUE_PROBABILITY_FILES = {"target": "true_probability.csv", "source": "true_probability_videos.csv"}
 
@@ -19,9 +21,10 @@ class GeneratorConfig:
       ValueError: an unknown preset, or a number outside its range; the message names the field.
     """
 
-    preset: Literal["tiny", "small", "hard", "paper_shape", "joined_by_user", "joined_by_order"] = option(
+    preset: Literal["tiny", "small", "hard", "month", "paper_shape", "joined_by_user", "joined_by_order"] = option(
         "small", "tiny: tests; small: minutes on two cores; hard: as large, with shared categories, rooms that close "
-        "for new ones, and power laws of activity and of a popularity that drifts; paper_shape: full histories, low "
+        "for new ones, and power laws of activity and of a popularity that drifts; month: as hard, with impressions of "
+        "30 days instead of 7, for experiments.daily; paper_shape: full histories, low "
         "click rate, many items; joined_by_user, joined_by_order: what joins the domains is that a user does both, or "
         "that one follows the other")
     num_users: int | None = option(None, "users, any number; none: the preset's")
@@ -77,6 +80,7 @@ class Process:
       activity_span: activity of the most active user over that of the least.
       popularity_exponent: of Zipf's law of the popularity of rooms and of authors of videos; 0: all are alike.
       popularity_persistence: correlation of a thing's standing in that law with the day before.
+      impression_days: days of impressions; `HISTORY_DAYS` of events alone come before them.
       followed_share: 0, or the share of the videos of the hours before visits that a room of the same topic follows a
         second later, in the place of all other rooms entered without being shown.
     """
@@ -113,7 +117,13 @@ class Process:
     activity_span: float = 100.0
     popularity_exponent: float = 0.0
     popularity_persistence: float = 0.9
+    impression_days: int = 7
     followed_share: float = 0.0
+
+    @property
+    def log_days(self) -> int:
+        """Days of the log."""
+        return HISTORY_DAYS + self.impression_days
 
 
 _SMALL = Process(
@@ -126,12 +136,15 @@ _JOINED_BY_USER = dataclasses.replace(
     live_categories=4, background_video_events=400.0, background_live_events=0.0, background_interest_share=0.4,
     trend_strength=0.0)
 
+_HARD = dataclasses.replace(
+    _SMALL, num_users=3_500, video_categories=2, live_categories=2, rooms=12, background_video_events=600.0,
+    shared_categories=True, room_turnover=0.2, activity_exponent=1.2, popularity_exponent=1.0)
+
 PRESETS = {
     "tiny": dataclasses.replace(_SMALL, num_users=90, background_video_events=80.0),
     "small": _SMALL,
-    "hard": dataclasses.replace(
-        _SMALL, num_users=3_500, video_categories=2, live_categories=2, rooms=12, background_video_events=600.0,
-        shared_categories=True, room_turnover=0.2, activity_exponent=1.2, popularity_exponent=1.0),
+    "hard": _HARD,
+    "month": dataclasses.replace(_HARD, num_users=1_000, visits_per_user=15.0, impression_days=30),
     "joined_by_user": _JOINED_BY_USER,
     "joined_by_order": dataclasses.replace(_JOINED_BY_USER, focus_interest_share=0.0, followed_share=12 / 54),
     "paper_shape": dataclasses.replace(

@@ -17,13 +17,11 @@ import numpy as np
 
 from data_prep.generating import planted_interests as planted
 from data_prep.generating.planted_interests import DAY, Activity, Users
-from data_prep.industrial.generator_config import Process
+from data_prep.industrial.generator_config import HISTORY_DAYS, Process
 from data_prep.industrial.planted_popularity import Popularity, draw_popularity
 
 FIRST_IMPRESSION = 1_704_038_400  # 2024-01-01 00:00:00 in UTC+8
-IMPRESSION_DAYS = 7
-LOG_DAYS = 35
-FIRST_EVENT = FIRST_IMPRESSION - (LOG_DAYS - IMPRESSION_DAYS) * DAY
+FIRST_EVENT = FIRST_IMPRESSION - HISTORY_DAYS * DAY
 PAGE_SIZES = (5, 8)  # smallest and largest number of rooms, or of videos, on a page
 FEED_SHARE = 0.7  # of pages shown between videos; the others are the live tab
 SECONDS_LOG_STD = 0.8  # lengths of videos and stays in rooms are log-normal
@@ -46,9 +44,9 @@ class World:
       video_category, live_category: `[categories]` raw ids.
       author: `[authors]` raw ids; the first `video_authors` per topic post videos, the last `live_authors` stream.
       room: `[rooms]` raw ids; `room_author` and `room_category` are raw ids too, `room_quality` is added to the logit.
-      open_room: `[LOG_DAYS, slots]` index of the room that is open in a slot; slot k has topic k mod T, as its rooms.
+      open_room: `[log_days, slots]` index of the room that is open in a slot; slot k has topic k mod T, as its rooms.
       slot_popularity, author_popularity: of the slots, and of the authors who post videos.
-      trends: `[LOG_DAYS, 4096]` topic of every popularity quantile of a day.
+      trends: `[log_days, 4096]` topic of every popularity quantile of a day.
       second_of_day: `[4096]` quantiles of the hour-of-day law in seconds.
     """
 
@@ -120,7 +118,8 @@ class Events:
 def make_world(process: Process, rng: np.random.Generator) -> World:
     """Draws categories, authors, rooms and trends."""
     topics, live, slots = process.num_topics, process.live_authors, process.num_topics * process.rooms
-    rooms = slots * (LOG_DAYS if process.room_turnover else 1)
+    days = process.log_days
+    rooms = slots * (days if process.room_turnover else 1)
     category = rng.permutation(topics * (process.video_categories + process.live_categories)) + 1
     video_category, live_category = np.split(category, [topics * process.video_categories])
     if process.shared_categories:
@@ -129,18 +128,18 @@ def make_world(process: Process, rng: np.random.Generator) -> World:
     room_author = author[len(author) - topics * live:][np.arange(rooms) % (topics * live)]
     topic = np.arange(rooms) % topics
     room_category = live_category[planted.of_topic(rng, topic, topics, len(live_category))]
-    trends = planted.topic_trends(rng, LOG_DAYS, topics, process.trend_strength, process.trend_persistence)
+    trends = planted.topic_trends(rng, days, topics, process.trend_strength, process.trend_persistence)
     room, quality = rng.permutation(rooms) + 1, rng.normal(0, process.room_quality_std, rooms)
-    popularity = [draw_popularity(rng, LOG_DAYS, things, topics, process.popularity_exponent,
+    popularity = [draw_popularity(rng, days, things, topics, process.popularity_exponent,
                                   process.popularity_persistence) for things in (slots, topics * process.video_authors)]
     return World(process, video_category, live_category, author, room, room_author, room_category, quality,
-                 _open_rooms(slots, process.room_turnover, rng), *popularity, trends, planted.hours_of_day())
+                 _open_rooms(days, slots, process.room_turnover, rng), *popularity, trends, planted.hours_of_day())
 
 
-def _open_rooms(slots: int, turnover: float, rng: np.random.Generator) -> np.ndarray:
-    """`[LOG_DAYS, slots]` index of the room in each slot: every night a share of the slots gets a new room."""
-    room = np.tile(np.arange(slots), (LOG_DAYS, 1))
-    for day in range(1, LOG_DAYS if turnover else 1):
+def _open_rooms(days: int, slots: int, turnover: float, rng: np.random.Generator) -> np.ndarray:
+    """`[days, slots]` index of the room in each slot: every night a share of the slots gets a new room."""
+    room = np.tile(np.arange(slots), (days, 1))
+    for day in range(1, days if turnover else 1):
         room[day] = room[day - 1]
         closed = rng.permutation(slots)[:round(turnover * slots)]
         room[day, closed] = slots * day + closed
@@ -262,7 +261,8 @@ def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[User
         activity = planted.power_law(rng, count, process.activity_exponent, process.activity_span)
     users = planted.draw_users(
         rng, count, process.num_topics, process.interests_per_user, process.focus_interests, process.focus_persistence,
-        process.visits_per_user * activity, FIRST_IMPRESSION, IMPRESSION_DAYS, world.second_of_day)
+        process.visits_per_user * activity, FIRST_IMPRESSION, process.impression_days,
+        world.second_of_day)
     shown = _draw_impressions(world, users, rng)
     videos, lives = (planted.draw_activity(
         rng, users, world.trends, FIRST_EVENT, world.second_of_day, near, far, process.focus_interest_share, far_share)

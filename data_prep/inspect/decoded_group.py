@@ -9,6 +9,7 @@ import numpy as np
 
 from command_line.text_table import align
 from data_prep.errors import InputError
+from lcn_tf.data.prepared_folder import VOCABULARIES
 from lcn_tf.data.record_chunks import Chunk, read_chunks
 from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.schema import FIRST_ID, OOV_ID, PADDING_ID
@@ -82,7 +83,7 @@ def raw_values(data_dir: str, table: str, ids: set[int]) -> Mapping[int, str]:
     Raises:
       InputError: the file has no line for an id.
     """
-    path = os.path.join(data_dir, "vocabularies", f"{table}.txt")
+    path = os.path.join(data_dir, VOCABULARIES, f"{table}.txt")
     wanted = {value for value in ids if value >= FIRST_ID}
     values = {value: _RESERVED[value] for value in ids - wanted}
     if not os.path.exists(path):

@@ -19,7 +19,7 @@ from data_prep.writing import tfrecord
 from data_prep.writing.metadata import write_metadata
 from data_prep.writing.output_folder import new_folder, write_json
 from lcn_tf import __version__
-from lcn_tf.data.prepared_folder import PREPARATION, SPLITS, preparation_facts
+from lcn_tf.data.prepared_folder import PREPARATION, SPLITS, VOCABULARIES, preparation_facts
 from lcn_tf.data.record_bytes import Fingerprint
 from lcn_tf.data.records import encode
 from lcn_tf.models.requests import request_names
@@ -66,10 +66,10 @@ def write_records(requests_path: str, labels_path: str, data_dir: str, output_di
             fingerprint.add(path)
             summary[split] = _summary(schema, chosen, written)
             entries[split] = split_entry([summary[split]], days_of(splits[split], utc_offset), schema)
-        for name in ("vocabularies", "vectors"):
+        for name in (VOCABULARIES, "vectors"):
             if os.path.isdir(os.path.join(data_dir, name)):
                 shutil.copytree(os.path.join(data_dir, name), os.path.join(partial.records, name), dirs_exist_ok=True)
-        write_metadata(partial.records, schema, [summary], _ABOUT)
+        write_metadata(partial.records, schema, [summary], _ABOUT, SPLITS)
         write_json(os.path.join(partial.records, PREPARATION), {
             "dataset": schema.name, "schema_fingerprint": schema.fingerprint,
             "rows": {count.file: count.to_json() for count in counts}, "warnings": [], "splits": entries,

@@ -139,11 +139,12 @@ def seconds(unit: str | None, zone: datetime.tzinfo) -> Parse:
     return parse
 
 
-def first_of(separator: str, without: Sequence[str]) -> Parse:
-    """The first of a cell's values that is not among `without`."""
+def value_of(separator: str, without: Sequence[str], place: int) -> Parse:
+    """The first (`place` 1), second ... of a cell's values that are not among `without`, each counted once."""
     def chosen(text: str) -> str | None:
-        parts = [part.strip() for part in text.split(separator)]
-        return next((part for part in parts if part and part not in without), None)
+        parts = dict.fromkeys(part.strip() for part in text.split(separator))
+        counted = [part for part in parts if part and part not in without]
+        return counted[place - 1] if place <= len(counted) else None
 
     return _by_distinct(chosen, pa.string())
 

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 
 from data_prep.description import DatasetDescription
 from data_prep.errors import InputError
-from data_prep.own_logs.mapping import ROLES, FeatureColumn, Features
+from data_prep.own_logs.feature_columns import ROLES, FeatureColumn, FeaturePart, Features
 from data_prep.own_logs.mapping import Mapping as MappingFile
 from data_prep.own_logs.tables import Table
 from lcn_tf.schema import CLICK, Feature, Label
@@ -27,7 +27,8 @@ def describe(mapping: MappingFile, splits: Mapping[str, tuple[int, int]], utc_of
     names = mapping.impressions.labels if mapping.impressions else ()
     return DatasetDescription(
         name=mapping.name, **roles, time_gap_boundaries=time_gap, splits=splits, utc_offset=utc_offset, about=_ABOUT,
-        labels=(CLICK, *(Label(name, given=CLICK.name) for name in names)), scenario=mapping.scenario)
+        labels=(CLICK, *(Label(name, given=CLICK.name) for name in names)), scenario=mapping.scenario,
+        means=mapping.features.means)
 
 
 def integer_features(features: Features, readers: Mapping[str, Sequence[Table]], integer_users: bool) -> set[str]:
@@ -91,11 +92,13 @@ def boundaries_of(feature: FeatureColumn, values: Iterable[ir.FloatingColumn]) -
 
 
 def value(column: ir.Value, feature: FeatureColumn, integer: bool, boundaries: Sequence[float] = ()) -> ir.Value:
-    """A feature's column without nulls."""
+    """A feature's column, without nulls but for parts of several values."""
     if feature.is_number:
         reached = [(column >= boundary).cast("int64") for boundary in boundaries]
         place = _sum(reached) if reached else column.notnull().ifelse(0, ibis.null("int64"))
         return ibis.coalesce(place, MISSING if feature.missing is None else feature.missing).cast("int64")
+    if isinstance(feature, FeaturePart):
+        return column.cast("int64" if integer else "string")
     missing = MISSING if feature.missing is None else feature.missing
     if integer:
         return ibis.coalesce(column.cast("int64"), missing).cast("int64")

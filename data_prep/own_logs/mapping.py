@@ -8,20 +8,20 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from data_prep.calendar_splits import calendar_day
 from data_prep.errors import InputError
 from data_prep.own_logs import toml_fields
+from data_prep.own_logs.feature_columns import ROLES, Features
 from data_prep.own_logs.names import RESERVED, check_name, is_reserved
 from data_prep.own_logs.rules import Rule
 
 TimeUnit = Literal["s", "ms", "us", "ns", "text", "day"]
-ROLES = ("user", "item", "candidate", "request", "context")
 
 _OFFSET = re.compile(r"[+-]\d\d:\d\d")
-_MOST_BUCKETS = 1_000
+_MOST_NEGATIVES = 1_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,86 +118,6 @@ class Lookup:
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureColumn:
-    """Where a feature comes from.
-
-    Attributes:
-      column: of the logs, the items or the users; of several names, the first that a table has.
-      type: how ids are told apart: as integers (`7`, `07` and `7.0` are one) or as text; not given: as integers where
-        all values are written as such.
-      boundaries: of a number: its id is how many of them it reaches.
-      buckets: of a number: boundaries that divide the training days' values evenly, or at each power of two.
-      separator, without: of a cell with several values: between them, and which never count; the first is taken.
-      missing: the value of an empty cell.
-      table: features of one table share vectors; not given: the feature's own name.
-    """
-
-    MAIN_KEY: ClassVar = "column"
-
-    column: tuple[str, ...]
-    type: Literal["integer", "text"] | None = None
-    boundaries: tuple[float, ...] = ()
-    buckets: int | Literal["log2"] | None = None
-    separator: str = ""
-    without: tuple[str, ...] = ()
-    missing: str | int | None = None
-    table: str = ""
-
-    def __post_init__(self):
-        if not self.column:
-            raise ValueError("column must name a column")
-        if self.boundaries and self.buckets is not None:
-            raise ValueError("boundaries and buckets exclude each other")
-        if list(self.boundaries) != sorted(set(self.boundaries)):
-            raise ValueError(f"boundaries must rise, got {list(self.boundaries)}")
-        if len(self.boundaries) > _MOST_BUCKETS:
-            raise ValueError(f"boundaries must be at most {_MOST_BUCKETS}, got {len(self.boundaries)}")
-        if isinstance(self.missing, str) and (self.is_number or self.type == "integer"):
-            raise ValueError(f"missing must be an integer, as the feature's ids are, got {self.missing!r}")
-        if self.table:
-            check_name("table", self.table)
-        if isinstance(self.buckets, int) and not 2 <= self.buckets <= _MOST_BUCKETS:
-            raise ValueError(f"buckets must be from 2 to {_MOST_BUCKETS}, or log2, got {self.buckets}")
-        if self.is_number and (self.type or self.separator):
-            raise ValueError("a number has neither type nor separator")
-        if self.without and not self.separator:
-            raise ValueError("without needs separator")
-
-    @property
-    def is_number(self) -> bool:
-        """Whether it is cut into buckets."""
-        return bool(self.boundaries) or self.buckets is not None
-
-@dataclasses.dataclass(frozen=True)
-class Features:
-    """Columns by role (`lcn_tf.schema.FeatureSchema`): feature -> where it comes from."""
-
-    item: dict[str, FeatureColumn]
-    user: dict[str, FeatureColumn] = dataclasses.field(default_factory=dict)
-    candidate: dict[str, FeatureColumn] = dataclasses.field(default_factory=dict)
-    request: dict[str, FeatureColumn] = dataclasses.field(default_factory=dict)
-    context: dict[str, FeatureColumn] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self):
-        if not self.item:
-            raise ValueError("item must have a feature")
-        known: dict[str, str] = {}
-        for role in ROLES:
-            for name in getattr(self, role):
-                check_name(role, name)
-                if is_reserved(name):
-                    raise ValueError(f"{role}.{name}: the name is taken, as are {', '.join(RESERVED)}; choose another")
-                if name.lower() in known:
-                    raise ValueError(f"{role}.{name}: the name is taken by {known[name.lower()]}")
-                known[name.lower()] = f"{role}.{name}"
-        tables = {feature.table or name for role in ROLES for name, feature in getattr(self, role).items()}
-        by_case = {table.lower(): table for table in sorted(tables)}
-        for table in tables:
-            if by_case[table.lower()] != table:
-                raise ValueError(f"tables {table} and {by_case[table.lower()]} differ in case alone")
-
-
-@dataclasses.dataclass(frozen=True)
 class Splits:
     """How impressions become training, validation and test: in one of four ways.
 
@@ -267,8 +187,8 @@ class Negatives:
     def __post_init__(self):
         for text in self.clicks:
             Rule.parse(text)
-        if not 1 <= self.per_positive <= _MOST_BUCKETS:
-            raise ValueError(f"per_positive must be from 1 to {_MOST_BUCKETS}, got {self.per_positive}")
+        if not 1 <= self.per_positive <= _MOST_NEGATIVES:
+            raise ValueError(f"per_positive must be from 1 to {_MOST_NEGATIVES}, got {self.per_positive}")
         for name in ("max_positives", "seed"):
             if not 0 <= getattr(self, name) < 2**31:
                 raise ValueError(f"{name} must be between 0 and 2^31 - 1, got {getattr(self, name)}")
@@ -291,6 +211,7 @@ class Mapping:
       time_gap: seconds at which the time between an event and the impression is cut; not given: powers of four from a
         minute to the length of the logs.
       scenario: the request feature that tells surfaces or markets apart.
+      vectors: table of features -> file of frozen content vectors for its values (`data_prep.content_vectors`).
       user, time, time_unit, domain, delimiter: of all tables of logs that do not say otherwise.
     """
 
@@ -305,6 +226,7 @@ class Mapping:
     negatives: Negatives | None = None
     time_gap: tuple[int, ...] = ()
     scenario: str | None = None
+    vectors: dict[str, str] = dataclasses.field(default_factory=dict)
     user: str = ""
     time: str = ""
     time_unit: TimeUnit | None = None
@@ -330,6 +252,10 @@ class Mapping:
         if self.scenario is not None and self.scenario not in self.features.request:
             raise ValueError(f"scenario must be a request feature, one of "
                              f"{', '.join(self.features.request) or 'none'}, got {self.scenario!r}")
+        tables = {feature.table or name for role in ROLES for name, feature in getattr(self.features, role).items()}
+        if unknown := sorted(self.vectors.keys() - tables):
+            raise ValueError(f"vectors.{unknown[0]}: no feature reads this table, they read "
+                             f"{', '.join(sorted(tables))}")
         for name in self.impressions.labels if self.impressions else ():
             taken = {feature.lower() for role in ROLES for feature in getattr(self.features, role)}
             if name.lower() in taken:

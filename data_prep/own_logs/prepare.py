@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
+from data_prep import vocabulary
 from data_prep.config import PreparationConfig
+from data_prep.content_vectors.table_vectors import add_vectors
 from data_prep.errors import InputError
 from data_prep.own_logs import features, reader
 from data_prep.own_logs.config import OwnLogsConfig
 from data_prep.own_logs.mapping import Mapping, read_mapping
+from data_prep.own_logs.splitting import OneDay
 from data_prep.own_logs.tables import Tables
 from data_prep.preparation import prepare_dataset
 from lcn_tf.schema import FIRST_ID
@@ -27,11 +31,28 @@ def prepare(input_dir: str, output_dir: str, config: OwnLogsConfig, preparation:
       InputError: the mapping or the files do not make a data set; names key, file, column and value.
       OutputError: `output_dir` exists with contents or cannot be written.
     """
+    prepare_mapping(config, input_dir, output_dir, preparation)
+
+
+def prepare_mapping(config: OwnLogsConfig, input_dir: str, output_dir: str, preparation: PreparationConfig,
+                    one_day: OneDay | None = None, assign: vocabulary.Assign = vocabulary.assign) -> None:
+    """As `prepare`, of a single day where one is given, with ids that `assign` gives; raises what `prepare` does."""
     mapping = read_mapping(config.mapping)
     _check_names(config.mapping, mapping)
-    tables = Tables(mapping, input_dir or os.path.dirname(os.path.abspath(config.mapping)))
-    prepare_dataset(output_dir, preparation, mapping, tables.paths,
-                    lambda logs: reader.read(logs, mapping, tables, preparation.deduplicate))
+    folder = input_dir or os.path.dirname(os.path.abspath(config.mapping))
+    tables = Tables(mapping, folder)
+    vectors = {table: os.path.join(folder, name) for table, name in mapping.vectors.items()}
+    if missing := [path for path in vectors.values() if not os.path.isfile(path)]:
+        raise InputError(f"{config.mapping}, vectors: {missing[0]}: no such file")
+
+    def add_all_vectors(records: str) -> None:
+        for table, path in vectors.items():
+            add_vectors(records, table, path)
+
+    settings = dataclasses.replace(mapping, splits=one_day) if one_day else mapping
+    prepare_dataset(output_dir, preparation, settings, [*tables.paths, *vectors.values()],
+                    lambda logs: reader.read(logs, mapping, tables, preparation.deduplicate, one_day), assign,
+                    add_all_vectors)
 
 
 def _check_names(path: str, mapping: Mapping) -> None:

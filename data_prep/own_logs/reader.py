@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -11,10 +12,11 @@ from data_prep.description import DAY_SECONDS, DatasetDescription, Source
 from data_prep.errors import InputError
 from data_prep.own_logs import drawn_impressions, features, log_rules, splitting, user_splits
 from data_prep.own_logs.cells import WHOLE_DAY
+from data_prep.own_logs.feature_columns import ROLES
 from data_prep.own_logs.log_rules import YEAR_2100
-from data_prep.own_logs.mapping import ROLES, Domain, Mapping
+from data_prep.own_logs.mapping import Domain, Mapping, Splits
 from data_prep.own_logs.rules import Rule
-from data_prep.own_logs.splitting import SplitRanges
+from data_prep.own_logs.splitting import OneDay, SplitRanges
 from data_prep.own_logs.tables import (
     ACTED_ROLES,
     ON_ITEMS,
@@ -35,7 +37,7 @@ _POSITION_BITS = 43  # of an event's place within its second, below its microsec
 _SHOWN_VALUES = 5
 
 
-def read(logs: LogReader, mapping: Mapping, tables: Tables, deduplicate: bool) -> Source:
+def read(logs: LogReader, mapping: Mapping, tables: Tables, deduplicate: bool, one_day: OneDay | None = None) -> Source:
     """The canonical tables.
 
     Args:
@@ -43,18 +45,22 @@ def read(logs: LogReader, mapping: Mapping, tables: Tables, deduplicate: bool) -
       mapping: what the files are and mean.
       tables: of the mapping.
       deduplicate: drop events that repeat an earlier row in every column that is read.
+      one_day: in place of the mapping's splits. Then the events of that day, or of all days up to the first one, are
+        of all users, so that values are counted once, whoever's they are.
 
     Raises:
       InputError: a file that cannot be read, a key of the mapping that does not fit it, or no row to use.
     """
-    return _Reading(logs, mapping, tables).source(deduplicate)
+    return _Reading(logs, mapping, tables, one_day or mapping.splits).source(deduplicate)
 
 
 class _Reading:
-    """One reading of the tables; `utc_offset` cuts the days."""
+    """One reading of the tables; `utc_offset` cuts the days, `boundaries` the numbers."""
 
-    def __init__(self, logs: LogReader, mapping: Mapping, tables: Tables):
-        self.logs, self.mapping, self.tables = logs, mapping, tables
+    def __init__(self, logs: LogReader, mapping: Mapping, tables: Tables, splits: Splits | OneDay):
+        self.logs, self.mapping, self.tables, self.splits = logs, mapping, tables, splits
+        self.one_day = splits if isinstance(splits, OneDay) else None
+        self.boundaries = dict(self.one_day.boundaries) if self.one_day else {}
         tables.load(logs)
         self.integers = features.integer_features(
             mapping.features, tables.readers, all(table.is_integer("user") for table in tables.logs))
@@ -73,13 +79,13 @@ class _Reading:
         counts: tuple[RowCounts, ...] = ()
         if self.tables.impressions:
             shown, splits, count = self._impressions(self.tables.impressions)
-            counts, facts = (count,), dict[str, int]()
+            counts, facts = (count,), dict[str, Any]()
         else:
             shown, splits, facts = self._drawn(events)
         users = shown.select(shown_user="user").distinct()
-        used, end = [], max(last for _, last in splits.values())
+        used = []
         for table in self.tables.events:
-            found, count = self._used_events(table, events[table.label], users, end)
+            found, count = self._used_events(table, events[table.label], users, splits)
             used.append(found)
             counts += (count,)
         events_features = {f"feature_{name}" for role in ACTED_ROLES for name in getattr(self.mapping.features, role)}
@@ -95,13 +101,17 @@ class _Reading:
         description = self._description(splits, first)
         trained = Source(description, shown, acted, shown, (), {}).training_rows()[0]
         profiles, profile_counts = user_rows(self.logs, self.tables, self.mapping.features, users, self.numbers,
-                                             logged, trained, self.integers)
+                                             logged, trained, self.integers, self.boundaries)
+        if self.boundaries:
+            facts = {**facts, "boundaries": {name: list(found) for name, found in self.boundaries.items()}}
         return Source(description=description, impressions=shown, events=acted, users=profiles,
                       rows=(*counts, *item_counts, *profile_counts), facts=facts, domains=self.tables.domains,
                       coarse_clock=self.tables.logs[0].label in self.coarse)
 
     def _offset(self) -> int:
         """Seconds that the mapping's clock is ahead of UTC at the end of the logs."""
+        if self.one_day and self.one_day.utc_offset is not None:
+            return self.one_day.utc_offset
         latest = [table.rows.filter(table.rows.second < YEAR_2100).second.max().name("latest").as_table()
                   for table in self.tables.logs]
         moments = [entry["latest"] for table in latest for entry in table.to_pyarrow().to_pylist()]
@@ -187,8 +197,7 @@ class _Reading:
         """The impressions that are used, with labels; the splits; and the account."""
         rows = self.rows[table.label]
         rules = [*log_rules.row_rules(table, rows, self.utc_offset), log_rules.not_target(table, rows, ordinary=True)]
-        if days := splitting.days_of(self.mapping.splits, self.utc_offset):
-            rules.insert(1, outside_days(rows.timestamp, "second", *days, self.utc_offset))
+        rules[1:1] = self._outside(rows)
         accounted = self.logs.store("accounted_impressions", rows.mutate(drop_reason(rules).name(REASON)))
         count = self.logs.count(table.label, accounted, rules, "no impression to use")
         shown = used_rows(accounted)
@@ -201,7 +210,14 @@ class _Reading:
         shown = shown.select("row", "user", "timestamp", *_feature_columns(shown),
                              **{f"label of {name}": column for name, column in labels.items()})
         shown = shown.rename({name: f"label of {name}" for name in labels}).rename(impression_id="row")
-        return (*splitting.split(self.logs, shown, self.mapping.splits, self.utc_offset), count)
+        return (*splitting.split(self.logs, shown, self.splits, self.utc_offset), count)
+
+    def _outside(self, rows: ir.Table) -> list[DropRule]:
+        """The rule that leaves out other days than those that are selected, if any are."""
+        days = splitting.days_of(self.splits, self.utc_offset)
+        if days is None:
+            return []
+        return [outside_days(rows.timestamp, "second", *days, self.utc_offset, ordinary=self.one_day is not None)]
 
     def _check_clicks(self, table: Table, shown: ir.Table) -> None:
         """Refuses impressions of which all are clicks, or none: the label is not what was meant."""
@@ -222,7 +238,7 @@ class _Reading:
         rule = Rule.parse(text)
         return rule.holds(rows[rule_column(rule)]).cast("int64")
 
-    def _drawn(self, events: dict[str, ir.Table]) -> tuple[ir.Table, SplitRanges, dict[str, int]]:
+    def _drawn(self, events: dict[str, ir.Table]) -> tuple[ir.Table, SplitRanges, dict[str, Any]]:
         """Impressions made of the events: clicks and negatives."""
         negatives, item, parts = self.mapping.negatives, self.item, []
         for table in filter(self.tables.can_be_shown, self.tables.events):
@@ -239,7 +255,7 @@ class _Reading:
             chosen = drawn_impressions.first_clicks(chosen, item)
         if negatives.max_positives:
             chosen = drawn_impressions.latest_clicks(chosen, negatives.max_positives)
-        chosen, splits = splitting.split(self.logs, self.logs.store("chosen_clicks", chosen), self.mapping.splits,
+        chosen, splits = splitting.split(self.logs, self.logs.store("chosen_clicks", chosen), self.splits,
                                          self.utc_offset)
         training = clicks.filter(clicks.timestamp >= splits["train"][0], clicks.timestamp < splits["train"][1])
         if "split" in chosen.columns:
@@ -254,9 +270,7 @@ class _Reading:
 
     def _click_rules(self, table: Table, rows: ir.Table) -> list[DropRule]:
         """Why an event is no click; where all events are of the source domain, that is the only one there is."""
-        days = splitting.days_of(self.mapping.splits, self.utc_offset)
-        return [*log_rules.row_rules(table, rows, self.utc_offset),
-                *([outside_days(rows.timestamp, "second", *days, self.utc_offset)] if days else []),
+        return [*log_rules.row_rules(table, rows, self.utc_offset), *self._outside(rows),
                 *([] if self.tables.domains == ("source",) else [log_rules.not_target(table, rows)]),
                 log_rules.without_item(table, rows, self.item),
                 *log_rules.unmet(table, rows, self.mapping.negatives.clicks),
@@ -284,12 +298,17 @@ class _Reading:
         found = self.mapping.features
         return column.removeprefix("feature_") in {*found.item, *found.candidate, *found.request}
 
-    def _used_events(self, table: Table, rows: ir.Table, users: ir.Table, end: int) -> tuple[ir.Table, RowCounts]:
+    def _used_events(self, table: Table, rows: ir.Table, users: ir.Table, splits: SplitRanges
+                     ) -> tuple[ir.Table, RowCounts]:
         """The events that are used, and the account of their table."""
+        end = max(last for _, last in splits.values())
         rows = rows.left_join(users, rows.user == users.shown_user)
+        of_nobody = rows.shown_user.isnull()
+        if self.one_day:
+            of_nobody &= rows.timestamp < (0 if self.one_day.is_first else splits["train"][0])
         rules = [*log_rules.row_rules(table, rows, self.utc_offset),
-                 after_days(rows.timestamp, "second", end, self.utc_offset),
-                 DropRule("user without used impression", rows.shown_user.isnull(), "user",
+                 after_days(rows.timestamp, "second", end, self.utc_offset, ordinary=self.one_day is not None),
+                 DropRule("user without used impression", of_nobody, "user",
                           "a user of a used impression", ordinary=True), log_rules.repeats(rows)]
         accounted = rows.mutate(drop_reason(rules).name(REASON))
         count = self.logs.count(table.label, accounted, rules, "no event to use")
@@ -309,10 +328,11 @@ class _Reading:
             for role in roles[part]:
                 for name, feature in getattr(found, role).items():
                     column = f"feature_{name}"
-                    boundaries = features.boundaries_of(feature, [
-                        rows[column] for key, rows in in_training.items() if role in roles[key]]
-                        ) if feature.is_number else ()
-                    values[name] = features.value(table[column], feature, name in self.integers, boundaries)
+                    if feature.is_number and name not in self.boundaries:
+                        self.boundaries[name] = features.boundaries_of(feature, [
+                            rows[column] for key, rows in in_training.items() if role in roles[key]])
+                    values[name] = features.value(table[column], feature, name in self.integers,
+                                                  self.boundaries.get(name, ()))
             kept = [name for name in table.columns if name not in _feature_columns(table)]
             parts[part] = table.select(*kept, **values)
         return parts["shown"], parts["acted"]
@@ -322,6 +342,7 @@ class _Reading:
         mapping = self.mapping
         end = max(last for _, last in splits.values())
         length = end - (min(start for start, _ in splits.values()) if first is None else first)
+        length = splitting.YEAR_SECONDS if self.one_day else length  # the same on every day
         return features.describe(mapping, splits, self.utc_offset, mapping.time_gap or splitting.time_gaps(length))
 
     def _item_counts(self, users: ir.Table) -> tuple[RowCounts, ...]:

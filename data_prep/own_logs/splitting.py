@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+
 import ibis.expr.types as ir
 
 from data_prep.calendar_splits import calendar_splits, day_start
@@ -15,11 +18,34 @@ from lcn_tf.data.prepared_folder import SPLITS
 
 SplitRanges = dict[str, tuple[int, int]]  # split -> its first second and the second after its last
 
+YEAR_SECONDS = 365 * DAY_SECONDS
 _FIRST_GAP, _GAP_STEP = 60, 4  # seconds; each further boundary is so many times the one before
 
 
-def days_of(splits: Splits, utc_offset: int) -> tuple[int, int] | None:
+@dataclasses.dataclass(frozen=True)
+class OneDay:
+    """A day in place of a mapping's splits: all of its impressions are for training, and no earlier ones are read.
+
+    Attributes:
+      day: ISO date.
+      days: how many days until then are read as this one.
+      is_first: whether no day was read before this one.
+      utc_offset: by which days are cut; None: as the logs say.
+      boundaries: of numbers, by feature; of others they follow from the day's values.
+    """
+
+    day: str
+    days: int = 1
+    is_first: bool = True
+    utc_offset: int | None = None
+    boundaries: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+
+
+def days_of(splits: Splits | OneDay, utc_offset: int) -> tuple[int, int] | None:
     """The first second of the days that a mapping selects and the second after their last; None where all are."""
+    if isinstance(splits, OneDay):
+        end = day_start(splits.day, utc_offset) + DAY_SECONDS
+        return end - splits.days * DAY_SECONDS, end
     if splits.num_days is not None:
         ranges = calendar_splits(splits.first_day, splits.num_days, utc_offset)
         return ranges["train"][0], ranges["test"][1]
@@ -29,18 +55,20 @@ def days_of(splits: Splits, utc_offset: int) -> tuple[int, int] | None:
             day_start(splits.last_day, utc_offset) + DAY_SECONDS if splits.last_day else YEAR_2100)
 
 
-def split(logs: LogReader, shown: ir.Table, splits: Splits, utc_offset: int) -> tuple[ir.Table, SplitRanges]:
+def split(logs: LogReader, shown: ir.Table, splits: Splits | OneDay, utc_offset: int) -> tuple[ir.Table, SplitRanges]:
     """Impressions, with `split` where it is no matter of time, and the splits' times.
 
     Args:
       logs: keeps a table that is evaluated more than once.
       shown: with `user` and `timestamp`.
-      splits: of the mapping.
+      splits: of the mapping, or the day in place of them.
       utc_offset: seconds to add to UTC before cutting days.
 
     Raises:
       InputError: a split would have no day.
     """
+    if isinstance(splits, OneDay):
+        return shown, {SPLITS[0]: days_of(splits, utc_offset)}
     if splits.by == "user":
         shown = logs.store("split", user_splits.with_split(shown))
         return shown, user_splits.ranges(shown, SPLITS)

@@ -16,8 +16,9 @@ import pyarrow as pa
 from data_prep.description import DOMAINS
 from data_prep.errors import InputError
 from data_prep.own_logs import cells, log_files
+from data_prep.own_logs.feature_columns import FeatureColumn
 from data_prep.own_logs.log_files import LogFile, TextFormat
-from data_prep.own_logs.mapping import Domain, FeatureColumn, Impressions, LogTable, Lookup, Mapping
+from data_prep.own_logs.mapping import Domain, Impressions, LogTable, Lookup, Mapping
 from data_prep.own_logs.rules import Rule
 from data_prep.own_logs.staging import Staged, Wanted, stage
 from data_prep.reading.log_reader import LogReader
@@ -193,7 +194,7 @@ class Tables:
         if feature.is_number:
             parse, expected = cells.numbers, "a number"
         elif feature.separator:
-            parse, expected = cells.first_of(feature.separator, feature.without), "UTF-8 text"
+            parse, expected = cells.value_of(feature.separator, feature.without, feature.place), "UTF-8 text"
         elif feature.type == "integer" or (feature.type is None and pa.types.is_integer(owner.types[column])):
             parse, expected = cells.integers, "an integer of 64 bits"
         else:

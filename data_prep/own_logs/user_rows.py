@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from data_prep.own_logs import features
-from data_prep.own_logs.mapping import Features
+from data_prep.own_logs.feature_columns import Features
 from data_prep.own_logs.tables import Tables
 from data_prep.reading.accounting import REASON, RowCounts, used_rows
 from data_prep.reading.drop_rules import DropRule, drop_reason
@@ -14,7 +14,8 @@ from data_prep.reading.log_reader import LogReader
 
 
 def user_rows(logs: LogReader, tables: Tables, found: Features, users: ir.Table, numbers: ir.Table | None,
-              log: ir.Table, trained: ir.Table, integers: set[str]) -> tuple[ir.Table, tuple[RowCounts, ...]]:
+              log: ir.Table, trained: ir.Table, integers: set[str], boundaries: dict[str, tuple[float, ...]]
+              ) -> tuple[ir.Table, tuple[RowCounts, ...]]:
     """The users with their features, and the account of the users' table.
 
     Args:
@@ -27,6 +28,7 @@ def user_rows(logs: LogReader, tables: Tables, found: Features, users: ir.Table,
         user's first row there that has it.
       trained: the impressions of the training split.
       integers: features whose ids are integers.
+      boundaries: of numbers, by feature; those that are not in it are added.
     """
     rows, counts = users.select(user="shown_user", own_id="shown_user"), tuple[RowCounts, ...]()
     if numbers is not None:
@@ -50,8 +52,9 @@ def user_rows(logs: LogReader, tables: Tables, found: Features, users: ir.Table,
         if column not in rows.columns:  # the user's id itself
             values[name] = features.value(rows.own_id, feature, name in integers)
             continue
-        boundaries = features.boundaries_of(feature, [in_training[column]]) if feature.is_number else ()
-        values[name] = features.value(rows[column], feature, name in integers, boundaries)
+        if feature.is_number and name not in boundaries:
+            boundaries[name] = features.boundaries_of(feature, [in_training[column]])
+        values[name] = features.value(rows[column], feature, name in integers, boundaries.get(name, ()))
     return rows.select("user", **values), counts
 
 

@@ -56,17 +56,18 @@ def not_positive(timestamp: ir.IntegerValue, column: str) -> DropRule:
     return DropRule("timestamp not positive", timestamp <= 0, column, "seconds UTC above 0", utc_offset=0)
 
 
-def outside_days(timestamp: ir.IntegerValue, column: str, first: int, end: int, utc_offset: int) -> DropRule:
+def outside_days(timestamp: ir.IntegerValue, column: str, first: int, end: int, utc_offset: int,
+                 ordinary: bool = False) -> DropRule:
     """Times before the selected days or after them."""
     expected = f"seconds UTC from {first} to {end - 1} ({_dates(first, end - 1, utc_offset)}, the selected days)"
-    return DropRule("outside the selected days", (timestamp < first) | (timestamp >= end), column, expected,
+    return DropRule("outside the selected days", (timestamp < first) | (timestamp >= end), column, expected, ordinary,
                     utc_offset=utc_offset)
 
 
-def after_days(timestamp: ir.IntegerValue, column: str, end: int, utc_offset: int) -> DropRule:
+def after_days(timestamp: ir.IntegerValue, column: str, end: int, utc_offset: int, ordinary: bool = False) -> DropRule:
     """Times after the selected days; earlier ones are welcome in histories."""
     expected = f"seconds UTC up to {end - 1} ({_dates(end - 1, end - 1, utc_offset)}, the last selected day)"
-    return DropRule("after the selected days", timestamp >= end, column, expected, utc_offset=utc_offset)
+    return DropRule("after the selected days", timestamp >= end, column, expected, ordinary, utc_offset=utc_offset)
 
 
 def _dates(first: int, last: int, utc_offset: int) -> str:

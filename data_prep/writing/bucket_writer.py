@@ -20,7 +20,7 @@ from data_prep.writing.histories import UserSequences
 from data_prep.writing.output_folder import write_json
 from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.data.record_bytes import Fingerprint
-from lcn_tf.schema import TARGET, FeatureSchema
+from lcn_tf.schema import TARGET, UNCLICKED, FeatureSchema
 from lcn_tf.whole_files import replacing
 
 _IMPRESSION_KEYS = ("user", "split", "moment", "cutoff", "timestamp", "impression_id")
@@ -35,6 +35,7 @@ class BucketWriter:
       records: folder of the shards, `{schema.name}-{split}.tfrecord-0000i-of-0000N` for bucket i.
       work: folder of `impressions/bucket=i/*.parquet`, `events/bucket=i/*.parquet` and `summaries/`.
       schema: of the records.
+      splits: those that there are.
       buckets: their number, that of the shards of a split.
       exclude_recent: the lifelong history begins after the short one of its domain.
       max_candidates: impressions of a record at most, or None.
@@ -43,6 +44,7 @@ class BucketWriter:
     records: str
     work: str
     schema: FeatureSchema
+    splits: tuple[str, ...]
     buckets: int
     exclude_recent: bool
     max_candidates: int | None
@@ -58,7 +60,7 @@ class BucketWriter:
     def fingerprint(self) -> str:
         """Of all records, once they are written (`lcn_tf.data.record_bytes.Fingerprint`)."""
         found = Fingerprint(self.schema.fingerprint)
-        for split in SPLITS:
+        for split in self.splits:
             found.begin(split)
             for bucket in range(self.buckets):
                 found.add(os.path.join(self.records, self.shard_name(split, bucket)))
@@ -93,7 +95,8 @@ class BucketWriter:
         positives = [groups.total(groups.column(key)) for key in self.schema.label_keys]
         names = [label.name for label in self.schema.labels[1:]]
         summary = {}
-        for number, split in enumerate(SPLITS):
+        for split in self.splits:
+            number = SPLITS.index(split)
             chosen = groups.order[groups.first("split")[groups.order] == number]
             path = self.shard_name(split, bucket)
             partial = os.path.join(self.work, f"{path}.{os.getpid()}")
@@ -114,12 +117,18 @@ class BucketWriter:
         """Name -> slices of every record, in the order of `schema.record_names`; history -> whether each impression
         sees an event in it, `[N]` bool."""
         schema, one_each = self.schema, np.arange(len(groups.bounds))
+        acted_on = [feature.name for feature in schema.item]
         features, offsets, histories, has_events = {}, {}, {}, {}
-        sequences = {is_target: _DomainEvents(events, is_target) for is_target in (True, False)}
+        sequences = {is_target: _Sequences(events, events["is_target"] == is_target) for is_target in (True, False)}
+        unclicked = None
+        if UNCLICKED in schema.histories:
+            shown = {name: groups.column(name) for name in ("user", "timestamp", *acted_on)}
+            unclicked = _Sequences({**shown, "row": groups.column("impression_id")},
+                                   groups.column(schema.label_keys[0]) == 0)
         for history, spec in schema.histories.items():
             lifelong = spec.kind == "lifelong"
             skipped = schema.lengths[schema.short_of(spec.domain)] if self.exclude_recent and lifelong else 0
-            domain = sequences[spec.domain == TARGET]
+            domain = unclicked if history == UNCLICKED else sequences[spec.domain == TARGET]
             starts, stops = domain.slices(
                 groups.column("user"), groups.column("cutoff"), skipped, schema.lengths[history])
             has_events[history] = starts < stops
@@ -188,11 +197,11 @@ class _Groups:
         return np.maximum.reduceat(values, self.bounds[:-1]) if len(values) else values
 
 
-class _DomainEvents:
-    """One domain's events of a bucket: user by user, most recent first, later rows of a second first."""
+class _Sequences:
+    """Some events of a bucket: user by user, most recent first, later rows of a second first."""
 
-    def __init__(self, events: Mapping[str, np.ndarray], is_target: bool):
-        rows = np.flatnonzero(events["is_target"] == is_target)
+    def __init__(self, events: Mapping[str, np.ndarray], chosen: np.ndarray):
+        rows = np.flatnonzero(chosen)
         order = rows[np.lexsort((-events["row"][rows], -events["timestamp"][rows], events["user"][rows]))]
         self._events, self._order, self._columns = events, order, {}
         self.slices = UserSequences(events["user"][order], events["timestamp"][order]).slices

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.schema import FeatureSchema
 
 
 def write_metadata(folder: str, schema: FeatureSchema, summaries: list[dict[str, dict[str, Any]]],
-                   about: Mapping[str, str]) -> None:
-    """Writes `features.json`, `dataset_info.json` and `schema.json`, once all shards are written."""
+                   about: Mapping[str, str], splits: Sequence[str]) -> None:
+    """Writes `features.json`, `dataset_info.json` and `schema.json`, once all shards of the splits are written."""
     import tensorflow_datasets as tfds
 
     template = tfds.core.ShardedFileTemplate(dataset_name=schema.name, data_dir=folder, filetype_suffix="tfrecord")
@@ -23,7 +22,7 @@ def write_metadata(folder: str, schema: FeatureSchema, summaries: list[dict[str,
         split_infos=[tfds.core.SplitInfo(
             name=split, shard_lengths=[summary[split]["groups"] for summary in summaries],
             num_bytes=sum(summary[split]["bytes"] for summary in summaries), filename_template=template)
-            for split in SPLITS], **about)
+            for split in splits], **about)
     with open(os.path.join(folder, "schema.json"), "w", encoding="utf-8") as file:
         file.write(schema.to_json())
 

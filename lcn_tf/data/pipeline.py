@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from lcn_tf.data import records, tfrecords
+from lcn_tf.data.hidden_ids import hide
 from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.schema import FeatureSchema
 
@@ -62,7 +63,7 @@ def read(
     split: str,
     config: DataConfig,
     batch_size: int,
-    seed: tuple[int, int] | None = None,
+    seed: tuple[int, ...] | None = None,
     skip: int = 0,
 ) -> tf.data.Dataset:
     """Batches of one pass over a split.
@@ -72,8 +73,8 @@ def read(
       split: train, validation or test.
       config: layout and lengths.
       batch_size: impressions in a batch, over all replicas.
-      seed: (seed, epoch) to shuffle files and records with; None keeps the order of the files. The same seed gives
-        the same batches.
+      seed: (seed, epoch), or any numbers, to shuffle files and records with; None keeps the order of the files. The
+        same numbers give the same batches.
       skip: batches to leave out at the start (to resume in mid-epoch).
 
     Returns:
@@ -86,7 +87,7 @@ def read(
     return parse(cut(files, split, config, batch_size, seed, skip), files, config, batch_size)
 
 
-def cut(files: RecordFiles, split: str, config: DataConfig, batch_size: int, seed: tuple[int, int] | None = None,
+def cut(files: RecordFiles, split: str, config: DataConfig, batch_size: int, seed: tuple[int, ...] | None = None,
         skip: int = 0) -> tf.data.Dataset:
     """The records of every batch, not parsed yet: the first half of `read`, whose arguments and errors it has.
 
@@ -135,8 +136,10 @@ def parse(dataset: tf.data.Dataset, files: RecordFiles, config: DataConfig, batc
     @tf.autograph.experimental.do_not_convert
     def batch(serialized: tf.Tensor, first: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
         if config.layout == "flat":
-            return flat_rows(schema, serialized, lengths, first, batch_size, part, number)
-        return grouped_rows(schema, serialized, lengths, part, number)
+            rows = flat_rows(schema, serialized, lengths, first, batch_size, part, number)
+        else:
+            rows = grouped_rows(schema, serialized, lengths, part, number)
+        return hide(schema, files.hidden, rows)
 
     return dataset.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 

@@ -9,6 +9,7 @@ from typing import Any
 SPLITS = ("train", "validation", "test")
 MEASURED_SPLITS = SPLITS[1:]  # those on which a trained model is measured
 PREPARATION = "preparation.json"
+VOCABULARIES = "vocabularies"  # a text file for each, whose line i is the value of id `FIRST_ID + i`
 
 
 def preparation_facts(data_dir: str) -> dict[str, Any]:

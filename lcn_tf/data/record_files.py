@@ -34,6 +34,7 @@ class RecordFiles:
       largest_group: split -> candidates of the largest request where `preparation.json` tells it.
       fingerprint: hexadecimal digits that differ where the schema, a record of any split, the order of records or
         frozen vectors do.
+      hidden: table -> ids that batches have as out of vocabulary.
     """
 
     data_dir: str
@@ -42,13 +43,18 @@ class RecordFiles:
     impressions: dict[str, int]
     largest_group: dict[str, int]
     fingerprint: str
+    hidden: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def open(cls, data_dir: str) -> RecordFiles:
+    def open(cls, data_dir: str, wanted: tuple[str, ...] = SPLITS) -> RecordFiles:
         """Finds the files, checks that each is whole, and compares its first record with the schema.
 
         TFDS metadata says which files there are; without it, they are called `<name>-<split>.tfrecord-0000i-of-0000N`.
         Files may be gzipped, and then have `.gz` behind their names or not.
+
+        Args:
+          data_dir: the folder.
+          wanted: splits to look for.
 
         Raises:
           FileNotFoundError: no schema, a split that is missing, or not all files of it.
@@ -59,12 +65,12 @@ class RecordFiles:
         data_dir = os.fspath(data_dir)
         schema = FeatureSchema.load(data_dir)
         if tfds_metadata.has_metadata(data_dir):
-            splits: Mapping[str, Mapping[str, int | None]] = tfds_metadata.listed_files(data_dir, schema, SPLITS)
+            splits: Mapping[str, Mapping[str, int | None]] = tfds_metadata.listed_files(data_dir, schema, wanted)
         else:
-            splits = {split: _named_files(data_dir, f"{schema.name}-{split}.tfrecord-") for split in SPLITS}
+            splits = {split: _named_files(data_dir, f"{schema.name}-{split}.tfrecord-") for split in wanted}
         splits = {split: {_as_stored(path): count for path, count in files.items()} for split, files in splits.items()}
         fingerprint = Fingerprint(schema.fingerprint)
-        for split in SPLITS:
+        for split in wanted:
             fingerprint.begin(split)
             _check_files(data_dir, schema, split, splits[split], fingerprint)
         for table, name in schema.vectors.items():
@@ -81,6 +87,10 @@ class RecordFiles:
     def reading(self, item_fields: Sequence[str] = (), context_fields: Sequence[str] = ()) -> RecordFiles:
         """The same files for a model that reads only some features of events, see `FeatureSchema.reading`."""
         return dataclasses.replace(self, schema=self.schema.reading(item_fields, context_fields))
+
+    def hiding(self, ids: Mapping[str, np.ndarray]) -> RecordFiles:
+        """The same files for a model that does not know some ids (table -> int64): batches have them as `OOV_ID`."""
+        return dataclasses.replace(self, hidden={table: found for table, found in ids.items() if len(found)})
 
     def vectors(self) -> dict[str, np.ndarray]:
         """Table name -> frozen content vectors `[rows, width]` float32 of its ids, where the schema names a file.

@@ -32,6 +32,9 @@ class FeatureEmbedder(tf.keras.layers.Layer):
       ValueError: `config.exclude` names something else than a user, candidate or request feature, or other options
         tables that the schema lacks.
 
+    Attributes:
+      exclude: features that are not read.
+
     A table whose rows are separate for each domain has R rows for the target domain, then R for each other domain:
     candidates and the histories of the target domain read the former, the other histories those of their domain.
     """
@@ -40,10 +43,12 @@ class FeatureEmbedder(tf.keras.layers.Layer):
                  search_tables: bool = False, builders: Mapping[str, TableBuilder] | None = None, **kwargs):
         super().__init__(**kwargs)
         excludable = (*schema.user, *schema.candidate, *schema.request)
-        unknown = set(config.exclude) - {feature.name for feature in excludable}
+        members = {feature.name: (feature.name,) for feature in excludable} | dict(schema.means)
+        unknown = set(config.exclude) - members.keys()
         if unknown:
             raise ValueError(f"embeddings.exclude names {sorted(unknown)}; it may name "
-                             f"{', '.join(feature.name for feature in excludable)}")
+                             f"{', '.join(members)}")
+        self.exclude = tuple(member for name in config.exclude for member in members[name])
         item_tables = {feature.table for feature in schema.item}
         config.check(schema.tables, item_tables)
         self.schema = schema
@@ -53,7 +58,7 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         self.tables = EmbeddingTables(sizes, config, builders, name="tables")
         item_rows = {table: size for table, size in sizes.items() if table in item_tables}
         self.search_tables = EmbeddingTables(item_rows, config, name="search_tables") if search_tables else None
-        self._reading = TableReading(schema, sizes, self.tables, self.search_tables, config.exclude,
+        self._reading = TableReading(schema, sizes, self.tables, self.search_tables, self.exclude,
                                      self.compute_dtype)
 
     @property

@@ -106,8 +106,9 @@ class LookedUp:
 
     def _side(self, features: tuple[Feature, ...]) -> dict[str, tf.Tensor]:
         exclude = self.reader.reading.exclude
-        return {feature.name: self.reader.vectors(feature.table, feature.name)
-                for feature in features if feature.name not in exclude}
+        read = [feature for feature in features if feature.name not in exclude]
+        return {name: self.reader.mean_vectors(members)
+                for name, members in self.reader.schema.read_as_one(read).items()}
 
     # TensorFlow's and Keras' nested structures see the tensors inside.
 

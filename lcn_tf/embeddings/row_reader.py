@@ -6,7 +6,7 @@ Shape letters: B requests, C candidates, L events, K selected events, D item wid
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -14,7 +14,7 @@ import tensorflow as tf
 from lcn_tf.embeddings.distinct_rows import FEW_ROWS, TableRows
 from lcn_tf.embeddings.table_set import EmbeddingTables
 from lcn_tf.ops.event_forms import Bucketed, Gathered, Vectors
-from lcn_tf.schema import FIRST_ID, TARGET, TIME_GAP, FeatureSchema
+from lcn_tf.schema import FIRST_ID, PADDING_ID, TARGET, TIME_GAP, Feature, FeatureSchema
 
 NEGATIVE = "negative "  # prefix of a batch's item features that lifelong events are contrasted with
 ROWS_OF = "rows of "  # prefix of an objective's name and item features whose rows a batch does not hold by itself
@@ -81,6 +81,15 @@ class RowReader:
     def vectors(self, table: str, name: str) -> tf.Tensor:
         """Vectors `[..., width]` of a tensor of ids."""
         return self._of_keys(table, self._keys(table, name))
+
+    def mean_vectors(self, features: Sequence[Feature]) -> tf.Tensor:
+        """Vectors `[..., width]` of what `FeatureSchema.read_as_one` reads as one: means over the ids but padding."""
+        vectors = [self.vectors(feature.table, feature.name) for feature in features]
+        if features[0].name not in self.schema.several:
+            return vectors[0]
+        given = [self._cast(self.batch[feature.name] != PADDING_ID)[..., tf.newaxis] for feature in features]
+        total = tf.add_n([vector * counted for vector, counted in zip(vectors, given, strict=True)])
+        return tf.math.divide_no_nan(total, tf.add_n(given))
 
     def event_vectors(self, table: str, name: str, indices: tf.Tensor | None = None) -> Vectors:
         """Vectors of a history's ids `[B, L]`, or of those at `indices [B, C, K]`, in the form that costs least."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import tensorflow as tf
 
-from lcn_tf.schema import FeatureSchema
+from lcn_tf.schema import PADDING_ID, FeatureSchema
 
 Batch = Mapping[str, tf.Tensor]
 
@@ -41,6 +41,7 @@ def seen_ids(schema: FeatureSchema, lengths: Mapping[str, int], batch: Batch) ->
     real = batch["candidate_mask"]
     found = {feature.name: tf.reduce_any(real, axis=1) for feature in schema.user}
     found.update({feature.name: real for feature in (*schema.item, *schema.candidate, *schema.request)})
+    found.update({name: found[name] & (batch[name] != PADDING_ID) for name in schema.several})
     for history, length in lengths.items():
         events = tf.reduce_any(visible_events(batch, history, length) & real[:, :, tf.newaxis], axis=1)  # [B, L]
         found.update({f"{history}_{feature.name}": events

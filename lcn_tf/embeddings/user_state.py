@@ -15,8 +15,9 @@ from lcn_tf.embeddings.looked_up import LookedUp
 
 def user_state_width(embedder: FeatureEmbedder, histories: Sequence[str]) -> int:
     """Width of `user_state`."""
-    config = embedder.tables.config
-    profile = sum(config.width(feature.table) for feature in embedder.schema.user if feature.name not in config.exclude)
+    read = [feature for feature in embedder.schema.user if feature.name not in embedder.exclude]
+    profile = sum(embedder.tables.config.width(members[0].table)
+                  for members in embedder.schema.read_as_one(read).values())
     return profile + embedder.item_width * len(histories)
 
 

@@ -20,7 +20,7 @@ from lcn_tf.layers.transformer_block import TransformerBlock, dropout_by_rows, n
 from lcn_tf.ops.field_regularity import alignment_of_rows, uniformity_of_rows
 from lcn_tf.ops.pair_sampling import fold_seed
 from lcn_tf.ops.row_random import check_rate, child_states, drop_out, row_states
-from lcn_tf.schema import Feature, FeatureSchema
+from lcn_tf.schema import FeatureSchema
 
 VERSION = 1
 
@@ -80,16 +80,16 @@ class CL4CTRObjective(tf.keras.layers.Layer):
           ValueError: fewer than two fields are read.
         """
         tables, schema = embedder.tables.config, embedder.schema
-        features = (*schema.user, *schema.item, *schema.candidate)
-        self.fields: tuple[Feature, ...] = tuple(one for one in features if one.name not in tables.exclude)
+        read = [one for one in (*schema.user, *schema.item, *schema.candidate) if one.name not in embedder.exclude]
+        self.fields = schema.read_as_one(read)
         if len(self.fields) < 2:
             raise ValueError(f"cl4ctr needs two fields of user, item and candidate, got {len(self.fields)}")
-        widths = [tables.width(feature.table) for feature in self.fields]
+        widths = [tables.width(members[0].table) for members in self.fields.values()]
         self.width = widths[0]
         self.projections = {}
-        for feature, width in zip(self.fields, widths, strict=True):
+        for name, width in zip(self.fields, widths, strict=True):
             if width != self.width:
-                self.projections[feature.name] = _dense(self.width, width, f"projection_{feature.name}")
+                self.projections[name] = _dense(self.width, width, f"projection_{name}")
         if "contrast" in self.terms:
             self.blocks = [TransformerBlock(self.width, _HEADS, _FFN, pre_norm=False, name=f"block_{number}")
                            for number in range(_LAYERS)]
@@ -129,11 +129,11 @@ class CL4CTRObjective(tf.keras.layers.Layer):
         """Embeddings of the real candidates' fields, float32 `[N, F, d]`."""
         users = {feature.name for feature in own.reader.schema.user}
         vectors = []
-        for feature in self.fields:
-            values = tf.cast(own.reader.vectors(feature.table, feature.name), tf.float32)
-            if feature.name in self.projections:
-                values = self.projections[feature.name](values)
-            if feature.name in users:
+        for name, members in self.fields.items():
+            values = tf.cast(own.reader.mean_vectors(members), tf.float32)
+            if name in self.projections:
+                values = self.projections[name](values)
+            if members[0].name in users:
                 values = tf.repeat(values[:, tf.newaxis], tf.shape(own.mask)[1], axis=1)
             vectors.append(tf.boolean_mask(values, own.mask))
         return tf.stack(vectors, axis=1)

@@ -5,6 +5,7 @@
 | `saved_model.pb`, `variables/`            | the signatures and the weights that inference reads, nothing else      |
 | `assets.extra/README.md`                  | how to build requests, and what the answers' warnings mean             |
 | `assets.extra/schema.json`                | the same for programs: features and tables                             |
+| `assets.extra/vocabularies/`              | raw value of every id, where the prepared data has them                |
 | `assets.extra/tf_serving_warmup_requests` | see `lcn_tf.serving.warmup`                                            |
 | `assets.extra/verification.npz`           | recorded requests and the model's answers, for `lcn_tf.serving.verify` |
 
@@ -23,30 +24,38 @@ import tensorflow as tf
 from scipy.special import expit
 
 from lcn_tf.data.pipeline import DataConfig, RecordFiles
+from lcn_tf.data.prepared_folder import VOCABULARIES
 from lcn_tf.models import CTRModel
 from lcn_tf.serving.recorded_requests import RecordedRequests, requests_from_records
 from lcn_tf.serving.request_guide import request_guide
 from lcn_tf.serving.signatures import build_signatures, probability_name
 from lcn_tf.serving.verify import VERIFICATION_PATH
+from lcn_tf.serving.vocabularies import export_vocabularies
 from lcn_tf.serving.warmup import warmup_logs, write_warmup
 
 RECORDS = 8  # of the test split, for warm-up and verification
 REQUESTS = 32  # that these make at most
 
 
-def export_model(model: CTRModel, export_dir: str, files: RecordFiles, data: DataConfig) -> str:
+def export_model(model: CTRModel, export_dir: str, files: RecordFiles, data: DataConfig, split: str = "test",
+                 version: int | None = None, vocabularies: str | None = None) -> str:
     """Writes the next version of a model; a reader sees it whole or not at all.
 
     Args:
       model: with its weights built; it may live on several replicas.
       export_dir: folder of versions, created if need be.
-      files: the data set, whose test split provides warm-up and verification requests.
+      files: the data set, of which a split provides warm-up and verification requests.
       data: lengths of the histories the model was trained on.
+      split: which.
+      version: None for 1 + the largest that is present.
+      vocabularies: folder of a text file `<table>.txt` for each vocabulary; None for that of the data set, if it has
+        one.
 
     Returns:
-      Path of the version: `export_dir/<1 + the largest version present>`.
+      Path of the version: `export_dir/<version>`.
 
     Raises:
+      FileExistsError: there is such a version.
       ValueError: the data set's schema or the lengths are not the model's.
     """
     schema = model.embedder.schema
@@ -56,13 +65,16 @@ def export_model(model: CTRModel, export_dir: str, files: RecordFiles, data: Dat
     if data.lengths_of(schema) != model.embedder.lengths:
         raise ValueError(f"data: expected the model's history lengths {model.embedder.lengths}, got "
                          f"{data.lengths_of(schema)}")
-    recorded = requests_from_records(files, "test", data, RECORDS, REQUESTS)
+    recorded = requests_from_records(files, split, data, RECORDS, REQUESTS)
     signatures = build_signatures(model)
     module = tf.Module(name="click_model")
     module.inference_weights = weights_read(model.variables, signatures.values())
 
     os.makedirs(export_dir, exist_ok=True)
-    version = next_version(export_dir)
+    version = version or next_version(export_dir)
+    path = os.path.join(export_dir, str(version))
+    if os.path.exists(path):
+        raise FileExistsError(f"{path} exists already")
     partial = os.path.join(export_dir, f".{version}.partial")  # not a number: TF Serving does not look into it
     shutil.rmtree(partial, ignore_errors=True)
     tf.saved_model.save(module, partial, signatures=signatures)
@@ -70,11 +82,11 @@ def export_model(model: CTRModel, export_dir: str, files: RecordFiles, data: Dat
     os.makedirs(extra)
     with open(os.path.join(extra, "schema.json"), "w", encoding="utf-8") as file:
         file.write(schema.to_json())
+    fingerprint = export_vocabularies(vocabularies or os.path.join(files.data_dir, VOCABULARIES), extra)
     with open(os.path.join(extra, "README.md"), "w", encoding="utf-8") as file:
-        file.write(request_guide(schema, model.embedder.lengths, tuple(signatures)))
+        file.write(request_guide(schema, model.embedder.lengths, tuple(signatures), fingerprint))
     write_warmup(partial, warmup_logs(schema.name, signatures, recorded))
     _write_verification(os.path.join(partial, VERIFICATION_PATH), model, recorded)
-    path = os.path.join(export_dir, str(version))
     os.rename(partial, path)
     return path
 

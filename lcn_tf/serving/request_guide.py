@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lcn_tf.models.requests import request_names
-from lcn_tf.schema import Feature, FeatureSchema
+from lcn_tf.schema import FIRST_ID, Feature, FeatureSchema
 from lcn_tf.serving.admission import WARNINGS
 
 _TEXT = """# Requests to a click model of `{name}`
@@ -20,9 +20,9 @@ number for each history). Signatures: {signatures}.
 All are int64. `serving_examples` takes the same as a batch of `tf.train.Example`, one for each user: every name is an
 int64 list of its values without padding.
 
-- **Ids**: 0 is padding, 1 out of vocabulary, others are lines of the vocabularies of the prepared data. Any other id is
-  read as 1.
-- **Candidates** are padded with 0. A candidate whose `{item}` is 0 gets probability 0.
+- **Ids**: 0 is padding, 1 out of vocabulary, others are lines of the vocabularies of {vocabularies}.
+  Any other id is read as 1.
+{several}- **Candidates** are padded with 0. A candidate whose `{item}` is 0 gets probability 0.
 - **Histories** are most recent first and padded at the end with 0; where `{item}` of an event is 0 there is no event.
   Events beyond those the model reads are ignored. Padding in front of an event is skipped.
 - **Timestamps** are seconds UTC. That of a candidate is the moment of the request, not before any event.
@@ -41,13 +41,15 @@ one that is above 0 more often than before.
 """
 
 
-def request_guide(schema: FeatureSchema, lengths: Mapping[str, int], signatures: Sequence[str]) -> str:
+def request_guide(schema: FeatureSchema, lengths: Mapping[str, int], signatures: Sequence[str],
+                  vocabularies: str | None = None) -> str:
     """The page as Markdown.
 
     Args:
       schema: features and tables.
       lengths: history name -> events that the model reads.
       signatures: names of the export's signatures.
+      vocabularies: fingerprint of the vocabularies beside the page, None where there are none.
     """
     def ids(features: Sequence[Feature]) -> list[str]:
         return [f"ids 0 to {schema.tables[feature.table] - 1:,}" for feature in features]
@@ -60,7 +62,17 @@ def request_guide(schema: FeatureSchema, lengths: Mapping[str, int], signatures:
         of_events = [*ids((*schema.item, *schema.stored_context(history))), "seconds UTC"]
         inputs += [(name, "[B, L]", f"{text}; {lengths[history]:,} events are read")
                    for name, text in zip(schema.history_names(history), of_events, strict=True)]
+    several = "".join(
+        f"| {', '.join(f'`{member}`' for member in members)} | `{name}` |\n" for name, members in schema.means.items())
+    if several:
+        several = ("- **Several values**: in any order, each once, 0 where there are fewer; an unknown one is 1.\n\n"
+                   f"| inputs | values of |\n| --- | --- |\n{several}\n")
+    where = "the prepared data"
+    if vocabularies:
+        where = (f"this export\n  (`vocabularies/`, fingerprint {vocabularies}; line i, from 0, is the value of id "
+                 f"{FIRST_ID} + i, and an empty line of none)")
     return _TEXT.format(
+        vocabularies=where, several=several,
         name=schema.name, item=schema.item[0].name, signatures=", ".join(f"`{name}`" for name in signatures),
         inputs=_table(("name", "shape", "holds"), [(f"`{name}`", f"`{shape}`", text) for name, shape, text in inputs]),
         warnings=_table(("output", "counts"), [(f"`{name}`", text) for name, text in WARNINGS.items()]))

@@ -36,7 +36,7 @@ class Batches(NamedTuple):
 
 
 def training_batches(strategy: tf.distribute.Strategy, files: pipeline.RecordFiles, data: pipeline.DataConfig,
-                     batch_size: int, seed: tuple[int, int], skip: int) -> Batches:
+                     batch_size: int, seed: tuple[int, ...], skip: int) -> Batches:
     """What is left of an epoch of the training split; arguments as of `pipeline.read`."""
     if not isinstance(strategy, tf.distribute.ParameterServerStrategy):
         return _synchronous(strategy, files, "train", data, batch_size, seed, skip)
@@ -61,7 +61,7 @@ def evaluation_batches(strategy: tf.distribute.Strategy, files: pipeline.RecordF
 
 
 def _synchronous(strategy: tf.distribute.Strategy, files: pipeline.RecordFiles, split: str, data: pipeline.DataConfig,
-                 batch_size: int, seed: tuple[int, int] | None = None, skip: int = 0) -> Batches:
+                 batch_size: int, seed: tuple[int, ...] | None = None, skip: int = 0) -> Batches:
     cut = pipeline.cut(files, split, data, batch_size, seed, skip)
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return Batches(pipeline.parse(cut, files, data, batch_size), None)

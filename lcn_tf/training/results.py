@@ -20,6 +20,14 @@ def write_json(path: str, values: Any) -> None:
     write_text(path, json.dumps(_without_nan(values), indent=2, sort_keys=True) + "\n")
 
 
+def read_json(path: str) -> Any:
+    """What `write_json` wrote; None where there is no file."""
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
 def json_line(values: Mapping[str, Any]) -> str:
     """One line of a JSON-lines file; keys are sorted, and what is not a number becomes null."""
     return json.dumps(_without_nan(values), sort_keys=True) + "\n"

@@ -232,6 +232,60 @@ def train(
     return TrainingResult(history, best_epoch, path)
 
 
+def train_further(
+    model: CTRModel,
+    files: pipeline.RecordFiles,
+    data: pipeline.DataConfig,
+    config: TrainConfig,
+    workdir: str,
+    order: tuple[int, ...],
+    verbose: int = 1,
+) -> None:
+    """Trains a model that has its weights already for `epochs` more, without validation.
+
+    Args:
+      model: compiled by `compile_model`; its weights are where it begins, unless `workdir` has a later checkpoint.
+      files: an opened data set, of which the training split is read.
+      data: layout and lengths of the batches.
+      config: budget, optimiser, seeds.
+      workdir: gets `history.csv`, a row of training means for each epoch, and `checkpoints/`, from which a killed call
+        with the same arguments goes on.
+      order: numbers that tell these records from others that the model is trained on: the order of records depends on
+        them, the seed and the epoch.
+      verbose: 0 silent, 1 progress bar, 2 one line an epoch.
+
+    Raises:
+      FloatingPointError: the loss is no longer finite.
+      RecordError: a damaged record file, or a record that is not of the schema, by name.
+      ValueError: parameter servers, or a decay of the learning rate, which needs an end.
+    """
+    strategy = model.distribute_strategy
+    if isinstance(strategy, tf.distribute.ParameterServerStrategy):
+        raise ValueError("strategy.name=parameter_server: training goes further on one machine, or with multi_worker")
+    if config.decay != "none":
+        raise ValueError(f"train.decay={config.decay}: training that goes on has no end to decay to; choose none")
+    history_path, folder = os.path.join(workdir, "history.csv"), os.path.join(workdir, "checkpoints")
+    progress = Progress()
+    newest = Checkpoints(tf.train.Checkpoint(model=model, progress=progress), folder, is_chief(strategy))
+    if (path := latest_checkpoint(folder)) is not None:
+        restore(newest.checkpoint, path).assert_existing_objects_matched()
+        model.after_restore()
+    history = _history_until(int(progress.epoch), history_path)
+    save = SaveProgress(newest, progress, config.checkpoint_every)
+    callbacks = [StopOnNonFiniteLoss(), save, StopAfterEpoch()]
+    while int(progress.epoch) < config.epochs:
+        number = int(progress.epoch) + 1
+        progress.start()
+        with files.naming_bad_records():
+            log = _fit_epoch(model, files, data, config, number, int(progress.step), callbacks, verbose, order)
+        history.append({"epoch": number, **{f"train_{name}": value for name, value in log.items()}})
+        if newest.chief:
+            results.write_history(history_path, history)
+        progress.end_epoch()
+        save.check_weights()
+        save.save()
+
+
 def _name(epoch: int) -> str:
     """Name of an epoch's checkpoint among the best ones; the weights of no other epoch can have it."""
     return f"epoch-{epoch}"
@@ -255,9 +309,13 @@ def _callbacks(strategy: tf.distribute.Strategy, save: SaveProgress, workdir: st
 
 
 def _fit_epoch(model: CTRModel, files: pipeline.RecordFiles, data: pipeline.DataConfig, config: TrainConfig,
-               number: int, done: int, callbacks: list[tf.keras.callbacks.Callback], verbose: int) -> dict[str, float]:
-    """Trains what is left of an epoch, nothing if it was killed between the last step and validation; its means."""
-    strategy, seed = model.distribute_strategy, (config.seed, number)
+               number: int, done: int, callbacks: list[tf.keras.callbacks.Callback], verbose: int,
+               order: tuple[int, ...] = ()) -> dict[str, float]:
+    """Trains what is left of an epoch, nothing if it was killed between the last step and validation; its means.
+
+    `order` with the seed and the number decides the order of the records.
+    """
+    strategy, seed = model.distribute_strategy, (config.seed, *order, number)
     if done:
         with strategy.scope():
             callbacks = [ContinueMeans(model), *callbacks]

@@ -15,7 +15,7 @@ from data_prep.industrial.planted_popularity import Popularity, draw_popularity
 from lcn_tf.metrics import exact_auc
 
 HARD = GeneratorConfig(preset="hard", num_users=600)
-TEST_DAY = planted_process.IMPRESSION_DAYS - 1
+TEST_DAY = HARD.process.impression_days - 1
 # SHA256 of what seed 17 gave for 90 users at the commit that added the preset, before any model had seen its logs.
 HASHES = {
     "events.csv": "3321f57e9f58ec6148e6720dfc737a0cf9da72a06f15b91f6aea35f5cd90c7ae",
@@ -167,3 +167,17 @@ def test_without_exponent_all_things_are_equally_popular():
     assert popularity == Popularity(15, 3)
     counts = np.bincount(popularity.draw(rng, np.zeros(60_000, int)), minlength=15)
     np.testing.assert_allclose(counts, 4_000, rtol=0.1)
+
+
+def test_a_month_goes_on_as_hard_does(tmp_path):
+    config = GeneratorConfig(preset="month", num_users=200)
+    assert dataclasses.replace(config.process, num_users=3_500, visits_per_user=3.5, impression_days=7) == HARD.process
+    generate(tmp_path, config, workers=1)
+    shown = csv.read_csv(tmp_path / "impressions.csv")
+    day = (shown["timestamp"].to_numpy() - planted_process.FIRST_IMPRESSION) // 86_400
+    room = shown["room_id"].to_numpy()
+    assert np.unique(day).tolist() == list(range(30))
+    first_week, last_week = (set(room[(day >= begin) & (day < begin + 7)]) for begin in (0, 23))
+    assert len(first_week & last_week) < 0.1 * len(first_week)  # a fifth closes every night
+    acted = csv.read_csv(tmp_path / "events.csv")["timestamp"].to_numpy()
+    assert acted.max() < planted_process.FIRST_EVENT + 58 * 86_400

@@ -3,7 +3,8 @@
 import pytest
 
 from data_prep.errors import InputError
-from data_prep.own_logs.mapping import Domain, FeatureColumn, read_mapping
+from data_prep.own_logs.feature_columns import FeatureColumn
+from data_prep.own_logs.mapping import Domain, read_mapping
 from data_prep.own_logs.rules import Rule
 
 LEAST = """
@@ -55,7 +56,7 @@ def test_tables_may_say_otherwise(tmp_path):
     (LEAST + '[features.context]\nuser = "w"', "context.user: the name is taken, as are user, timestamp, label"),
     (LEAST + '[features.context]\nauthor = "w"', "context.author: the name is taken by item.author"),
     (LEAST + '[features.context]\nwatch = { column = "w", boundaries = [2, 1] }', "boundaries must rise"),
-    (LEAST + '[features.context]\nwatch = { column = "w", without = "x" }', "without needs separator"),
+    (LEAST + '[features.context]\nwatch = { column = "w", without = "x" }', "without, place and values need separator"),
     (LEAST + "[splits]\nnum_days = 7", "num_days must be at least 3 and needs first_day"),
     (LEAST + "[splits]\nvalidation_from = 2024-01-05", "validation_from and test_from need each other"),
     (LEAST + "[splits]\nvalidation_from = 2024-01-05\ntest_from = 2024-01-05", "test_from must be after"),

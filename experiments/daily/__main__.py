@@ -1,0 +1,143 @@
+"""Carries a model on, day by day: own logs -> records of the day -> measured, trained, exported, verified, published.
+
+    python -m experiments.daily --flagfile=lcn_200_50.cfg --mapping=logs.toml --workdir=live \
+      --first_day=2026-01-01 --last_day=2026-01-30
+
+does every day until the last that is not done, and the same command with a later `--last_day` goes on; killed, it
+continues where it was. Versions for a server are in `live/published`; `live/progress.csv` has every day's AUC, GAUC,
+log loss and calibration, measured before the model was trained on the day. docs/own_logs.md tells the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+from absl import app, logging
+from absl import flags as absl_flags
+
+import lcn_tf  # noqa: F401  (chooses Keras 2 before TensorFlow is loaded)
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from command_line import dataclass_flags
+from data_prep.days.config import LastingIdsConfig
+from data_prep.days.prepare_day import prepare_day
+from data_prep.own_logs.config import OwnLogsConfig
+from data_prep.own_logs.splitting import OneDay
+from data_prep.reading import accounting
+from experiments import flags, own_logs, prepared_data, run_files, workdir_lock
+from experiments.daily import one_day, progress
+from experiments.daily.config import DailyConfig
+from experiments.daily.series import Series
+from experiments.run_data import is_prepared
+from lcn_tf.data.prepared_folder import preparation_facts
+from lcn_tf.schema import FeatureSchema
+from lcn_tf.serving import VerificationError
+from lcn_tf.whole_files import write_text
+
+_EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError, VerificationError)
+_MAY_CHANGE = ("workdir", "input_dir", "first_day", "first_days", "last_day", "keep", "min_auc", "calibration")
+_STRATEGIES = ("default", "mirrored")  # of one process
+# So that a day that was killed gives the bytes of one that was not, and its cost does not depend on the tables' sizes.
+_PRESET = ("--train.deterministic=true", "--train.optimizer=row_sparse_adam")
+
+
+def step(experiment: flags.Experiment, series: Series) -> bool:
+    """Prepares the next day, or does it where it is prepared; returns whether there was something left to do."""
+    config: DailyConfig = experiment.run
+    if experiment.groups["strategy"].name not in _STRATEGIES:
+        raise ValueError(f"strategy.name must be one of {', '.join(_STRATEGIES)} here, got "
+                         f"{experiment.groups['strategy'].name}")
+    with workdir_lock.held(series.workdir):
+        series.tidy(config.keep)
+        next_day = series.next_day(config)
+        if next_day is None:
+            progress.write(series)
+            return False
+        prepared = series.prepared(next_day.day)
+        if not is_prepared(prepared.folder):
+            _prepare(experiment, series, next_day)
+        elif series.settled is None:
+            fitting = own_logs.of_records(prepared.folder, next_day.days)
+            preset = [f"--{name}={value}" for name, value in fitting.items()]
+            series.settle({"first_day": config.first_day, "first_days": config.first_days, "preset": preset,
+                           **prepared.settled()})
+        else:
+            _check_flags(experiment, series)
+            _check_schema(series, prepared.folder)
+            print(f"{next_day.day}: training", flush=True)
+            one_day.do_day(experiment, series, next_day.day)
+        return True
+
+
+def _prepare(experiment: flags.Experiment, series: Series, next_day: OneDay) -> None:
+    config: DailyConfig = experiment.run
+    print(f"{next_day.day}: preparing", flush=True)
+    target = series.prepared(next_day.day).folder
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    prepare_day(OwnLogsConfig(config.mapping), config.input_dir or "", target, next_day, series.before, series.ids,
+                prepared_data.preparation_of(experiment))
+    print(accounting.format_table(preparation_facts(target)["rows"]), flush=True)
+
+
+def _check_schema(series: Series, folder: str) -> None:
+    """Refuses records that the model cannot take, and removes them: once the mapping is mended, they are made anew."""
+    if series.before is None:
+        return
+    before, now = (FeatureSchema.load(path) for path in (series.before.folder, folder))
+    if before != now:
+        shutil.rmtree(folder)
+        raise ValueError(f"the records have another schema ({now.fingerprint}) than those of {series.before.day} "
+                         f"({before.fingerprint}): the mapping has changed; give it back, or start another series")
+
+
+def _check_flags(experiment: flags.Experiment, series: Series) -> None:
+    """Writes the flags of a new series; those of another day must be the same."""
+    path = os.path.join(series.workdir, "flags.cfg")
+    lines = [*experiment.assignments(), *dataclass_flags.assignments("ids", series.ids)]
+    if not os.path.exists(path):
+        write_text(path, "\n".join(["# python -m experiments.daily --flagfile=<this file>", *lines, ""]))
+    elif changed := run_files.changed_flags(path, lines, _MAY_CHANGE):
+        raise ValueError(f"{series.workdir} holds a series with other flags ({'; '.join(changed)}); choose another "
+                         "--workdir")
+
+
+def main(argv: list[str]) -> None:
+    """One step, then a fresh process for the next one; bad input ends in one line that says what is wrong.
+
+    A process has nothing of the days before it in its memory, so that each day's files are the same whether the days
+    before were done in one go or not.
+    """
+    logging.set_verbosity(logging.WARNING)
+    if len(argv) > 1:
+        sys.exit(f"error: unexpected arguments {argv[1:]}")
+    try:
+        experiment = flags.read(DailyConfig)
+        series = Series(experiment.run.workdir, dataclass_flags.read("ids", LastingIdsConfig))
+        if step(experiment, series):
+            sys.stdout.flush()
+            os.execv(sys.executable, sys.orig_argv)
+    except _EXPECTED_ERRORS as error:
+        sys.exit(f"error: {error}")
+    print(progress.table(series))
+    last = series.done[-1]
+    if refused := series.outcome(last)["refused"]:
+        sys.exit(f"error: the version of {last} is not published: {'; '.join(refused)}")
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        flags.parse_behind(argv, list(_PRESET))
+        workdir = absl_flags.FLAGS["workdir"].value
+        settled = Series(workdir, LastingIdsConfig()).settled if workdir else None
+        return flags.parse_behind(argv, [*_PRESET, *(settled or {}).get("preset", [])])
+    except (absl_flags.Error, FileNotFoundError, ValueError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    flags.define(DailyConfig)
+    dataclass_flags.define("ids", LastingIdsConfig)
+    app.run(main, flags_parser=_parse)

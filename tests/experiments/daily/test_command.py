@@ -1,0 +1,91 @@
+"""A model carried on day by day: what is left, whatever is killed, and what each part of it means."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lcn_tf.schema import FIRST_ID
+from tests.experiments.daily import daily_logs
+from tests.experiments.daily.daily_logs import DAYS, contents, run
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    return daily_logs.write_logs(tmp_path_factory.mktemp("logs"))
+
+
+@pytest.fixture(scope="module")
+def series(logs, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("series") / "live"
+    process = run(logs, workdir, DAYS[-1])
+    assert process.returncode == 0, process.stderr
+    return workdir, process.stdout
+
+
+def tables(workdir, day):
+    """Name of each table and slot in a day's checkpoint -> values."""
+    reader = tf.train.load_checkpoint(str(workdir / "days" / day / "model"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "author" in name}
+
+
+def vocabulary(workdir, day):
+    path = workdir / "published" / day.replace("-", "") / "assets.extra" / "vocabularies" / "author.txt"
+    return {FIRST_ID + place: value for place, value in enumerate(path.read_text().split("\n")[:-1]) if value}
+
+
+def test_days_are_measured_trained_and_published(series):
+    workdir, printed = series
+    assert sorted(os.listdir(workdir / "published")) == ["20240103", "20240104"]  # --keep=2
+    assert sorted(os.listdir(workdir / "days")) == list(DAYS)
+    assert os.listdir(workdir / "days" / DAYS[0]) == ["day.json"]
+    assert sorted(os.listdir(workdir / "days" / DAYS[2])) == ["day.json", "history.csv", "model", "records"]
+    with open(workdir / "progress.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["day"] for row in rows] == list(DAYS) and rows[0]["auc"] == ""
+    assert all(0 < float(row["auc"]) < 1 and float(row["impressions"]) > 300 for row in rows[1:])
+    assert all(row["published"] == "yes" for row in rows) and printed.count("verified: ") == 3
+
+
+def test_no_id_is_served_as_another(series):
+    workdir, _ = series
+    before, now = (vocabulary(workdir, day) for day in DAYS[1:])
+    assert {number for number in before.keys() & now.keys() if before[number] == now[number]}
+    gone = set(before.values()) - set(now.values())
+    assert gone  # authors of the first day, and their ids are free or of new ones
+    assert all(now.get(number) != value for number, value in before.items() if value in gone)
+    reused = [number for number, value in before.items() if value in gone]
+    new = set(now.values()) - set(before.values())
+    assert new and reused
+
+
+def test_a_kill_at_any_moment_changes_no_byte(logs, series, tmp_path):
+    workdir, rng, kills = tmp_path / "live", np.random.default_rng(int(time.time())), 0
+    while not (workdir / "published" / DAYS[-1].replace("-", "")).is_dir():
+        with open(tmp_path / "log.txt", "a", encoding="utf-8") as log:
+            process = subprocess.Popen(daily_logs.command(logs, workdir, DAYS[-1]), stdout=log, stderr=log)
+            try:
+                process.wait(timeout=float(rng.uniform(5, 25)) if kills < 4 else None)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                kills += 1
+    process = run(logs, workdir, DAYS[-1])
+    assert process.returncode == 0, process.stderr
+    expected, found = contents(series[0]), contents(workdir)
+    assert kills and expected.keys() == found.keys()
+    assert [name for name in expected if expected[name] != found[name]] == []
+
+
+def test_other_flags_are_refused(logs, series, tmp_path):
+    workdir = shutil.copytree(series[0], tmp_path / "live")
+    process = run(logs, workdir, "2024-01-05", "--train.learning_rate=0.1", "--keep=7")
+    assert process.returncode == 1
+    assert "holds a series with other flags (--train.learning_rate: 0.001 before, 0.1 now); choose" in process.stderr
+    assert (workdir / "days" / ".2024-01-05" / "records" / "schema.json").is_file()  # prepared, and kept
