@@ -104,7 +104,7 @@ def held_out_pairs(files: RecordFiles) -> Pairs:
     name, _ = identity_and_category(schema)
     history = next(key for key in schema.short if schema.histories[key].domain == schema.source)
     length, found = schema.histories[history].length, []
-    for path in files.splits["test"]:
+    for path in files.paths_of("test"):
         for chunk in read_chunks(schema, path):
             lists = [chunk[key] for key in (name, schema.label_keys[0], f"{history}_offset", f"{history}_{name}")]
             for record in range(len(lists[0].lengths)):

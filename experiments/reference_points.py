@@ -79,7 +79,8 @@ def _columns(files: RecordFiles, split: str, feature: str) -> dict[str, np.ndarr
     """`impression_id`, `label` and one `[B, C]` feature of a split, each `[N]` int64, in the order of `Predictions`."""
     names = ("impression_id", "label", feature)
     spec = {name: tf.io.RaggedFeature(tf.int64) for name in names}
-    parts = [tf.io.parse_example(serialized, spec) for serialized in tfrecords.in_turn(files.splits[split]).batch(1024)]
+    batches = tfrecords.in_turn(files.paths_of(split)).batch(1024)
+    parts = [tf.io.parse_example(serialized, spec) for serialized in batches]
     columns = {name: np.concatenate([part[name].flat_values.numpy() for part in parts]) for name in names}
     order = np.argsort(columns["impression_id"], kind="stable")
     return {name: values[order] for name, values in columns.items()}

@@ -16,7 +16,7 @@ from data_prep.inspect.decoded_group import describe_group
 from data_prep.inspect.plots import write_plots
 from data_prep.inspect.report import disagreements, format_report
 from data_prep.inspect.split_statistics import measure_split
-from lcn_tf.data.prepared_folder import SPLITS, preparation_facts
+from lcn_tf.data.prepared_folder import preparation_facts
 from lcn_tf.data.record_files import RecordFiles
 
 _PLOT_DIR = flags.DEFINE_string("plot_dir", None, "folder of the PNG files; default: DATA_DIR/inspection")
@@ -35,11 +35,12 @@ def inspect(data_dir: str, plot_dir: str | None, utc_offset_hours: float | None)
     zone = f"UTC{utc_offset / 3600:+g}" if utc_offset else "UTC"
     plot_dir = plot_dir or os.path.join(data_dir, "inspection")
     os.makedirs(plot_dir, exist_ok=True)
-    statistics = {split: measure_split(files, split, utc_offset) for split in SPLITS}
+    statistics = {split: measure_split(files, split, utc_offset) for split in files.splits}
     print(f"{files.schema.name} in {data_dir}, schema {files.schema.fingerprint}\n")
     print(format_report(statistics, zone), *disagreements(statistics, facts), sep="\n")
-    print(f"\none request group of the test split, times in {zone}\n  ", end="")
-    print(describe_group(files, "test", utc_offset).replace("\n", "\n  "), "", sep="\n")
+    shown = list(files.splits)[-1]
+    print(f"\none request group of the {shown} split, times in {zone}\n  ", end="")
+    print(describe_group(files, shown, utc_offset).replace("\n", "\n  "), "", sep="\n")
     print(*write_plots(statistics, zone, plot_dir), sep="\n")
 
 

@@ -30,7 +30,7 @@ def describe_group(files: RecordFiles, split: str, utc_offset: int) -> str:
       RecordError: as `read_chunks`.
       InputError: a vocabulary without the values of the group's ids.
     """
-    path, chunk = next((path, chunk) for path in files.splits[split] for chunk in read_chunks(files.schema, path))
+    path, chunk = next((path, chunk) for path in files.paths_of(split) for chunk in read_chunks(files.schema, path))
     events = np.stack([chunk[f"{history}_timestamp"].lengths for history in files.schema.histories])
     record = int(np.lexsort((-events.sum(0), -events.min(0)))[0])
     cells = _Cells(files, chunk, record, utc_offset)

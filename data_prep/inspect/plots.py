@@ -29,7 +29,7 @@ def write_plots(statistics: Mapping[str, SplitStatistics], zone: str, plot_dir: 
     """
     figures = {
         "splits": _splits(statistics), "click_rate_per_day": _rates(statistics, zone),
-        "history_lengths": _lengths(statistics), "vocabulary_coverage": _coverage(statistics["test"])}
+        "history_lengths": _lengths(statistics), "vocabulary_coverage": _coverage(*list(statistics.items())[-1])}
     paths = [os.path.join(plot_dir, f"{name}.png") for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
         FigureCanvasAgg(figure).print_png(path)
@@ -83,12 +83,13 @@ def _lengths(statistics: Mapping[str, SplitStatistics]) -> Figure:
     return figure
 
 
-def _coverage(test: SplitStatistics) -> Figure:
+def _coverage(split: str, found: SplitStatistics) -> Figure:
     figure, (axes,) = _figure()
-    names = list(dict.fromkeys(name for by_feature in test.known.values() for name in by_feature))
+    names = list(dict.fromkeys(name for by_feature in found.known.values() for name in by_feature))
     _grouped_bars(axes, names, {
-        place: [shares.get(name, np.nan) for name in names] for place, shares in test.known.items()})
-    axes.set(title="Vocabulary coverage of the test split", ylabel="ids that are not out of vocabulary", ylim=(0, 1.02))
+        place: [shares.get(name, np.nan) for name in names] for place, shares in found.known.items()})
+    axes.set(title=f"Vocabulary coverage of the {split} split", ylabel="ids that are not out of vocabulary",
+             ylim=(0, 1.02))
     axes.tick_params(axis="x", rotation=30)
     return figure
 

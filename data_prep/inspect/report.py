@@ -15,18 +15,18 @@ _MOST_DAYS = 31  # listed one by one; longer spans are listed by month, or by ye
 
 
 def format_report(statistics: Mapping[str, SplitStatistics], zone: str) -> str:
-    """Counts, rates of clicks and of what other labels there are, history lengths and the test split's known ids.
+    """Counts, rates of clicks and of what other labels there are, history lengths and the last split's known ids.
 
     Args:
       statistics: split -> what it holds.
       zone: name of the time zone of the days.
     """
-    rates = [f"{word} rate" for word in words(statistics)]
+    rates, (last, newest) = [f"{word} rate" for word in words(statistics)], list(statistics.items())[-1]
     sections = {
         "splits": _counts(statistics),
         f"{', '.join(rates)} ({zone})": _rates(statistics),
         "history lengths: events that a candidate sees": _lengths(statistics),
-        "vocabulary coverage of the test split: ids that are not out of vocabulary": _coverage(statistics["test"])}
+        f"vocabulary coverage of the {last} split: ids that are not out of vocabulary": _coverage(newest)}
     return "\n\n".join("\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items())
 
 

@@ -94,7 +94,7 @@ def measure_split(files: RecordFiles, split: str, utc_offset: int) -> SplitStati
     days: dict[int, np.ndarray] = {}
     lengths = {history: np.zeros(schema.lengths[history] + 1, np.int64) for history in schema.histories}
     known = _KnownIds(schema)
-    for path in files.splits[split]:
+    for path in files.paths_of(split):
         for chunk in read_chunks(schema, path):
             moments = chunk["timestamp"]
             groups += len(moments.lengths)
@@ -108,7 +108,7 @@ def measure_split(files: RecordFiles, split: str, utc_offset: int) -> SplitStati
     positives = {label.name: sum(counts[place] for counts in by_day.values())
                  for place, label in enumerate(schema.labels, 1)}
     return SplitStatistics(
-        groups, impressions, positives, users.count(), sum(os.path.getsize(path) for path in files.splits[split]),
+        groups, impressions, positives, users.count(), sum(os.path.getsize(path) for path in files.paths_of(split)),
         by_day, {history: LengthCounts(counts) for history, counts in lengths.items()}, known.shares())
 
 

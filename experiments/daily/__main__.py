@@ -69,6 +69,8 @@ def step(experiment: flags.Experiment, series: Series) -> bool:
             _check_schema(series, prepared.folder)
             print(f"{next_day.day}: training", flush=True)
             one_day.do_day(experiment, series, next_day.day)
+            series.tidy(config.keep)
+            progress.write(series)
         return True
 
 

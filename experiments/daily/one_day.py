@@ -43,8 +43,7 @@ def do_day(experiment: Experiment, series: Series, day: str) -> None:
     tf.keras.utils.set_random_seed(groups["train"].seed)
     tf.keras.mixed_precision.set_global_policy(groups["train"].precision)
     strategy = create_strategy(groups["strategy"])
-    files = RecordFiles.open(prepared.folder, (_TRAIN,)).reading(groups["data"].item_fields,
-                                                                 groups["data"].context_fields)
+    files = RecordFiles.open(prepared.folder).reading(groups["data"].item_fields, groups["data"].context_fields)
     files.check(_TRAIN)
     newcomers = prepared.admitted()
     with strategy.scope():

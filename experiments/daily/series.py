@@ -134,6 +134,7 @@ class Series:
             ready = os.path.join(self.export_dir(day), name)
             if os.path.isdir(ready) and not self.outcome(day)["refused"]:
                 os.rename(ready, os.path.join(published, name))
+            if os.path.isdir(self.export_dir(day)) and not os.listdir(self.export_dir(day)):
                 os.rmdir(self.export_dir(day))
         for name in sorted(name for name in os.listdir(published) if name.isdecimal())[:-keep]:
             self._remove(os.path.join(published, name))

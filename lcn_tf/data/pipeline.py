@@ -101,7 +101,7 @@ def cut(files: RecordFiles, split: str, config: DataConfig, batch_size: int, see
         if length > files.schema.lengths[history]:
             raise ValueError(f"{history}: {length} events asked for, but the records of {files.data_dir} hold at most "
                              f"{files.schema.lengths[history]}; prepare the data again with longer histories")
-    paths = list(files.splits[split])
+    paths = list(files.paths_of(split))
     if seed is not None:
         np.random.default_rng(seed).shuffle(paths)
     dataset = tfrecords.in_turn(paths)

@@ -46,15 +46,12 @@ class RecordFiles:
     hidden: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def open(cls, data_dir: str, wanted: tuple[str, ...] = SPLITS) -> RecordFiles:
+    def open(cls, data_dir: str) -> RecordFiles:
         """Finds the files, checks that each is whole, and compares its first record with the schema.
 
         TFDS metadata says which files there are; without it, they are called `<name>-<split>.tfrecord-0000i-of-0000N`.
-        Files may be gzipped, and then have `.gz` behind their names or not.
-
-        Args:
-          data_dir: the folder.
-          wanted: splits to look for.
+        Files may be gzipped, and then have `.gz` behind their names or not. All splits are looked for, or those of
+        `preparation.json`: the records of a day have but one.
 
         Raises:
           FileNotFoundError: no schema, a split that is missing, or not all files of it.
@@ -64,6 +61,8 @@ class RecordFiles:
         """
         data_dir = os.fspath(data_dir)
         schema = FeatureSchema.load(data_dir)
+        facts = preparation_facts(data_dir).get("splits", {})
+        wanted = tuple(split for split in SPLITS if split in facts) or SPLITS
         if tfds_metadata.has_metadata(data_dir):
             splits: Mapping[str, Mapping[str, int | None]] = tfds_metadata.listed_files(data_dir, schema, wanted)
         else:
@@ -78,7 +77,6 @@ class RecordFiles:
             if not os.path.exists(path):
                 raise FileNotFoundError(f"{path} is missing: schema.json names it for the vectors of {table!r}")
             fingerprint.add_vectors(table, path)
-        facts = preparation_facts(data_dir).get("splits", {})
         impressions, largest = ({split: counts[name] for split, counts in facts.items() if name in counts}
                                 for name in ("impressions", "largest_group"))
         return cls(data_dir, schema, {split: tuple(files) for split, files in splits.items()}, impressions, largest,
@@ -123,14 +121,25 @@ class RecordFiles:
         """Every record file."""
         return tuple(path for paths in self.splits.values() for path in paths)
 
+    def paths_of(self, split: str) -> tuple[str, ...]:
+        """The record files of a split.
+
+        Raises:
+          FileNotFoundError: the data set has no such split.
+        """
+        if split not in self.splits:
+            raise FileNotFoundError(f"{self.data_dir} has no {split} split, only {', '.join(self.splits)}")
+        return self.splits[split]
+
     def check(self, split: str) -> None:
         """Reads every record of a split.
 
         Raises:
+          FileNotFoundError: the data set has no such split.
           RecordError: a record that cannot be read or is no request group of the schema, by file, number and feature;
             no impression in the split, or not as many as `preparation.json` says.
         """
-        chunks = (chunk for path in self.splits[split] for chunk in read_chunks(self.schema, path))
+        chunks = (chunk for path in self.paths_of(split) for chunk in read_chunks(self.schema, path))
         found = sum(len(chunk["timestamp"].values) for chunk in chunks)
         if not found:
             raise RecordError(f"{self.data_dir}: no impression in the {split} split: its records have no candidates")

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import tensorflow as tf
 
-from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.models.requests import request_names
 from lcn_tf.schema import OOV_ID, Feature, FeatureSchema
@@ -115,13 +114,12 @@ def _index(files: RecordFiles, requests: Iterable[Values], user: str | None, ite
     """Key -> requests that records would make, of those keys alone that logged requests have."""
     wanted = {_key(request, user, item) for request in requests}
     found: dict[object, list[Values]] = collections.defaultdict(list)
-    for split in SPLITS:
-        for record in tf.data.TFRecordDataset(list(files.splits[split])).as_numpy_iterator():
-            for _, request in requests_of(files.schema, record):
-                # A user out of vocabulary has no id to be found by: the first candidate's is taken.
-                for key in _keys(request, user, item):
-                    if key in wanted:
-                        found[key].append(request)
+    for record in tf.data.TFRecordDataset(list(files.paths)).as_numpy_iterator():
+        for _, request in requests_of(files.schema, record):
+            # A user out of vocabulary has no id to be found by: the first candidate's is taken.
+            for key in _keys(request, user, item):
+                if key in wanted:
+                    found[key].append(request)
     return found
 
 

@@ -64,7 +64,7 @@ def requests_from_records(files: RecordFiles, split: str, data: DataConfig, reco
     """
     schema = files.schema
     with files.naming_bad_records():
-        stored = tfrecords.in_order(files.splits[split]).filter(
+        stored = tfrecords.in_order(files.paths_of(split)).filter(
             lambda record: records.count_impressions(record[tf.newaxis])[0] > 0)
         serialized = list(stored.take(records_read).as_numpy_iterator())
     found = [part for record in serialized for part in requests_of(schema, record)]

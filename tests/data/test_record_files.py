@@ -16,10 +16,23 @@ from lcn_tf.schema import CLICK, Label
 from tests import synthetic
 
 
-def test_missing_split_is_named(tmp_path):
-    synthetic.write_records(tmp_path, groups={"train": 3})
+@pytest.mark.parametrize("noted", [True, False])
+def test_missing_split_is_named(tmp_path, noted):
+    synthetic.write_records(tmp_path)
+    for path in tmp_path.glob("*-validation.*"):
+        path.unlink()
+    if not noted:
+        (tmp_path / "preparation.json").unlink()
     with pytest.raises(FileNotFoundError, match="validation"):
         RecordFiles.open(str(tmp_path))
+
+
+def test_records_of_a_day_have_one_split(tmp_path):
+    synthetic.write_records(tmp_path, groups={"train": 3})
+    files = RecordFiles.open(str(tmp_path))
+    files.check("train")
+    with pytest.raises(FileNotFoundError, match="has no validation split, only train"):
+        files.check("validation")
 
 
 def test_folder_without_schema_is_named(tmp_path):

@@ -50,10 +50,13 @@ def test_files(exported):
     assert files == {"saved_model.pb", "fingerprint.pb", "variables/variables.index",
                      "variables/variables.data-00000-of-00001", "assets.extra/README.md",
                      "assets.extra/schema.json", "assets.extra/tf_serving_warmup_requests",
-                     "assets.extra/verification.npz"}
+                     "assets.extra/verification.npz", "assets.extra/vocabularies/fingerprint",
+                     *(f"assets.extra/vocabularies/{table}.txt" for table in exported.files.schema.tables)}
     assert [path.name for path in exported.path.parent.iterdir()] == ["1"]
     assert FeatureSchema.load(exported.path / "assets.extra") == exported.files.schema
     json.loads((exported.path / "assets.extra" / "schema.json").read_text())
+    fingerprint = (exported.path / "assets.extra" / "vocabularies" / "fingerprint").read_text().strip()
+    assert f"fingerprint {fingerprint};" in (exported.path / "assets.extra" / "README.md").read_text()
 
 
 def test_versions_count_upwards(tmp_path):
