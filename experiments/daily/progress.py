@@ -18,6 +18,7 @@ from lcn_tf.whole_files import replacing, write_text
 
 _METRICS = {"auc": "AUC", "gauc": "GAUC", "logloss": "log loss", "calibration_ratio": "predicted / clicks"}
 _COUNTS = ("impressions", "click_rate")
+_IDS = ("admitted", "evicted", "waiting")
 
 
 def write(series: Series) -> None:
@@ -46,14 +47,12 @@ def write(series: Series) -> None:
 
 
 def table(series: Series) -> str:
-    """The days as text: metrics, ids that came and went, and what was published."""
-    lines = [("day", *_METRICS.values(), "ids admitted, evicted, waiting", "published")]
+    """The days as text: metrics, how many ids came, went and waited in all tables, and what was published."""
+    lines = [("day", *_METRICS.values(), *_IDS, "published")]
     for day in series.done:
         outcome = series.outcome(day)
         found = outcome["measured"] or {}
-        ids = "; ".join(f"{name} {counts['admitted']:,}, {counts['evicted']:,}, {counts['waiting']:,}"
-                        for name, counts in outcome["ids"].items() if any(
-                            counts[what] for what in ("admitted", "evicted", "waiting")))
-        lines.append((day, *("" if found.get(name) is None else f"{found[name]:.4f}" for name in _METRICS), ids,
+        ids = (f"{sum(counts[what] for counts in outcome['ids'].values()):,}" for what in _IDS)
+        lines.append((day, *("" if found.get(name) is None else f"{found[name]:.4f}" for name in _METRICS), *ids,
                       f"no: {'; '.join(outcome['refused'])}" if outcome["refused"] else version(day)))
     return "\n".join(align(lines))
