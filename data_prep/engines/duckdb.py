@@ -80,6 +80,7 @@ def connect_duckdb(preparation: PreparationConfig, scratch_dir: str) -> Iterator
                 os.path.join(scratch_dir, "tables.duckdb") if is_plain else ":memory:",
                 temp_directory=os.path.join(names.of(scratch_dir), "spilled"),
                 memory_limit=f"{preparation.memory_bytes * _MEMORY_SHARE / 1024:.0f}KiB")
+            backend.raw_sql("PRAGMA disable_checkpoint_on_shutdown")  # nobody opens the database again
             try:
                 yield DuckDBEngine(backend, names)
             finally:
