@@ -45,7 +45,7 @@ _PRESET = ("--train.deterministic=true", "--train.optimizer=row_sparse_adam")
 
 
 def step(experiment: flags.Experiment, series: Series) -> bool:
-    """Prepares the next day, or does it where it is prepared; returns whether there was something left to do."""
+    """Prepares and trains the next day, or exports it where that is done; returns whether anything was left to do."""
     config: DailyConfig = experiment.run
     if experiment.groups["strategy"].name not in _STRATEGIES:
         raise ValueError(f"strategy.name must be one of {', '.join(_STRATEGIES)} here, got "
@@ -56,22 +56,30 @@ def step(experiment: flags.Experiment, series: Series) -> bool:
         if next_day is None:
             progress.write(series)
             return False
-        prepared = series.prepared(next_day.day)
+        day, prepared = next_day.day, series.prepared(next_day.day)
         if not is_prepared(prepared.folder):
             _prepare(experiment, series, next_day)
-        elif series.settled is None:
-            fitting = own_logs.of_records(prepared.folder, next_day.days)
-            preset = [f"--{name}={value}" for name, value in fitting.items()]
-            series.settle({"first_day": config.first_day, "first_days": config.first_days, "preset": preset,
-                           **prepared.settled()})
-        else:
-            _check_flags(experiment, series)
-            _check_schema(series, prepared.folder)
-            print(f"{next_day.day}: training", flush=True)
-            one_day.do_day(experiment, series, next_day.day)
+        if series.settled is None:
+            _settle(config, series, next_day)
+            return True  # its flags hold from now on
+        _check_flags(experiment, series)
+        _check_schema(series, prepared.folder)
+        if one_day.is_trained(series, day):
+            one_day.export_day(experiment, series, day)
             series.tidy(config.keep)
             progress.write(series)
+        else:
+            print(f"{day}: training", flush=True)
+            one_day.train_day(experiment, series, day)
         return True
+
+
+def _settle(config: DailyConfig, series: Series, first: OneDay) -> None:
+    """Keeps what a series' first day decides for all others."""
+    prepared = series.prepared(first.day)
+    fitting = own_logs.of_records(prepared.folder, first.days)
+    series.settle({"first_day": config.first_day, "first_days": config.first_days,
+                   "preset": [f"--{name}={value}" for name, value in fitting.items()], **prepared.settled()})
 
 
 def _prepare(experiment: flags.Experiment, series: Series, next_day: OneDay) -> None:

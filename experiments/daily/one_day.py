@@ -25,46 +25,51 @@ from lcn_tf.training.checkpoints import Checkpoints
 from lcn_tf.training.recycled_rows import put_back, rows_of
 
 _TRAIN = SPLITS[0]
+_TRAINED = "trained.json"
 
 
-def do_day(experiment: Experiment, series: Series, day: str) -> None:
-    """Does what is left of a day that is prepared: afterwards it is done.
+def train_day(experiment: Experiment, series: Series, day: str) -> None:
+    """Measures and trains: what is left of it, for a day that is prepared.
 
     The model of the day before is measured with its own vocabulary: values that were admitted with the day are out of
     vocabulary to it. Then the rows of these begin anew, and it is trained on the day.
 
     Raises:
       ValueError: flags that do not fit.
-      lcn_tf.serving.VerificationError: the export answers differently from the model.
     """
-    groups, prepared, before = experiment.groups, series.prepared(day), series.before
-    if groups["train"].deterministic:
-        tf.config.experimental.enable_op_determinism()
-    tf.keras.utils.set_random_seed(groups["train"].seed)
-    tf.keras.mixed_precision.set_global_policy(groups["train"].precision)
-    strategy = create_strategy(groups["strategy"])
-    files = RecordFiles.open(prepared.folder).reading(groups["data"].item_fields, groups["data"].context_fields)
+    groups, prepared, before, folder = experiment.groups, series.prepared(day), series.before, series.folder(day)
+    files, newcomers = _files(experiment, prepared), prepared.admitted()
     files.check(_TRAIN)
-    newcomers = prepared.admitted()
-    with strategy.scope():
-        model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"],
-                            experiment.components, groups["embeddings"], groups["train"].seed, files.vectors(),
-                            files.catalogue)
-        compile_model(model, groups["train"])
-    untrained = rows_of(model, newcomers)
+    model = _untrained(experiment, files)
+    untrained, measured = rows_of(model, newcomers), None
     if before:
-        folder = series.model_dir(before.day)
-        path = latest_checkpoint(folder)
-        if path is None:
-            raise FileNotFoundError(f"{folder}: no weights of the day before {day}")
-        restore(tf.train.Checkpoint(model=model), path).assert_existing_objects_matched()
-        model.after_restore()
-    measured = _measure(experiment, series, day, model, files.hiding(newcomers)) if before else None
+        _restore(model, series.model_dir(before.day))
+        measured = _measure(experiment, folder, model, files.hiding(newcomers))
     put_back(untrained)
     started = time.monotonic()
-    train_further(model, files, groups["data"], groups["train"], series.folder(day), (int(version(day)),),
+    train_further(model, files, groups["data"], groups["train"], folder, (int(version(day)),),
                   verbose=1 if sys.stdout.isatty() else 2)
     print(f"trained in {time.monotonic() - started:.1f} s", flush=True)
+    results.write_json(os.path.join(folder, _TRAINED), {"measured": measured})
+
+
+def is_trained(series: Series, day: str) -> bool:
+    """Whether `train_day` has ended for a day under way."""
+    return os.path.exists(os.path.join(series.folder(day), _TRAINED))
+
+
+def export_day(experiment: Experiment, series: Series, day: str) -> None:
+    """Keeps the weights of a day that is trained, exports and verifies them: afterwards the day is done.
+
+    In a process of its own, whose files do not depend on what of the training a kill has left to do.
+
+    Raises:
+      lcn_tf.serving.VerificationError: the export answers differently from the model.
+    """
+    prepared, folder = series.prepared(day), series.folder(day)
+    files = _files(experiment, prepared)
+    model = _untrained(experiment, files)
+    _restore(model, os.path.join(folder, "checkpoints"))
     weights = Checkpoints(tf.train.Checkpoint(model=model), series.model_dir(day))
     weights.write("model")
     weights.keep("model")
@@ -72,7 +77,36 @@ def do_day(experiment: Experiment, series: Series, day: str) -> None:
     report = verify_export(path)
     print(f"verified: {report.candidates} candidates of {report.requests} requests; largest difference "
           f"{report.max_difference:.1e}", flush=True)
+    measured = results.read_json(os.path.join(folder, _TRAINED))["measured"]
     series.finish(day, {"measured": measured, "ids": _ids(prepared), "refused": objections(experiment.run, measured)})
+
+
+def _files(experiment: Experiment, prepared: PreparedDay) -> RecordFiles:
+    data = experiment.groups["data"]
+    return RecordFiles.open(prepared.folder).reading(data.item_fields, data.context_fields)
+
+
+def _untrained(experiment: Experiment, files: RecordFiles) -> CTRModel:
+    """The model with the weights that it begins a series with."""
+    groups = experiment.groups
+    if groups["train"].deterministic:
+        tf.config.experimental.enable_op_determinism()
+    tf.keras.utils.set_random_seed(groups["train"].seed)
+    tf.keras.mixed_precision.set_global_policy(groups["train"].precision)
+    with create_strategy(groups["strategy"]).scope():
+        model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"],
+                            experiment.components, groups["embeddings"], groups["train"].seed, files.vectors(),
+                            files.catalogue)
+        compile_model(model, groups["train"])
+    return model
+
+
+def _restore(model: CTRModel, folder: str) -> None:
+    path = latest_checkpoint(folder)
+    if path is None:
+        raise FileNotFoundError(f"{folder}: no weights of a model")
+    restore(tf.train.Checkpoint(model=model), path).assert_existing_objects_matched().expect_partial()
+    model.after_restore()
 
 
 def objections(config: DailyConfig, measured: dict[str, float] | None) -> list[str]:
@@ -97,10 +131,9 @@ def _text(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
-def _measure(experiment: Experiment, series: Series, day: str, model: CTRModel, files: RecordFiles
-             ) -> dict[str, Any]:
+def _measure(experiment: Experiment, folder: str, model: CTRModel, files: RecordFiles) -> dict[str, Any]:
     """Metrics of the model on a day that it has not seen; kept, as the training that follows may be killed."""
-    path, groups = os.path.join(series.folder(day), "measured.json"), experiment.groups
+    path, groups = os.path.join(folder, "measured.json"), experiment.groups
     if not os.path.exists(path):
         with files.naming_bad_records():
             rows = predict(model, evaluation_batches(model.distribute_strategy, files, _TRAIN, groups["data"],

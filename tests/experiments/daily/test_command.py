@@ -3,11 +3,9 @@
 import csv
 import os
 import shutil
-import signal
 import subprocess
 import time
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -65,21 +63,29 @@ def test_no_id_is_served_as_another(series):
     assert new and reused
 
 
-def test_a_kill_at_any_moment_changes_no_byte(logs, series, tmp_path):
-    workdir, rng, kills = tmp_path / "live", np.random.default_rng(int(time.time())), 0
-    while not (workdir / "published" / DAYS[-1].replace("-", "")).is_dir():
+@pytest.fixture
+def killed(logs, tmp_path):
+    """A series of which the processes were killed in the second day's work, each as soon as another of its files was
+    there."""
+    workdir = tmp_path / "live"
+    day = workdir / "days" / f".{DAYS[1]}"
+    for seen in ("measured.json", "checkpoints/checkpoint", "trained.json", "model/checkpoint"):
         with open(tmp_path / "log.txt", "a", encoding="utf-8") as log:
             process = subprocess.Popen(daily_logs.command(logs, workdir, DAYS[-1]), stdout=log, stderr=log)
-            try:
-                process.wait(timeout=float(rng.uniform(5, 25)) if kills < 4 else None)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                kills += 1
+        while process.poll() is None and not (day / seen).is_file():
+            time.sleep(0.02)
+        assert process.poll() is None, (tmp_path / "log.txt").read_text()
+        process.kill()
+        process.wait()
+    assert day.is_dir() and not (day / "day.json").is_file()
     process = run(logs, workdir, DAYS[-1])
     assert process.returncode == 0, process.stderr
-    expected, found = contents(series[0]), contents(workdir)
-    assert kills and expected.keys() == found.keys()
+    return workdir
+
+
+def test_a_kill_changes_no_byte(series, killed):
+    expected, found = contents(series[0]), contents(killed)
+    assert expected.keys() == found.keys()
     assert [name for name in expected if expected[name] != found[name]] == []
 
 
