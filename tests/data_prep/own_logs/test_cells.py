@@ -100,7 +100,8 @@ def test_times_that_are_none():
 
 def test_a_cell_with_several_values():
     genres = pa.array([b"Horror|Sci-Fi", b"Sci-Fi|Drama", b"Sci-Fi", b"| Sci-Fi |x", b"", None])
-    assert both(cells.first_of("|", ["Sci-Fi"])(genres))[0] == ["Horror", "Drama", None, "x", None, None]
+    assert both(cells.value_of("|", ["Sci-Fi"], 1)(genres))[0] == ["Horror", "Drama", None, "x", None, None]
+    assert both(cells.value_of("|", [], 2)(genres))[0] == ["Sci-Fi", "Drama", None, "x", None, None]
     assert both(cells.domain_of("|", ["Drama"], [])(genres))[0] == ["source", "target", *["source"] * 2, None, None]
     assert both(cells.domain_of("|", ["Drama"], ["x", "Horror"])(genres))[0] == [
         "source", "target", None, "source", None, None]
