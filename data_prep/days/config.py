@@ -26,18 +26,21 @@ class LastingIdsConfig:
             raise ValueError(f"max_idle_days must be at least 1, got {self.max_idle_days}")
         if not FIRST_ID < self.rows <= 2**31:
             raise ValueError(f"rows must be from {FIRST_ID + 1} to 2^31, got {self.rows}")
-        for entry in self.table_rows:
-            name, _, rows = entry.rpartition(":")
+        for entry, (name, rows) in zip(self.table_rows, self._named, strict=True):
             if not name or not rows.strip().isdecimal() or not FIRST_ID < int(rows) <= 2**31:
                 raise ValueError(f"table_rows must be like room:20000, from {FIRST_ID + 1} to 2^31 rows, got {entry!r}")
-        names = [entry.rpartition(":")[0] for entry in self.table_rows]
+        names = [name for name, _ in self._named]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"table_rows names {repeated[0]!r} twice")
 
+    @property
+    def _named(self) -> list[tuple[str, str]]:
+        """Name and rows of each entry of `table_rows`, as texts."""
+        return [(name, rows) for name, _, rows in (entry.rpartition(":") for entry in self.table_rows)]
+
     def rows_of(self, table: str) -> int:
         """Rows of a table."""
-        return {name: int(rows) for name, _, rows in (entry.rpartition(":") for entry in self.table_rows)
-                }.get(table, self.rows)
+        return int(dict(self._named).get(table, self.rows))
 
     def check(self, tables: Collection[str]) -> None:
         """Compares the tables that are named with those that there are.
@@ -45,5 +48,5 @@ class LastingIdsConfig:
         Raises:
           ValueError: one that is not known.
         """
-        if unknown := sorted({entry.rpartition(":")[0] for entry in self.table_rows} - set(tables)):
+        if unknown := sorted(dict(self._named).keys() - set(tables)):
             raise ValueError(f"table_rows names {', '.join(unknown)}; known: {', '.join(tables)}")

@@ -40,6 +40,11 @@ class PreparedDay:
     config: LastingIdsConfig
 
     @property
+    def number(self) -> int:
+        """The day as `LastingIds` counts days."""
+        return _number(self.day)
+
+    @property
     def vocabularies(self) -> list[str]:
         """Their names."""
         return sorted(name.removesuffix(".parquet") for name in os.listdir(os.path.join(self.folder, _FOLDER)))
@@ -50,11 +55,11 @@ class PreparedDay:
 
     def ids_after(self, name: str) -> LastingIds:
         """A vocabulary at the end of the day: without those that were idle for too long."""
-        return self.ids(name).without_idle(_number(self.day), self.config.max_idle_days)
+        return self.ids(name).without_idle(self.number, self.config.max_idle_days)
 
     def admitted(self) -> dict[str, np.ndarray]:
         """Vocabulary -> the ids that have their meaning since this day."""
-        return {name: self.ids(name).admitted(_number(self.day)) for name in self.vocabularies}
+        return {name: self.ids(name).admitted(self.number) for name in self.vocabularies}
 
     def settled(self) -> dict[str, object]:
         """What all later days take over from a first one, as fields of `OneDay`."""

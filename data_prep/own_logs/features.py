@@ -91,6 +91,14 @@ def boundaries_of(feature: FeatureColumn, values: Iterable[ir.FloatingColumn]) -
     return tuple(found)
 
 
+def settle(boundaries: dict[str, tuple[float, ...]], name: str, feature: FeatureColumn,
+           values: Iterable[ir.FloatingColumn]) -> tuple[float, ...]:
+    """The boundaries of a feature, () of one that is no number; those not known yet are found and added by its name."""
+    if feature.is_number and name not in boundaries:
+        boundaries[name] = boundaries_of(feature, values)
+    return boundaries.get(name, ())
+
+
 def value(column: ir.Value, feature: FeatureColumn, integer: bool, boundaries: Sequence[float] = ()) -> ir.Value:
     """A feature's column, without nulls but for parts of several values."""
     if feature.is_number:

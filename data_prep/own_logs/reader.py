@@ -328,11 +328,9 @@ class _Reading:
             for role in roles[part]:
                 for name, feature in getattr(found, role).items():
                     column = f"feature_{name}"
-                    if feature.is_number and name not in self.boundaries:
-                        self.boundaries[name] = features.boundaries_of(feature, [
-                            rows[column] for key, rows in in_training.items() if role in roles[key]])
-                    values[name] = features.value(table[column], feature, name in self.integers,
-                                                  self.boundaries.get(name, ()))
+                    cut_at = features.settle(self.boundaries, name, feature, [
+                        rows[column] for key, rows in in_training.items() if role in roles[key]])
+                    values[name] = features.value(table[column], feature, name in self.integers, cut_at)
             kept = [name for name in table.columns if name not in _feature_columns(table)]
             parts[part] = table.select(*kept, **values)
         return parts["shown"], parts["acted"]

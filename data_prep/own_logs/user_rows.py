@@ -52,9 +52,8 @@ def user_rows(logs: LogReader, tables: Tables, found: Features, users: ir.Table,
         if column not in rows.columns:  # the user's id itself
             values[name] = features.value(rows.own_id, feature, name in integers)
             continue
-        if feature.is_number and name not in boundaries:
-            boundaries[name] = features.boundaries_of(feature, [in_training[column]])
-        values[name] = features.value(rows[column], feature, name in integers, boundaries.get(name, ()))
+        cut_at = features.settle(boundaries, name, feature, [in_training[column]])
+        values[name] = features.value(rows[column], feature, name in integers, cut_at)
     return rows.select("user", **values), counts
 
 

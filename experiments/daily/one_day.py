@@ -156,10 +156,10 @@ def _export(model: CTRModel, series: Series, prepared: PreparedDay, files: Recor
 
 def _ids(prepared: PreparedDay) -> dict[str, dict[str, int]]:
     """Vocabulary -> how many values have an id at the end of the day, how many came, left and wait; its rows."""
-    found, came = {}, prepared.admitted()
-    for name in prepared.vocabularies:
-        during, after = prepared.ids(name), prepared.ids_after(name)
-        found[name] = {"known": len(after.known), "admitted": len(came[name]),
+    found = {}
+    for name, during in ((name, prepared.ids(name)) for name in prepared.vocabularies):
+        after = during.without_idle(prepared.number, prepared.config.max_idle_days)
+        found[name] = {"known": len(after.known), "admitted": len(during.admitted(prepared.number)),
                        "evicted": len(during.known) - len(after.known),
                        "waiting": len(after.values) - len(after.known), "rows": during.rows}
     return found

@@ -6,6 +6,7 @@
 | `flags.cfg`                    | the flags of the series                                                          |
 | `days/2026-01-31/day.json`     | what came of a day; the day is done where this folder is                         |
 | `days/2026-01-31/records/`     | its records and vocabularies                                                     |
+| `days/2026-01-31/history.csv`  | means of its training                                                            |
 | `days/2026-01-31/model/`       | weights and optimiser after it                                                   |
 | `days/.2026-02-01/`            | the day that is under way                                                        |
 | `published/20260131/`          | the versions for a server                                                        |
