@@ -7,6 +7,21 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import tensorflow as tf
 
+from lcn_tf.schema_entries import Label
+
+
+class TowerSpec(NamedTuple):
+    """What a tower is built for.
+
+    Attributes:
+      labels: of the schema, the one that candidates are ranked by first.
+      scenarios: how many ids the feature of the scenario has, 0 (padding) and 1 (out of vocabulary) among them; None
+        where the schema has no scenario.
+    """
+
+    labels: tuple[Label, ...]
+    scenarios: int | None
+
 
 class TowerInputs(NamedTuple):
     """What a tower may read of a batch's candidates.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lcn_tf.contracts import Catalogue, ReadsCatalogue, SearchesTables, TableSpec
+from lcn_tf.contracts import Catalogue, ReadsCatalogue, SearchesTables, TableSpec, TowerSpec
 from lcn_tf.embeddings import EmbeddingConfig, FeatureEmbedder
 from lcn_tf.models.ctr_model import CTRModel
 from lcn_tf.models.offers import check_offers
@@ -73,6 +73,10 @@ def components(kind: str) -> tuple[str, ...]:
 def component(kind: str, name: str) -> Any:
     """The module of a component, with its `Config` and `build`."""
     return importlib.import_module(f"lcn_tf.{_ROOMS.get(kind, kind)}.{name}")
+
+
+def _scenarios(schema: FeatureSchema) -> int | None:
+    return schema.tables[schema.table_of_feature[schema.scenario]] if schema.scenario else None
 
 
 def reads_catalogue(model: ModelConfig, configs: Mapping[tuple[str, str], Any]) -> bool:
@@ -161,7 +165,7 @@ def build_model(
         embedder=embedder,
         short_term={name: build("short_term", model.short_term) for name in schema.short},
         long_term=long_term,
-        tower=build("towers", model.tower),
+        tower=build("towers", model.tower, TowerSpec(schema.labels, _scenarios(schema))),
         head=build("heads", model.head, schema.labels),
         objectives=objectives,
         seed=seed,

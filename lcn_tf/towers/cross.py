@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
+from lcn_tf.contracts import TowerSpec
 from lcn_tf.towers import mlp
 
 VERSION = 1
@@ -95,6 +96,6 @@ class CrossTower(tf.keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
-def build(config: Config) -> CrossTower:
+def build(config: Config, spec: TowerSpec) -> CrossTower:
     """The layer of a configuration."""
     return CrossTower(**dataclasses.asdict(config), name="tower")

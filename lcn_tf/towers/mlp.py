@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
+from lcn_tf.contracts import TowerSpec
 from lcn_tf.layers import StatelessDropout
 
 VERSION = 1
@@ -170,6 +171,6 @@ def drop(layer: StatelessDropout | None, inputs: tf.Tensor, training: bool) -> t
     return inputs if layer is None else layer(inputs, training=training)
 
 
-def build(config: Config) -> MLPTower:
+def build(config: Config, spec: TowerSpec) -> MLPTower:
     """The layer of a configuration."""
     return MLPTower(**dataclasses.asdict(config), name="tower")

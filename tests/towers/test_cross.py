@@ -9,6 +9,8 @@ import tensorflow as tf
 if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
     pytest.skip("tensorflow-recommenders needs Keras 2", allow_module_level=True)
 
+from lcn_tf.contracts import TowerSpec
+from lcn_tf.schema import CLICK
 from lcn_tf.towers import cross
 from lcn_tf.towers.cross import CrossTower
 
@@ -70,7 +72,7 @@ def test_dropout_comes_before_the_crosses_and_after_the_hidden_layers():
 
 def test_configuration():
     tower = cross.build(cross.Config(units=UNITS, num_layers=3, projection_dim=None, input_norm="layer", dropout=0.2,
-                                     input_dropout=0.4, dropout_seed=3))
+                                     input_dropout=0.4, dropout_seed=3), TowerSpec((CLICK,), None))
     inputs = random(B, C, W)
     hidden = tower(inputs)
     copy = CrossTower.from_config(tower.get_config())

@@ -8,6 +8,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lcn_tf.contracts import TowerSpec
+from lcn_tf.schema import CLICK
 from lcn_tf.towers import mlp
 from lcn_tf.towers.mlp import MLPTower
 
@@ -40,7 +42,7 @@ def test_equals_dense_layers_with_relu():
 def test_defaults_are_the_papers():
     assert mlp.Config() == mlp.Config(units=(256, 128), input_norm="none", activation="relu")
     assert all(field.metadata["help"] for field in dataclasses.fields(mlp.Config))
-    assert mlp.build(mlp.Config(units=(13,))).units == (13,)
+    assert mlp.build(mlp.Config(units=(13,)), TowerSpec((CLICK,), None)).units == (13,)
 
 
 def test_activation():
