@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import ibis
 import ibis.expr.types as ir
@@ -32,39 +32,70 @@ Assign: TypeAlias = Callable[[Engine, Source, PreparationConfig, str], tuple[dic
 def assign(engine: Engine, source: Source, preparation: PreparationConfig,
            folder: str) -> tuple[dict[str, ir.Table], dict[str, int]]:
     """The vocabularies of a data set that is prepared once; see `Assign`."""
-    vocabularies = {name: engine.store(f"vocabulary_{name}", vocabulary(source, name, preparation))
-                    for name in source.description.vocabulary_names}
+    names = source.description.vocabulary_names
     if preparation.vocabulary == "hashed":
+        vocabularies = {name: engine.store(f"vocabulary_{name}", hashed_ids(source, name, preparation.hash_bins))
+                        for name in names}
         return vocabularies, dict.fromkeys(vocabularies, FIRST_ID + preparation.hash_bins)
+    tallies = tally(engine, source, *source.training_rows())
+    vocabularies = {name: engine.store(f"vocabulary_{name}", counted_ids(source, name, tallies, preparation.min_count))
+                    for name in names}
     values = {name: table.order_by("id").select("value").to_pyarrow()["value"] for name, table in vocabularies.items()}
     return vocabularies, {name: write(os.path.join(folder, VOCABULARIES), name, found)
                           for name, found in values.items()}
 
 
-def vocabulary(source: Source, name: str, preparation: PreparationConfig) -> ir.Table:
-    """The vocabulary `name` as an expression with the columns `value` and `id`.
+def hashed_ids(source: Source, name: str, bins: int) -> ir.Table:
+    """`value` and hashed `id` of every value of every day."""
+    columns = _columns(source, name, source.users, source.impressions, source.events)
+    values = _union([table.select(value=table[column]).distinct() for table, column in columns]).distinct()
+    return values.select("value", id=hashed(values.value, bins))
+
+
+def counted_ids(source: Source, name: str, tallies: Tallies, min_count: int) -> ir.Table:
+    """`value` and `id` of the values of a vocabulary that are counted `min_count` times or more.
 
     A value's count is the number of training impressions that carry it (as item, candidate, request or user column)
-    plus the number of events before the end of the training days; with fewer than `min_count` it gets no id. With
-    hashed ids every value of every day has one.
+    plus the number of events before the end of the training days.
     """
-    if preparation.vocabulary == "hashed":
-        columns = _columns(source, name, source.users, source.impressions, source.events)
-        parts = [table.select(value=table[column]).distinct() for table, column in columns]
-        values = _union(parts).distinct()
-        return values.select("value", id=hashed(values.value, preparation.hash_bins))
-    totals = counts(source, name, *source.training_rows())
-    kept = totals.filter(totals.total >= preparation.min_count)
+    totals = counts(source, name, tallies)
+    kept = totals.filter(totals.total >= min_count)
     order = [kept.total.desc(), kept.value.asc()]
     return kept.select("value", id=(ibis.row_number().over(order_by=order) + FIRST_ID).cast("int64"))
 
 
-def counts(source: Source, name: str, impressions: ir.Table, events: ir.Table) -> ir.Table:
-    """Of a vocabulary `value`, `total` (how many of some impressions and events carry it) and `last` (their newest's
-    second)."""
-    shown_users = source.users.inner_join(impressions.select("user", "timestamp"), "user")
-    counted = _union([table.group_by(value=table[column]).agg(rows=table.count(), moment=table.timestamp.max())
-                      for table, column in _columns(source, name, shown_users, impressions, events)])
+class Tallies(NamedTuple):
+    """Impressions by their users' features, impressions and events by their own, each combination once.
+
+    Beside the features are `tallied_rows`, how many impressions or events have them, and `tallied_moment`, the newest
+    one's second.
+    """
+
+    users: ir.Table
+    impressions: ir.Table
+    events: ir.Table
+
+
+def tally(engine: Engine, source: Source, impressions: ir.Table, events: ir.Table) -> Tallies:
+    """Counts some impressions and events once, for all vocabularies."""
+    description = source.description
+    moments = impressions.group_by("user").agg(**_tallied(impressions))
+    users = engine.store("tallied_users", source.users.inner_join(moments, "user"))
+    own = (("impressions", impressions, description.impression_features),
+           ("events", events, description.event_features))
+    return Tallies(users, *(
+        engine.store(f"tallied_{name}", table.group_by(*(feature.name for feature in features)).agg(**_tallied(table)))
+        for name, table, features in own))
+
+
+def _tallied(table: ir.Table) -> dict[str, ir.Value]:
+    return {"tallied_rows": table.count(), "tallied_moment": table.timestamp.max()}
+
+
+def counts(source: Source, name: str, tallies: Tallies) -> ir.Table:
+    """Of a vocabulary `value`, `total` (how many impressions and events carry it) and `last` (the newest's second)."""
+    counted = _union([table.select(value=table[column], rows=table.tallied_rows, moment=table.tallied_moment)
+                      for table, column in _columns(source, name, *tallies)])
     return counted.group_by("value").agg(total=counted.rows.sum(), last=counted.moment.max())
 
 

@@ -103,9 +103,10 @@ def prepare_day(mapping: OwnLogsConfig, input_dir: str, output_dir: str, one_day
             raise InputError(f"{mapping.mapping}, features: the tables are {', '.join(sorted(names))}, those of "
                              f"{before.day} were {', '.join(before.vocabularies)}: start another series of days")
         os.makedirs(os.path.join(folder, _FOLDER), exist_ok=True)
+        tallies = vocabulary.tally(engine, source, impressions, events)
         tables, rows = {}, {}
         for name in names:
-            counts = _counts(source, name, impressions, events)
+            counts = _counts(source, name, tallies)
             known = before.ids_after(name) if before else LastingIds.empty(name, config.rows_of(name))
             ids = known.with_day(_number(one_day.day), counts, preparation.min_count)
             path = os.path.join(folder, _FOLDER, f"{name}.parquet")
@@ -118,9 +119,9 @@ def prepare_day(mapping: OwnLogsConfig, input_dir: str, output_dir: str, one_day
     prepare_mapping(mapping, input_dir, output_dir, preparation, one_day, assign)
 
 
-def _counts(source: Source, name: str, impressions: ir.Table, events: ir.Table) -> pa.Table:
+def _counts(source: Source, name: str, tallies: vocabulary.Tallies) -> pa.Table:
     """`value`, `total` and `last_day` of a vocabulary."""
-    counts = vocabulary.counts(source, name, impressions, events).to_pyarrow()
+    counts = vocabulary.counts(source, name, tallies).to_pyarrow()
     seconds = counts["last"].to_numpy() + source.description.utc_offset
     days = seconds // DAY_SECONDS + date(1970, 1, 1).toordinal()
     return pa.table({"value": counts["value"], "total": counts["total"], "last_day": days})

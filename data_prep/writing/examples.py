@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-_MAX_VARINT_BYTES = 10
-
 
 def encode_varints(values: np.ndarray) -> tuple[bytes, np.ndarray]:
     """Protocol-buffer varints of many integers.
@@ -26,11 +24,12 @@ def encode_varints(values: np.ndarray) -> tuple[bytes, np.ndarray]:
     """
     unsigned = np.ascontiguousarray(values, np.int64).view(np.uint64)
     sizes = np.ones(len(unsigned), np.int64)
-    for count in range(1, _MAX_VARINT_BYTES):
+    longest = -(-int(unsigned.max(initial=0)).bit_length() // 7)
+    for count in range(1, longest):
         sizes += unsigned >= np.uint64(1 << 7 * count)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
     encoded = np.empty(offsets[-1], np.uint8)
-    for byte in range(int(sizes.max(initial=0))):
+    for byte in range(max(longest, 1)):
         long_enough = np.flatnonzero(sizes > byte)
         bits = (unsigned[long_enough] >> np.uint64(7 * byte)) & np.uint64(0x7F)
         more = sizes[long_enough] > byte + 1
