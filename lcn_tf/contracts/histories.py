@@ -100,7 +100,7 @@ class ReadsOthers(Protocol):
 
 @runtime_checkable
 class ReadsExtra(Protocol):
-    """The `Config` of a part that reads extra histories: without one, they are neither parsed nor asked for in serving."""
+    """The `Config` of a part that reads extra histories, which records are parsed for and requests hold then alone."""
 
     def extra_histories(self, schema: FeatureSchema) -> tuple[str, ...]:
         """Names of the histories of the kind "extra" that it reads.

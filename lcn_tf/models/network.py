@@ -51,8 +51,8 @@ class Network(tfrs.Model):
       logit of the first label `[B, C]` float32; the click probability is its sigmoid.
     """
 
-    def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, ShortTerm], long_term: LongTerm,
-                 tower: Tower, head: Head, objectives: Mapping[str, Objective], **kwargs):
+    def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, ShortTerm | ReadsOthers],
+                 long_term: LongTerm, tower: Tower, head: Head, objectives: Mapping[str, Objective], **kwargs):
         super().__init__(**kwargs)
         self.embedder = embedder
         self.short_term = dict(short_term)

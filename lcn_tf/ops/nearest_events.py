@@ -1,7 +1,7 @@
 """Which events of one history lie nearest in time to each event of another.
 
-Shapes: B requests, C candidates, V views of a history (C, or 1 where all candidates see the same), L events, M events of
-the other history, R events on each side.
+Shapes: B requests, C candidates, V views of a history (C, or 1 where all candidates see the same), L moments, M events,
+R events on each side of a moment.
 """
 
 from __future__ import annotations

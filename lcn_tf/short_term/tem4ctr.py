@@ -1,7 +1,7 @@
 """TEM4CTR: what was shown around a click and not clicked says what the click meant (Zhang et al., 2023).
 
-Shape letters: B requests, C candidates, V views (C, or 1 where all candidates see the same), L clicks, R exposures on each
-side of a click, D item width.
+Shape letters: B requests, C candidates, V views (C, or 1 where all candidates see the same), L clicks, R exposures on
+each side of a click, D item width.
 """
 
 from __future__ import annotations
@@ -68,15 +68,16 @@ class Config:
 class TEM4CTRInterest(tf.keras.layers.Layer):
     """Clicks, each with what it has in common with the exposures around it, and these exposures, pooled apart.
 
-    TEM4CTR (authors' code). For every click c, its 2 R exposures nearest in time (`lcn_tf.ops.nearest_events`) are pooled
-    to u by DIN's attention with c as the query; c becomes c + s, s = (u . c) / (|c|^2 + 1e-12) c being what u shares
-    with it. What is left, u - s, is noise to the authors, and dropped. Two more attentions with the candidate as the
-    query pool the clicks c + s, and the u of those clicks that have exposures.
+    TEM4CTR (authors' code). For every click c, the R exposures before it and the R after it that are nearest in time
+    (`lcn_tf.ops.nearest_events`) are pooled to u by DIN's attention with c as the query, softmax, no scale; c becomes
+    c + s, where s = (u . c) / (|c|^2 + 1e-12) c is what u shares with it. What is left, u - s, is noise to the authors,
+    and dropped. Two more such attentions with the candidate as the query pool the clicks c + s, and the u of those
+    clicks that have exposures. (docs/readings.md, TEM4CTR: exposures of a click, and the rows below it.)
 
-    Exposures are found in the batch, among those that a candidate sees. Their place in time depends on nothing else,
-    so that candidates who see the same exposures share all of it.
+    Exposures are found among those that a candidate sees, which end before its moment. Candidates of a request who see
+    the same exposures share all but the last two attentions.
 
-    A history without exposures beside it, as one of another domain, is pooled by the second attention alone.
+    A history without exposures beside it, as one of another domain, is pooled by an attention like the second.
 
     Args:
       config: options.
