@@ -59,8 +59,7 @@ def load(workdir: str, experiment: flags.Experiment) -> FinishedRun:
     if not has_checkpoint(workdir):
         raise ValueError(f"--workdir={workdir} holds no finished run (metrics.json and checkpoints/best)")
     groups = experiment.groups
-    files = pipeline.RecordFiles.open(prepared_data.find_or_prepare(experiment).data_dir).reading(
-        groups["data"].item_fields, groups["data"].context_fields)
+    files = prepared_data.files_of(experiment, prepared_data.find_or_prepare(experiment).data_dir)
     model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"], experiment.components,
                         groups["embeddings"], groups["train"].seed, files.vectors(), files.catalogue)
     model.build_weights()

@@ -14,10 +14,13 @@ from data_prep.registry import DATASETS
 from experiments import own_logs, run_data
 from experiments.flags import Experiment
 from lcn_tf import canonical_json
+from lcn_tf.data import pipeline
 from lcn_tf.data.prepared_folder import preparation_facts
+from lcn_tf.models import registry
 
 # Settings that a run may ask for otherwise than its records were prepared: they hold as much, or nothing else.
 _MAY_DIFFER = ("short_length", "lifelong_length", "shards", *WITHOUT_EFFECT)
+_MAY_BE_MORE = ("unclicked_length",)  # what a model does not read costs it nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +66,17 @@ def find_or_prepare(experiment: Experiment) -> PreparedData:
     _print_account(facts)
     oracle = os.path.join(input_dir or "", truth)
     return PreparedData(data_dir, oracle if input_dir and os.path.isfile(oracle) else None, facts)
+
+
+def files_of(experiment: Experiment, data_dir: str) -> pipeline.RecordFiles:
+    """The records in a folder, as the model of an experiment reads them.
+
+    Raises:
+      ValueError: they lack a feature of events or an extra history that it reads; or what `RecordFiles.open` raises.
+    """
+    files, data = pipeline.RecordFiles.open(data_dir), experiment.groups["data"]
+    extra = registry.extra_histories(files.schema, experiment.groups["model"], experiment.components)
+    return files.reading(data.item_fields, data.context_fields, extra)
 
 
 def _own_logs(data_dir: str) -> PreparedData:
@@ -129,7 +143,8 @@ def _check_settings(data_dir: str, facts: dict[str, Any], asked: dict[str, Any])
     for prefix, config in asked.items():
         made = {**_as_json(type(config)()), **prepared}  # records may be older than a setting
         other += [f"--{prefix}.{name}={dataclass_flags.text_of(made[name])}"
-                  for name, value in _as_json(config).items() if name not in _MAY_DIFFER and made[name] != value]
+                  for name, value in _as_json(config).items() if name not in _MAY_DIFFER and made[name] != value
+                  and not (name in _MAY_BE_MORE and made[name] > value)]
     if other:
         raise ValueError(f"{data_dir} was prepared with other settings: give {' '.join(other)}, or another --data_dir")
 

@@ -130,7 +130,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     data = prepared_data.find_or_prepare(experiment)
     if chief:
         wait_for_all(strategy)
-    files = pipeline.RecordFiles.open(data.data_dir).reading(groups["data"].item_fields, groups["data"].context_fields)
+    files = prepared_data.files_of(experiment, data.data_dir)
     if chief:
         if run_files.has_progress(workdir):
             run_data.check(workdir, files)

@@ -310,12 +310,14 @@ class FeatureSchema:
         histories = (name for history in self.histories for name in self.history_names(history))
         return (*self.user_names, *self.impression_names, *histories)
 
-    def reading(self, item_fields: Sequence[str] = (), context_fields: Sequence[str] = ()) -> FeatureSchema:
+    def reading(self, item_fields: Sequence[str] = (), context_fields: Sequence[str] = (),
+                extra: Sequence[str] | None = None) -> FeatureSchema:
         """The schema of a model that reads only some features of events, from the same records.
 
         Args:
           item_fields: names of item features; () for all.
           context_fields: names of context features, the derived `time_gap` among them; () for all.
+          extra: names of the extra histories that it reads; None for all.
 
         Returns:
           The schema without the other features, and without the tables that nothing else reads. Order is kept.
@@ -337,7 +339,7 @@ class FeatureSchema:
         stored = tuple(feature for feature in kept if feature in self.context)
         histories = {name: history if history.context is None else dataclasses.replace(
             history, context=tuple(field for field in history.context if field in {feature.name for feature in stored}))
-            for name, history in self.histories.items()}
+            for name, history in self.histories.items() if history.kind != "extra" or extra is None or name in extra}
         return dataclasses.replace(
             self, item=item, context=stored, histories=histories,
             tables={table: rows for table, rows in self.tables.items() if table not in unused},

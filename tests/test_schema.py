@@ -196,6 +196,10 @@ def test_a_model_may_read_some_fields_alone():
     assert set(schema.tables) - set(gap.tables) == {"behaviour"}
     shared = dataclasses.replace(schema, user=(*schema.user, Feature("liked", "category")))
     assert shared.reading(["item_id"]).tables == schema.tables  # something else reads the table
+    longer = dataclasses.replace(schema, histories={**schema.histories, **{
+        name: HistorySpec("target", 5, "extra") for name in ("shown", "bought")}})
+    assert longer.reading() == longer and longer.reading(extra=()) == schema
+    assert set(longer.reading(extra=["bought"]).histories) == {*schema.histories, "bought"}
 
 
 @pytest.mark.parametrize("fields, message", [

@@ -30,7 +30,7 @@ from lcn_tf.data.pipeline import flat_rows, grouped_rows
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import CTRModel, ModelConfig, build_model, registry
 from lcn_tf.models.versions import part_versions
-from lcn_tf.schema import FeatureSchema, Label
+from lcn_tf.schema import TARGET, UNCLICKED, FeatureSchema, HistorySpec, Label
 from lcn_tf.training import TrainConfig, compile_model
 from tests import synthetic
 
@@ -42,6 +42,7 @@ _NEAR_ZERO = 1e-5  # of the largest logit: one near zero is a difference of numb
 
 _STEPS, _BATCHES, _LOGITS = 20, 5, 7
 _LENGTHS = {"short_target": 5, "short_source": 7, "lifelong_source": 61}
+_EXTRA = {UNCLICKED: HistorySpec(TARGET, 11, "extra", context=())}  # of models that ask for it
 _BOTH_LAYOUTS = ("lcn_200_50.cfg", "sim.cfg", "twin.cfg")
 _NARROW = {"attention_dim": 8, "units": (13, 7), "aux_units": (11, 5), "hidden_units": (11, 5), "num_negatives": 31,
            "num_items": 31}
@@ -128,7 +129,7 @@ def compute(composition: Composition) -> Trajectory:
     """Runs a composition; the same on every machine up to rounding."""
     with tempfile.TemporaryDirectory() as folder:
         model = _model(composition, folder)
-        batches = _batches(composition.layout, composition.model.head)
+        batches = _batches(composition.layout, composition.model.head, _extra(composition))
         first = _logits(model, batches[0])
         for table in model.embedder.trainable_variables:
             table.assign(table * _TABLE_SCALE)
@@ -141,20 +142,25 @@ def compute(composition: Composition) -> Trajectory:
         return {**composition.of, "initial_logits": first, "losses": losses, "logits": _logits(model, batches[0])}
 
 
-def _schema(head: str) -> FeatureSchema:
-    """Of one label, or of two for a head that needs them."""
+def _schema(head: str, extra: Iterable[str]) -> FeatureSchema:
+    """Of one label, or of two for a head that needs them, and with the extra histories that a model reads."""
     schema = synthetic.make_schema(lengths=_LENGTHS)
+    schema = dataclasses.replace(schema, histories={**schema.histories, **{name: _EXTRA[name] for name in extra}})
     return schema if head == "click" else dataclasses.replace(
         schema, labels=(*schema.labels, Label("long_stay", given="click")))
 
 
+def _extra(composition: Composition) -> tuple[str, ...]:
+    return registry.extra_histories(_schema("click", _EXTRA), composition.model, composition.configs)
+
+
 def _model(composition: Composition, folder: str) -> CTRModel:
-    schema = _schema(composition.model.head)
+    schema = _schema(composition.model.head, _extra(composition))
     vectors = {"item": np.random.default_rng(1).normal(size=(schema.tables["item"], 9))}
 
     def build(model: ModelConfig, configs: Mapping[tuple[str, str], Any]) -> CTRModel:
         tf.keras.utils.set_random_seed(1)
-        built = build_model(schema, _LENGTHS, model, configs, EmbeddingConfig(embedding_dim=8), 1, vectors,
+        built = build_model(schema, schema.lengths, model, configs, EmbeddingConfig(embedding_dim=8), 1, vectors,
                             lambda: synthetic.catalogue(schema))
         compile_model(built, TrainConfig(learning_rate=_learning_rate(composition)))
         return built
@@ -178,11 +184,11 @@ def _learning_rate(composition: Composition) -> float:
 
 
 @functools.cache
-def _batches(layout: str, head: str) -> list[dict[str, tf.Tensor]]:
-    schema = _schema(head)
+def _batches(layout: str, head: str, extra: tuple[str, ...]) -> list[dict[str, tf.Tensor]]:
+    schema = _schema(head, extra)
     parse = {"grouped": grouped_rows, "flat": flat_rows}[layout]
     groups = [synthetic.make_groups(schema, 7, seed=seed, offsets=True) for seed in range(_BATCHES)]
-    return [parse(schema, tf.constant([records.encode(schema, group) for group in batch]), _LENGTHS)
+    return [parse(schema, tf.constant([records.encode(schema, group) for group in batch]), schema.lengths)
             for batch in groups]
 
 

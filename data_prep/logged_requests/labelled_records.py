@@ -24,7 +24,7 @@ from lcn_tf.data.record_bytes import Fingerprint
 from lcn_tf.data.records import encode
 from lcn_tf.models.requests import request_names
 from lcn_tf.schema import OOV_ID, FeatureSchema
-from lcn_tf.serving.logged_requests import Values, read_requests
+from lcn_tf.serving.logged_requests import Values, asked_schema, read_requests
 
 REQUEST, CANDIDATE = "request", "candidate"
 _ABOUT = {"description": "Requests that a server logged, with their labels.", "homepage": "", "citation": "",
@@ -48,7 +48,7 @@ def write_records(requests_path: str, labels_path: str, data_dir: str, output_di
       FileNotFoundError, ValueError: requests that cannot be read.
       OutputError: `output_dir` exists with contents or cannot be written.
     """
-    schema, facts = FeatureSchema.load(data_dir), preparation_facts(data_dir)
+    schema, facts = asked_schema(requests_path, FeatureSchema.load(data_dir)), preparation_facts(data_dir)
     utc_offset = int(facts.get("utc_offset", 0))
     requests = list(read_requests(requests_path, schema))
     labels, counts = _labels(labels_path, schema, requests)

@@ -53,8 +53,7 @@ class Steps:
         experiment = flags.read()
         groups = experiment.groups
         tf.keras.mixed_precision.set_global_policy(groups["train"].precision)
-        files = pipeline.RecordFiles.open(prepared_data.find_or_prepare(experiment).data_dir).reading(
-            groups["data"].item_fields, groups["data"].context_fields)
+        files = prepared_data.files_of(experiment, prepared_data.find_or_prepare(experiment).data_dir)
         batches = pipeline.read(files, "train", groups["data"], groups["train"].batch_size, seed=(1, 0))
         self.model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"],
                                  experiment.components, groups["embeddings"], 1, files.vectors(), files.catalogue)

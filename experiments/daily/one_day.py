@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from data_prep import vocabulary
 from data_prep.days.prepare_day import PreparedDay
+from experiments import prepared_data
 from experiments.daily.config import DailyConfig
 from experiments.daily.series import Series, version
 from experiments.flags import Experiment
@@ -38,7 +39,7 @@ def train_day(experiment: Experiment, series: Series, day: str) -> None:
       ValueError: flags that do not fit.
     """
     groups, prepared, before, folder = experiment.groups, series.prepared(day), series.before, series.folder(day)
-    files, newcomers = _files(experiment, prepared), prepared.admitted()
+    files, newcomers = prepared_data.files_of(experiment, prepared.folder), prepared.admitted()
     files.check(_TRAIN)
     model = _untrained(experiment, files)
     untrained, measured = rows_of(model, newcomers), None
@@ -67,7 +68,7 @@ def export_day(experiment: Experiment, series: Series, day: str) -> None:
       lcn_tf.serving.VerificationError: the export answers differently from the model.
     """
     prepared, folder = series.prepared(day), series.folder(day)
-    files = _files(experiment, prepared)
+    files = prepared_data.files_of(experiment, prepared.folder)
     model = _untrained(experiment, files)
     _restore(model, os.path.join(folder, "checkpoints"))
     weights = Checkpoints(tf.train.Checkpoint(model=model), series.model_dir(day))
@@ -79,11 +80,6 @@ def export_day(experiment: Experiment, series: Series, day: str) -> None:
           f"{report.max_difference:.1e}", flush=True)
     measured = results.read_json(os.path.join(folder, _TRAINED))["measured"]
     series.finish(day, {"measured": measured, "ids": _ids(prepared), "refused": objections(experiment.run, measured)})
-
-
-def _files(experiment: Experiment, prepared: PreparedDay) -> RecordFiles:
-    data = experiment.groups["data"]
-    return RecordFiles.open(prepared.folder).reading(data.item_fields, data.context_fields)
 
 
 def _untrained(experiment: Experiment, files: RecordFiles) -> CTRModel:

@@ -3,8 +3,9 @@
 A part is a module `lcn_tf/<kind>/<name>.py` with `VERSION`, a frozen dataclass `Config` and `build(config)`, which
 returns what its kind's protocol here describes; a tower is also given a `TowerSpec`, a head the schema's labels, a
 table a `TableSpec`. Some offers are optional: a lifelong model that chooses events also `Explains`, one with a loss of
-its own is also an `OwnLoss`, an objective that draws from all items a `ReadsCatalogue`. Whoever wants to know asks
-`isinstance(part, Explains)`. What a layer adds by `add_loss` joins the loss.
+its own is also an `OwnLoss`, an encoder of a short history that reads others `ReadsOthers`, an objective that draws
+from all items a `ReadsCatalogue`. Whoever wants to know asks `isinstance(part, Explains)`. What a layer adds by
+`add_loss` joins the loss.
 
     class Mean(tf.keras.layers.Layer):  # a LongTerm: the mean of the visible events
         def call(self, candidate, history, training=False):
@@ -20,6 +21,8 @@ from lcn_tf.contracts.histories import (
     History,
     LongTerm,
     OwnLoss,
+    ReadsExtra,
+    ReadsOthers,
     SearchesByHead,
     SearchesTables,
     SearchTables,
@@ -54,6 +57,8 @@ __all__ = [
     "History",
     "LongTerm",
     "OwnLoss",
+    "ReadsExtra",
+    "ReadsOthers",
     "SearchesByHead",
     "SearchesTables",
     "SearchTables",

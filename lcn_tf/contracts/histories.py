@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import tensorflow as tf
 
+from lcn_tf.schema import FeatureSchema
+
 SearchTables = Literal["model", "objective", "own", "pretrained"]
 
 
@@ -26,6 +28,10 @@ class History(Protocol):
     def mask(self) -> tf.Tensor: ...  # noqa: D102
     @property
     def search(self) -> tuple[tf.Tensor, tf.Tensor] | None: ...  # noqa: D102
+
+    @property
+    def timestamps(self) -> tf.Tensor:
+        """Seconds UTC of the events, int64 `[B, L]`; anything at padding."""
 
     @property
     def views(self) -> tf.Tensor:
@@ -74,6 +80,34 @@ class ShortTerm(Protocol):
 
     def __call__(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, W]`; zeros, or the same for every one, for an empty history."""
+
+
+@runtime_checkable
+class ReadsOthers(Protocol):
+    """A short-term encoder that reads other histories of the batch beside its own."""
+
+    def other_histories(self, schema: FeatureSchema, history: str) -> tuple[str, ...]:
+        """Names of those that it reads where it encodes `history`, () where none.
+
+        Raises:
+          ValueError: the schema lacks one; the message says what to do.
+        """
+
+    def __call__(self, candidate: tf.Tensor, history: History, others: Mapping[str, History], training: bool = False
+                 ) -> tf.Tensor:
+        """As a `ShortTerm`, given those histories by name."""
+
+
+@runtime_checkable
+class ReadsExtra(Protocol):
+    """The `Config` of a part that reads extra histories, which records are parsed for and requests hold then alone."""
+
+    def extra_histories(self, schema: FeatureSchema) -> tuple[str, ...]:
+        """Names of the histories of the kind "extra" that it reads.
+
+        Raises:
+          ValueError: the schema lacks one; the message says what to do.
+        """
 
 
 class LongTerm(Protocol):

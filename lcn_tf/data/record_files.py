@@ -82,9 +82,10 @@ class RecordFiles:
         return cls(data_dir, schema, {split: tuple(files) for split, files in splits.items()}, impressions, largest,
                    fingerprint.digits)
 
-    def reading(self, item_fields: Sequence[str] = (), context_fields: Sequence[str] = ()) -> RecordFiles:
-        """The same files for a model that reads only some features of events, see `FeatureSchema.reading`."""
-        return dataclasses.replace(self, schema=self.schema.reading(item_fields, context_fields))
+    def reading(self, item_fields: Sequence[str] = (), context_fields: Sequence[str] = (),
+                extra: Sequence[str] | None = None) -> RecordFiles:
+        """The same files for a model that reads only some features and histories, see `FeatureSchema.reading`."""
+        return dataclasses.replace(self, schema=self.schema.reading(item_fields, context_fields, extra))
 
     def hiding(self, ids: Mapping[str, np.ndarray]) -> RecordFiles:
         """The same files for a model that does not know some ids (table -> int64): batches have them as `OOV_ID`."""

@@ -32,6 +32,11 @@ class EmbeddedHistory:
     _name: str
 
     @property
+    def timestamps(self) -> tf.Tensor:
+        """Seconds UTC of the events, int64 `[B, L]`; anything at padding."""
+        return self._reader.batch[f"{self._name}_timestamp"]
+
+    @property
     def views(self) -> tf.Tensor:
         """`mask` `[B, C, L]`, or `[B, 1, L]` where all candidates of each request see the same events."""
         if self.mask.shape[1] == 1:

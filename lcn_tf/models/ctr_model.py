@@ -23,6 +23,7 @@ from lcn_tf.contracts import (
     Objective,
     OwnUpdate,
     ReadsItems,
+    ReadsOthers,
     ShortTerm,
     Tower,
 )
@@ -51,8 +52,9 @@ class CTRModel(Network):
     Call arguments, returns: as of `Network`.
     """
 
-    def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, ShortTerm], long_term: LongTerm,
-                 tower: Tower, head: Head, objectives: Mapping[str, Objective], seed: int = 0, **kwargs):
+    def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, ShortTerm | ReadsOthers],
+                 long_term: LongTerm, tower: Tower, head: Head, objectives: Mapping[str, Objective], seed: int = 0,
+                 **kwargs):
         super().__init__(embedder, short_term, long_term, tower, head, objectives, **kwargs)
         self.seed = seed
         self.microbatches = 1

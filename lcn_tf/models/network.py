@@ -17,6 +17,7 @@ from lcn_tf.contracts import (
     Objective,
     OwnLoss,
     ReadsFields,
+    ReadsOthers,
     ShortTerm,
     Tower,
     TowerInputs,
@@ -50,8 +51,8 @@ class Network(tfrs.Model):
       logit of the first label `[B, C]` float32; the click probability is its sigmoid.
     """
 
-    def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, ShortTerm], long_term: LongTerm,
-                 tower: Tower, head: Head, objectives: Mapping[str, Objective], **kwargs):
+    def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, ShortTerm | ReadsOthers],
+                 long_term: LongTerm, tower: Tower, head: Head, objectives: Mapping[str, Objective], **kwargs):
         super().__init__(**kwargs)
         self.embedder = embedder
         self.short_term = dict(short_term)
@@ -109,9 +110,16 @@ class Network(tfrs.Model):
         candidate = looked_up.candidate
         candidates = tf.shape(candidate)[1]
         user = {name: tf.repeat(feature[:, tf.newaxis], candidates, axis=1) for name, feature in looked_up.user.items()}
-        interests = {name: encoder(candidate, looked_up.history(name), training=training)
-                     for name, encoder in self.short_term.items()}
+        interests = {name: self._short_interest(name, candidate, looked_up, training) for name in self.short_term}
         return TowerInputs(user, candidate, looked_up.candidate_side, interests, looked_up.scenario)
+
+    def _short_interest(self, name: str, candidate: tf.Tensor, looked_up: LookedUp, training: bool) -> tf.Tensor:
+        """What the encoder of a short history makes of it, `[B, C, width]`."""
+        encoder, history = self.short_term[name], looked_up.history(name)
+        if not isinstance(encoder, ReadsOthers):
+            return encoder(candidate, history, training=training)
+        others = encoder.other_histories(self.embedder.schema, name)
+        return encoder(candidate, history, {other: looked_up.history(other) for other in others}, training=training)
 
     # No tensor decides what Python does here, and conversion would cost each process seconds.
     @tf.autograph.experimental.do_not_convert

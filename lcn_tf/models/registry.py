@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lcn_tf.contracts import Catalogue, ReadsCatalogue, SearchesTables, TableSpec, TowerSpec
+from lcn_tf.contracts import Catalogue, ReadsCatalogue, ReadsExtra, ReadsOthers, SearchesTables, TableSpec, TowerSpec
 from lcn_tf.embeddings import EmbeddingConfig, FeatureEmbedder
 from lcn_tf.models.ctr_model import CTRModel
 from lcn_tf.models.offers import check_offers
@@ -84,6 +84,23 @@ def reads_catalogue(model: ModelConfig, configs: Mapping[tuple[str, str], Any]) 
     chosen = ((name, configs["objectives", name]) for name in model.objectives)
     return any(config.weight and isinstance(component("objectives", name).build(config), ReadsCatalogue)
                for name, config in chosen)
+
+
+def extra_histories(schema: FeatureSchema, model: ModelConfig, configs: Mapping[tuple[str, str], Any]
+                    ) -> tuple[str, ...]:
+    """Names of the extra histories that parts of a model read, for `FeatureSchema.reading`.
+
+    Args:
+      schema: of the records.
+      model: names of the components.
+      configs: (kind, name) -> the component's `Config`; defaults where absent.
+
+    Raises:
+      ValueError: the schema lacks one.
+    """
+    chosen = (configs.get(part) or component(*part).Config() for part in model.parts)
+    read = {name for config in chosen if isinstance(config, ReadsExtra) for name in config.extra_histories(schema)}
+    return tuple(name for name in schema.histories if name in read)
 
 
 def build_model(
@@ -161,9 +178,13 @@ def build_model(
                                builders, name="embedder")
     if search_tables == "pretrained":
         embedder.freeze_search_tables(long_term.pretrained)
+    short_term = {name: build("short_term", model.short_term) for name in schema.short}
+    for name, encoder in short_term.items():
+        if isinstance(encoder, ReadsOthers):
+            encoder.other_histories(schema, name)  # as `reads` of an objective
     return CTRModel(
         embedder=embedder,
-        short_term={name: build("short_term", model.short_term) for name in schema.short},
+        short_term=short_term,
         long_term=long_term,
         tower=build("towers", model.tower, TowerSpec(schema.labels, _scenarios(schema))),
         head=build("heads", model.head, schema.labels),

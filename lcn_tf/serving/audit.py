@@ -15,7 +15,7 @@ import tensorflow as tf
 from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.models.requests import request_names
 from lcn_tf.schema import OOV_ID, Feature, FeatureSchema
-from lcn_tf.serving.logged_requests import Values, read_requests
+from lcn_tf.serving.logged_requests import Values, asked_schema, read_requests
 from lcn_tf.serving.recorded_requests import requests_of
 
 _EXAMPLES = 3  # of a difference
@@ -81,7 +81,8 @@ def audit(requests_path: str, data_dir: str) -> Audit:
       FileNotFoundError, ValueError: a file that is missing or is none; the message names it.
     """
     files = RecordFiles.open(data_dir)
-    schema = files.schema
+    schema = asked_schema(requests_path, files.schema)
+    files = dataclasses.replace(files, schema=schema)
     requests = list(read_requests(requests_path, schema))
     user, item = _user_key(schema), _most_rows(schema, (*schema.item, *schema.candidate))
     events = _most_rows(schema, schema.item)

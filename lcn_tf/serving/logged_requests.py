@@ -30,6 +30,31 @@ def read_requests(path: str, schema: FeatureSchema) -> Iterator[Values]:
       FileNotFoundError: no such file.
       ValueError: a file, record or input that is none; the message names file, record (from 1) and input.
     """
+    for number, inputs in _logs(path):
+        yield from _requests(schema, inputs, f"{path}, record {number}")
+
+
+def asked_schema(path: str, schema: FeatureSchema) -> FeatureSchema:
+    """The schema of the model that was asked: that of the records, without extra histories that it does not read.
+
+    Args:
+      path: as of `read_requests`.
+      schema: of the records.
+
+    Raises:
+      FileNotFoundError, ValueError: as of `read_requests`.
+    """
+    inputs = next((inputs for _, inputs in _logs(path)), {})
+    names = set(inputs)
+    if EXAMPLES_INPUT in inputs:
+        names = {name for example in inputs[EXAMPLES_INPUT].tolist()
+                 for name in tf.train.Example.FromString(example).features.feature}
+    return schema.reading(extra=[history for history in schema.histories
+                                 if names.intersection(schema.history_names(history))])
+
+
+def _logs(path: str) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Number and inputs of the requests of a file."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no such file of logged requests")
     message: Any = log_class()
@@ -39,7 +64,7 @@ def read_requests(path: str, schema: FeatureSchema) -> Iterator[Values]:
             log = message.FromString(record)
             inputs = {name: tf.make_ndarray(_tensor(tensor)) for name, tensor in log.predict_log.request.inputs.items()}
             if inputs:
-                yield from _requests(schema, inputs, f"{path}, record {number}")
+                yield number, inputs
     except (tf.errors.DataLossError, DecodeError) as error:
         raise ValueError(f"{path}, record {number + 1}: not a logged request: {error}") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lcn_tf.models.requests import request_names
-from lcn_tf.schema import FIRST_ID, Feature, FeatureSchema
+from lcn_tf.schema import FIRST_ID, UNCLICKED, Feature, FeatureSchema
 from lcn_tf.serving.admission import WARNINGS
 
 _TEXT = """# Requests to a click model of `{name}`
@@ -24,7 +24,7 @@ int64 list of its values without padding.
   Any other id is read as 1.
 {several}- **Candidates** are padded with 0. A candidate whose `{item}` is 0 gets probability 0.
 - **Histories** are most recent first and padded at the end with 0; where `{item}` of an event is 0 there is no event.
-  Events beyond those the model reads are ignored. Padding in front of an event is skipped.
+  Events beyond those the model reads are ignored. Padding in front of an event is skipped.{unclicked}
 - **Timestamps** are seconds UTC. That of a candidate is the moment of the request, not before any event.
 - TensorFlow Serving merges tensors of equal sizes only. Its `pad_variable_length_inputs` fills up with a tensor's first
   value, which repeats the newest event at the end of a history: pad yourself, or send `serving_examples`.
@@ -71,8 +71,10 @@ def request_guide(schema: FeatureSchema, lengths: Mapping[str, int], signatures:
     if vocabularies:
         where = (f"this export\n  (`vocabularies/`, fingerprint {vocabularies}; line i, from 0, is the value of id "
                  f"{FIRST_ID} + i, and an empty line of none)")
+    unclicked = (f"\n  `{UNCLICKED}` is what the user was shown before the request and has not clicked."
+                 if UNCLICKED in schema.histories else "")
     return _TEXT.format(
-        vocabularies=where, several=several,
+        vocabularies=where, several=several, unclicked=unclicked,
         name=schema.name, item=schema.item[0].name, signatures=", ".join(f"`{name}`" for name in signatures),
         inputs=_table(("name", "shape", "holds"), [(f"`{name}`", f"`{shape}`", text) for name, shape, text in inputs]),
         warnings=_table(("output", "counts"), [(f"`{name}`", text) for name, text in WARNINGS.items()]))

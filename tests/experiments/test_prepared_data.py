@@ -1,5 +1,6 @@
 """Prepared data is used only for what the flags ask for."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -8,6 +9,8 @@ import shlex
 import pytest
 
 from experiments import flags, prepared_data
+from lcn_tf.schema import TARGET, UNCLICKED, HistorySpec
+from tests import synthetic
 
 
 @pytest.fixture
@@ -36,6 +39,33 @@ def test_records_prepared_otherwise_are_refused(data_dir):
         prepared(data_dir, "")
     with pytest.raises(ValueError, match="holds 'taobao_ad', not the 'movielens_cross_domain' that --dataset"):
         prepared(data_dir, "--dataset=movielens --prep.snapshot=day")
+
+
+def test_records_may_hold_more_than_a_model_reads(data_dir):
+    facts = json.loads((data_dir / "preparation.json").read_text())
+    facts["settings"]["unclicked_length"] = 24
+    (data_dir / "preparation.json").write_text(json.dumps(facts))
+    assert prepared(data_dir, "--prep.snapshot=day").facts["dataset"] == "taobao_ad"
+    assert prepared(data_dir, "--prep.snapshot=day --prep.unclicked_length=24").facts["dataset"] == "taobao_ad"
+    with pytest.raises(ValueError, match="other settings: give --prep.unclicked_length=24, or another --data_dir"):
+        prepared(data_dir, "--prep.snapshot=day --prep.unclicked_length=25")
+
+
+def test_records_are_opened_as_the_model_reads_them(tmp_path):
+    schema = synthetic.make_schema()
+    extra = dataclasses.replace(schema, histories={**schema.histories, UNCLICKED: HistorySpec(
+        TARGET, 11, "extra", context=())})
+    synthetic.write_records(tmp_path / "without", schema)
+    synthetic.write_records(tmp_path / "with", extra)
+
+    def opened(folder, arguments):
+        flags.parse(["run", *shlex.split(arguments)])
+        return prepared_data.files_of(flags.read(), str(tmp_path / folder)).schema
+
+    assert opened("with", "") == schema and opened("with", "--model.short_term=tem4ctr") == extra
+    assert opened("with", "--data.item_fields=item_id") == schema.reading(["item_id"])
+    with pytest.raises(ValueError, match="unclicked_target, which the records of 'synthetic' do not have"):
+        opened("without", "--model.short_term=tem4ctr")
 
 
 def test_records_older_than_a_setting_are_as_its_default_says(data_dir):

@@ -11,7 +11,7 @@ from lcn_tf.data import records
 from lcn_tf.data.pipeline import flat_rows, grouped_rows
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model, registry
-from lcn_tf.schema import CLICK, Label
+from lcn_tf.schema import CLICK, TARGET, UNCLICKED, HistorySpec, Label
 from tests import synthetic
 
 LENGTHS = {"short_target": 3, "short_source": 5, "lifelong_source": 13}
@@ -30,13 +30,16 @@ SMALL = {
     ("long_term", "din"): {"hidden_units": (7, 5)},
     ("long_term", "dien"): {"top_k": 11, "hidden_units": (7, 5)},
     ("short_term", "dien"): {"hidden_units": (7, 5)},
+    ("short_term", "tem4ctr"): {"hidden_units": (7, 5), "neighbours": 2},
 }
 OF_OBJECTIVES = {"num_negatives": 31, "width": 6, "num_layers": 1, "units": (5, 3), "queue_size": 17, "num_items": 19}
 for _name in registry.components("objectives"):
     _fields = {field.name for field in dataclasses.fields(registry.component("objectives", _name).Config)}
     SMALL["objectives", _name] = {size: OF_OBJECTIVES[size] for size in OF_OBJECTIVES if size in _fields}
-ORDERED = ("dien",)  # these read the order of the events
+ORDERED = ("dien", "tem4ctr")  # these read the order of the events
 SCHEMA = dataclasses.replace(synthetic.make_schema(), labels=(CLICK, Label("long_stay", given="click")))
+WITH_EXTRA = dataclasses.replace(SCHEMA, histories={
+    **SCHEMA.histories, UNCLICKED: HistorySpec(TARGET, 7, "extra", context=())})
 VECTORS = {"item": np.random.default_rng(3).normal(size=(SCHEMA.tables["item"], 9))}
 FLAG = {"towers": "tower", "heads": "head"}
 VALUE = {"objectives": lambda name: (name,), "tables": lambda name: (f"item:{name}",)}
@@ -58,8 +61,10 @@ def small_model(**choice):
     model = ModelConfig(**choice)
     configs = {part: dataclasses.replace(registry.component(*part).Config(), **SMALL.get(part, {}))
                for part in model.parts}
-    built = build_model(SCHEMA, LENGTHS, model, configs, EmbeddingConfig(embedding_dim=5), vectors=VECTORS,
-                        catalogue=lambda: synthetic.catalogue(SCHEMA))
+    extra = registry.extra_histories(WITH_EXTRA, model, configs)
+    schema, lengths = WITH_EXTRA.reading(extra=extra), {**LENGTHS, **dict.fromkeys(extra, 5)}
+    built = build_model(schema, lengths, model, configs, EmbeddingConfig(embedding_dim=5), vectors=VECTORS,
+                        catalogue=lambda: synthetic.catalogue(schema))
     built.build_weights()
     return built
 
@@ -86,20 +91,21 @@ def model(request):
     return random_model(*request.param)
 
 
-def serialized(offsets=False, moments=False, seed=4):
-    schema = SCHEMA
+def serialized(model, offsets=False, moments=False, seed=4):
+    """Schema and records for a model, and its lengths: what `flat_rows` and `grouped_rows` take."""
+    schema = model.embedder.schema
     groups = synthetic.make_groups(schema, 11, seed=seed, offsets=offsets)
     if moments:
         for group in groups:
             group["timestamp"] = [stamp - 5_000 * place for place, stamp in enumerate(group["timestamp"])]
-    return schema, tf.constant([records.encode(schema, group) for group in groups])
+    return schema, tf.constant([records.encode(schema, group) for group in groups]), model.embedder.lengths
 
 
 @scoring
 @pytest.mark.parametrize("offsets, moments", [(False, False), (True, False), (False, True), (True, True)])
 def test_candidates_of_a_request_score_as_requests_of_one_candidate(model, offsets, moments):
-    schema, examples = serialized(offsets, moments)
-    flat, grouped = flat_rows(schema, examples, LENGTHS), grouped_rows(schema, examples, LENGTHS)
+    schema, examples, lengths = serialized(model, offsets, moments)
+    flat, grouped = flat_rows(schema, examples, lengths), grouped_rows(schema, examples, lengths)
     together = tf.boolean_mask(model(grouped), grouped["candidate_mask"])
     np.testing.assert_allclose(together, model(flat)[:, 0], rtol=1e-4, atol=1e-5)
 
@@ -108,11 +114,11 @@ def test_candidates_of_a_request_score_as_requests_of_one_candidate(model, offse
 @pytest.mark.parametrize("offsets, moments", [(False, False), (True, True)])
 def test_candidates_of_a_request_train_as_requests_of_one_candidate(model, offsets, moments):
     model.compile(optimizer=tf.keras.optimizers.SGD(0.1))
-    schema, examples = serialized(offsets, moments)
+    schema, examples, lengths = serialized(model, offsets, moments)
     found = []
     for rows in (grouped_rows, flat_rows):
         with tf.GradientTape() as tape:
-            losses = model.compute_losses(rows(schema, examples, LENGTHS))
+            losses = model.compute_losses(rows(schema, examples, lengths))
             total = tf.add_n(list(losses.values()))
         gradients = tape.gradient(total, model.trainable_variables)
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
@@ -123,10 +129,10 @@ def test_candidates_of_a_request_train_as_requests_of_one_candidate(model, offse
 
 @scoring
 def test_longer_padding_changes_nothing(model):
-    schema, examples = serialized()
-    batch = grouped_rows(schema, examples, LENGTHS)
+    schema, examples, lengths = serialized(model)
+    batch = grouped_rows(schema, examples, lengths)
     longer = dict(batch)
-    for history in LENGTHS:
+    for history in lengths:
         for name in (*schema.history_names(history), f"{history}_mask"):
             longer[name] = tf.pad(batch[name], [[0, 0], [0, 4]])
     np.testing.assert_allclose(model(longer), model(batch), rtol=1e-4, atol=1e-5)
@@ -134,10 +140,10 @@ def test_longer_padding_changes_nothing(model):
 
 @scoring
 def test_what_padding_holds_does_not_matter(model):
-    schema, examples = serialized()
-    batch = grouped_rows(schema, examples, LENGTHS)
+    schema, examples, lengths = serialized(model)
+    batch = grouped_rows(schema, examples, lengths)
     garbage = dict(batch)
-    for history in LENGTHS:
+    for history in lengths:
         for name in schema.history_names(history):
             garbage[name] = tf.where(batch[f"{history}_mask"], batch[name], 2)
     real = batch["candidate_mask"]
@@ -147,8 +153,8 @@ def test_what_padding_holds_does_not_matter(model):
 
 @scoring
 def test_order_of_the_requests_does_not_matter(model):
-    schema, examples = serialized()
-    batch = grouped_rows(schema, examples, LENGTHS)
+    schema, examples, lengths = serialized(model)
+    batch = grouped_rows(schema, examples, lengths)
     order = tf.random.experimental.stateless_shuffle(tf.range(11), seed=[1, 2])
     shuffled = {name: tf.gather(value, order) for name, value in batch.items()}
     np.testing.assert_allclose(model(shuffled), tf.gather(model(batch), order), rtol=1e-4, atol=1e-5)
@@ -156,13 +162,13 @@ def test_order_of_the_requests_does_not_matter(model):
 
 @scoring
 def test_order_of_events_of_one_second_within_the_window_matters_to_recurrences_alone(model):
-    schema, examples = serialized()
-    batch = grouped_rows(schema, examples, LENGTHS)
+    schema, examples, lengths = serialized(model)
+    batch = grouped_rows(schema, examples, lengths)
     reversed_batch = dict(batch)
-    for history in LENGTHS:
-        lengths = tf.reduce_sum(tf.cast(batch[f"{history}_mask"], tf.int64), 1)
+    for history in lengths:
+        events = tf.reduce_sum(tf.cast(batch[f"{history}_mask"], tf.int64), 1)
         for name in schema.history_names(history):
-            reversed_batch[name] = tf.reverse_sequence(batch[name], lengths, seq_axis=1)
+            reversed_batch[name] = tf.reverse_sequence(batch[name], events, seq_axis=1)
     if model.long_term.name in ORDERED or model.short_term["short_target"].name in ORDERED:
         assert not np.allclose(model(reversed_batch), model(batch), rtol=1e-4, atol=1e-5)
     else:
@@ -172,8 +178,8 @@ def test_order_of_events_of_one_second_within_the_window_matters_to_recurrences_
 @trained
 def test_gradients_are_finite_and_masked_events_get_none(model):
     model.compile(optimizer=tf.keras.optimizers.SGD(0.1))
-    schema, examples = serialized()
-    batch = grouped_rows(schema, examples, LENGTHS)
+    schema, examples, lengths = serialized(model)
+    batch = grouped_rows(schema, examples, lengths)
     with tf.GradientTape() as tape:
         loss = model.compute_loss(batch)
     tables = model.embedder.tables.vectors
@@ -188,7 +194,7 @@ def test_gradients_are_finite_and_masked_events_get_none(model):
 
 @trained
 def test_parts_of_a_batch_give_the_gradients_of_the_whole(model):
-    batch = grouped_rows(*serialized(offsets=True, moments=True), LENGTHS)
+    batch = grouped_rows(*serialized(model, offsets=True, moments=True))
     found = []
     for microbatches in (1, 3):
         model.compile(optimizer=tf.keras.optimizers.SGD(0.1), microbatches=microbatches)
@@ -208,7 +214,7 @@ def test_parts_of_a_batch_give_the_gradients_of_the_whole(model):
 @pytest.mark.parametrize("microbatches", [1, 3])
 def test_a_replica_without_requests_adds_nothing(model, microbatches):
     model.compile(optimizer=tf.keras.optimizers.SGD(0.1), microbatches=microbatches)
-    batch = grouped_rows(*serialized(offsets=True, moments=True), LENGTHS)
+    batch = grouped_rows(*serialized(model, offsets=True, moments=True))
     losses, gradients = model.compute_gradients({name: values[:0] for name, values in batch.items()})
     if any(isinstance(objective, ReadsCatalogue) for objective in model.objectives.values()):
         return  # its loss is of items that it draws, whatever the requests are
@@ -220,8 +226,8 @@ def test_a_replica_without_requests_adds_nothing(model, microbatches):
 @trained
 def test_one_step_changes_the_model(model):
     model.compile(optimizer=tf.keras.optimizers.Adam(1e-3))
-    schema, examples = serialized()
-    batch = grouped_rows(schema, examples, LENGTHS)
+    schema, examples, lengths = serialized(model)
+    batch = grouped_rows(schema, examples, lengths)
     before = [weight.numpy() for weight in model.trainable_weights]
     # Objectives are traced by tests/objectives/test_replicas.py.
     step = model.train_step if model.objectives else tf.function(model.train_step)
