@@ -44,6 +44,7 @@ from lcn_tf.contracts.scoring import (
     TowerSpec,
 )
 from lcn_tf.contracts.tables import (
+    HasRowWeights,
     OwnUpdate,
     Table,
     TableSpec,
@@ -51,6 +52,7 @@ from lcn_tf.contracts.tables import (
 
 __all__ = [
     "Explains",
+    "HasRowWeights",
     "History",
     "LongTerm",
     "OwnLoss",
