@@ -53,20 +53,20 @@ def add_graph_vectors(data_dir: str, table: str, user_table: str | None, config:
       OSError: the folder cannot be written.
     """
     files = RecordFiles.open(data_dir)
-    feature = user_table and _user_feature(files, user_table)
-    graph = read_graph(files, table, config.behaviour, config.clicks, say)
+    feature = _user_feature(files, user_table) if user_table else None
+    graph = read_graph(files, table, feature, config.behaviour, config.clicks, say)
+    if feature and not (graph.user_ids >= FIRST_ID).any():
+        raise InputError(f"{data_dir}: no user of the training records has an id of table {user_table!r} that is in the "
+                         "vocabulary")
     for name, edges in zip(graph.behaviours, graph.edges, strict=True):
         say(f"{name}: {edges.nnz:,} edges")
     say(f"{len(graph.users):,} users, {len(graph.items):,} items of table {table}")
     vectors = trained_vectors(graph, config, say)
     vectors = vectors[:, -1] if config.output == "target" else vectors.reshape(len(vectors), -1)
-    ids = {table: graph.items} | ({user_table: graph.user_ids[feature]} if user_table and feature else {})
-    places = {table: slice(len(graph.users), None), user_table: slice(len(graph.users))}
-    if user_table and not (ids[user_table] >= FIRST_ID).any():
-        raise InputError(f"{data_dir}: no user of the training records has an id of table {user_table!r} that is in the "
-                         "vocabulary")
-    ordered = {name: _by_id(of_table, vectors[places[name]], files.schema.tables[name])
-               for name, of_table in ids.items()}
+    users = len(graph.users)
+    ordered = {table: _by_id(graph.items, vectors[users:], files.schema.tables[table])}
+    if user_table:
+        ordered[user_table] = _by_id(graph.user_ids, vectors[:users], files.schema.tables[user_table])
     put_beside(data_dir, ordered)
     return {name: Written(os.path.join(data_dir, "vectors", f"{name}.npy"), len(values) - FIRST_ID,
                           int(values.any(axis=1).sum()), values.shape[1]) for name, values in ordered.items()}

@@ -18,7 +18,7 @@ from data_prep.errors import InputError
 from lcn_tf.data.prepared_folder import VOCABULARIES
 from lcn_tf.data.record_chunks import Chunk, read_chunks
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.schema import FIRST_ID, OOV_ID, Feature, FeatureSchema
+from lcn_tf.schema import FIRST_ID, OOV_ID, PADDING_ID, Feature, FeatureSchema
 
 TRAIN = "train"
 Say = Callable[[str], None]
@@ -30,20 +30,21 @@ class TrainingGraph:
 
     Attributes:
       users: their keys, int64 `[U]`, increasing.
-      user_ids: feature of the user -> the id of each, int64 `[U]`.
+      user_ids: the id of each by the feature that was asked for, int64 `[U]`; zeros where none was.
       items: their ids in the table, int64 `[I]`, increasing.
       behaviours: name of each, that of the target last.
       edges: for each behaviour a matrix `[U, I]` float32 of ones.
     """
 
     users: np.ndarray
-    user_ids: dict[str, np.ndarray]
+    user_ids: np.ndarray
     items: np.ndarray
     behaviours: tuple[str, ...]
     edges: tuple[sp.csr_array, ...]
 
 
-def read_graph(files: RecordFiles, table: str, behaviour: str | None, clicks: bool, say: Say) -> TrainingGraph:
+def read_graph(files: RecordFiles, table: str, user_feature: str | None, behaviour: str | None, clicks: bool,
+               say: Say) -> TrainingGraph:
     """Reads the training records once; memory grows with the distinct edges, 16 bytes each.
 
     Values that are out of vocabulary are no nodes: they stand for many. Extra histories, such as what was shown and
@@ -52,6 +53,7 @@ def read_graph(files: RecordFiles, table: str, behaviour: str | None, clicks: bo
     Args:
       files: an opened data set.
       table: whose ids are the items.
+      user_feature: whose ids users have in the result; None for none.
       behaviour: context feature whose values are the behaviours; None: the events' domain is.
       clicks: whether clicked candidates are edges of a last behaviour.
       say: takes a line about how far it is.
@@ -65,7 +67,7 @@ def read_graph(files: RecordFiles, table: str, behaviour: str | None, clicks: bo
     item = _item_feature(files, table)
     if behaviour is not None:
         _check_stored(files, behaviour)
-    found = _Edges(schema, item, behaviour, clicks)
+    found = _Edges(schema, item, user_feature, behaviour, clicks)
     paths = files.paths_of(TRAIN)
     for number, path in enumerate(paths, 1):
         for chunk in read_chunks(schema, path):
@@ -125,12 +127,14 @@ class _Edges:
     They are merged in steps that double, so that adding stays linear.
     """
 
-    def __init__(self, schema: FeatureSchema, item: Feature, behaviour: str | None, clicks: bool):
+    def __init__(self, schema: FeatureSchema, item: Feature, user_feature: str | None, behaviour: str | None,
+                 clicks: bool):
         self._schema, self._item, self._behaviour, self._clicks = schema, item, behaviour, clicks
+        self._user_feature = user_feature
         tables = {feature.name: feature.table for feature in schema.context}
         self._click = len(schema.domains) if behaviour is None else schema.tables[tables[behaviour]]
         self._number: dict[int, int] = {}  # user's key -> number, by first appearance
-        self._ids: dict[str, dict[int, int]] = {feature.name: {} for feature in schema.user}
+        self._ids: dict[int, int] = {}  # user's number -> id
         self._seen = np.zeros(0, np.int64)
         self._new: list[np.ndarray] = []
         self._pending = 0
@@ -139,8 +143,8 @@ class _Edges:
         """The edges of some records."""
         users = np.array([self._number.setdefault(key, len(self._number))
                           for key in chunk["user_key"].values.tolist()], np.int64)
-        for name, known in self._ids.items():
-            known.update(zip(users.tolist(), chunk[name].values.tolist(), strict=True))
+        if self._user_feature:
+            self._ids.update(zip(users.tolist(), chunk[self._user_feature].values.tolist(), strict=True))
         for history in _histories(self._schema):
             domain = self._schema.domains.index(self._schema.histories[history].domain)
             items = chunk[f"{history}_{self._item.name}"]
@@ -186,6 +190,5 @@ class _Edges:
             edges.append(sp.csr_array((ones, (rows[of], columns[of])), shape=(len(users), len(ids))))
             edges[-1].sort_indices()
         names = tuple("clicks" if code == self._click else name(int(code)) for code in found)
-        user_ids = {feature: np.array([known[self._number[key]] for key in users.tolist()], np.int64)
-                    for feature, known in self._ids.items()}
+        user_ids = np.array([self._ids.get(self._number[key], PADDING_ID) for key in users.tolist()], np.int64)
         return TrainingGraph(users, user_ids, ids, names, tuple(edges))
