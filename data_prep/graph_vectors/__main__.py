@@ -31,8 +31,8 @@ def main(arguments: Sequence[str]) -> None:
     except (ValueError, OSError) as error:  # InputError and RecordError are ValueErrors
         sys.exit(f"error: {' '.join(str(error).splitlines())}")
     for table, of in written.items():
-        print(f"{of.known:,} of {of.ids:,} ids of {table} have a vector ({of.known / max(of.ids, 1):.1%}), of {of.width:,} "
-              f"numbers, in {of.path}")
+        print(f"{of.known:,} of {of.ids:,} ids of {table} have a vector ({of.known / max(of.ids, 1):.1%}), of "
+              f"{of.width:,} numbers, in {of.path}")
 
 
 if __name__ == "__main__":

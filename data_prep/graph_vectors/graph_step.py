@@ -56,8 +56,8 @@ def add_graph_vectors(data_dir: str, table: str, user_table: str | None, config:
     feature = _user_feature(files, user_table) if user_table else None
     graph = read_graph(files, table, feature, config.behaviour, config.clicks, say)
     if feature and not (graph.user_ids >= FIRST_ID).any():
-        raise InputError(f"{data_dir}: no user of the training records has an id of table {user_table!r} that is in the "
-                         "vocabulary")
+        raise InputError(f"{data_dir}: no user of the training records has an id of table {user_table!r} that is in "
+                         "the vocabulary")
     for name, edges in zip(graph.behaviours, graph.edges, strict=True):
         say(f"{name}: {edges.nnz:,} edges")
     say(f"{len(graph.users):,} users, {len(graph.items):,} items of table {table}")
@@ -77,7 +77,8 @@ def _user_feature(files: RecordFiles, table: str) -> str:
     if len(reading) != 1:
         known = sorted({feature.table for feature in files.schema.user})
         raise InputError(f"{os.path.join(files.data_dir, 'schema.json')}, user: expected one user feature of the table "
-                         f"{table!r}, got {', '.join(reading) or 'none'}; tables of users: {', '.join(known) or 'none'}")
+                         f"{table!r}, got {', '.join(reading) or 'none'}; tables of users: "
+                         f"{', '.join(known) or 'none'}")
     return reading[0]
 
 

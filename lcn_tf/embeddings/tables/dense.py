@@ -31,6 +31,7 @@ class DenseTable(tf.keras.layers.Layer):
 
     @property
     def row_weights(self) -> list[tf.Variable]:
+        """The weight, in parts where it is divided over parameter servers; [] where it is frozen."""
         return self.trainable_weights
 
     def rows(self, ids: tf.Tensor) -> tf.Tensor:

@@ -1,8 +1,9 @@
 """Frozen content vectors of ids, such as text embeddings of items, and a trained projection to the table's width.
 
-The schema names their files (`FeatureSchema.vectors`); `python -m data_prep.content_vectors` writes them, and `python -m
-data_prep.graph_vectors`. Ids that have none, as those that are new on the day, have a vector of zeros, and all ids share
-what the projection learns. A trained vector of each id may stand beside it. Shape letters: V width of the frozen vectors.
+The schema names their files (`FeatureSchema.vectors`); `python -m data_prep.content_vectors` and `python -m
+data_prep.graph_vectors` write them. Ids that have none, as those that are new on the day, have a vector of zeros, and
+all ids share what the projection learns. A trained vector of each id may stand beside it. Shape letters: V width of the
+frozen vectors.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class PretrainedTable(tf.keras.layers.Layer):
 
     @property
     def row_weights(self) -> list[tf.Variable]:
+        """Those of the table beside it."""
         return [] if self.trained is None else self.trained.row_weights
 
     def rows(self, ids: tf.Tensor) -> tf.Tensor:

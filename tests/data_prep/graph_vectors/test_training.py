@@ -19,7 +19,8 @@ def test_training_ranks_what_users_did_first():
     users, items = 60, 40
     likes = (np.arange(users)[:, None] % 2 == np.arange(items) % 2)
     edges = tuple(edges_of(likes & (rng.random(likes.shape) < share)) for share in (0.3, 0.1))
-    graph = TrainingGraph(np.arange(users), np.arange(users), np.arange(items) + FIRST_ID, ("looked at", "clicks"), edges)
+    ids = np.arange(items) + FIRST_ID
+    graph = TrainingGraph(np.arange(users), np.arange(users), ids, ("looked at", "clicks"), edges)
     vectors = trained_vectors(graph, GraphConfig(width=7, steps=60, samples=500), lambda line: None)
     for place in range(2):
         scores = vectors[:users, place] @ vectors[users:, place].T
