@@ -25,12 +25,15 @@ _MAY_CHANGE = {"workdir"}  # a continued run may be named differently, nothing e
 def name_of(experiment: Experiment) -> str:
     """What a run is called in tables and default folders: its components, like "lap-200-50_crp" or "sim-inner".
 
-    LAP has its sizes, and each component what it was told to be other than by default, as far as that is a word.
+    Tables that are not dense come last, like "lap-200-50_crp_author-pretrained". LAP has its sizes, and each component what it was told to be other than by default, as far as that is a word.
     """
     model, components = experiment.groups["model"], experiment.components
     active = [name for name in model.objectives if components[("objectives", name)].weight]
     parts = [("long_term", model.long_term), *(("objectives", name) for name in active)]
-    return "_".join("-".join([name, *_traits(components[(kind, name)])]) for kind, name in parts)
+    named = ["-".join([name, *_traits(components[(kind, name)])]) for kind, name in parts]
+    named += ["-".join([table, kind, *_traits(components[("tables", kind)])])
+              for table, kind in model.table_kinds.items()]
+    return "_".join(named)
 
 
 def _traits(config: Any) -> list[str]:

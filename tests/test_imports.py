@@ -29,7 +29,7 @@ LAYERS = {
     ),
     "data_prep": (
         ("days",),
-        ("tfds", "inspect", "own_logs", "logged_requests"),
+        ("tfds", "inspect", "own_logs", "logged_requests", "graph_vectors", "text_vectors"),
         ("registry",),
         DATA_SETS,
         ("command",),
@@ -48,7 +48,7 @@ BELOW = {"lcn_tf": (), "command_line": (), "data_prep": ("command_line", "lcn_tf
 SEPARATE_PARTS = ("long_term", "objectives", "short_term", "heads")
 # Nor do packages of one layer here: what two data sets need lies beside their folders.
 SEPARATE_PACKAGES = (*DATA_SETS, "reading", "writing", "generating", "tfds", "inspect", "own_logs",
-                     "logged_requests")
+                     "logged_requests", "graph_vectors", "text_vectors")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 DISTRIBUTIONS = importlib.metadata.packages_distributions()
 TESTS = sorted((ROOT / "tests").rglob("*.py"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -55,14 +56,30 @@ def add_vectors(data_dir: str, table: str, vectors_file: str) -> Added:
     ordered = np.zeros((schema.tables[table], vectors.shape[1]), np.float32)
     rows, places = np.array(found).T
     ordered[rows] = vectors[places]
-    name = f"vectors/{table}.npy"
+    put_beside(data_dir, {table: ordered})
     path = os.path.join(data_dir, "vectors", f"{table}.npy")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with replacing(path, "wb") as file:
-        np.save(file, ordered)
-    schema = dataclasses.replace(schema, vectors={**schema.vectors, table: name})
-    write_text(os.path.join(data_dir, "schema.json"), schema.to_json())
     return Added(path, len(values), len(found), len(ids) - len(found), vectors.shape[1])
+
+
+def put_beside(data_dir: str, vectors: Mapping[str, np.ndarray]) -> None:
+    """Writes `vectors/{table}.npy` for each table and names them in the schema, replacing what was there.
+
+    Args:
+      data_dir: a prepared data set.
+      vectors: table -> `[rows, any width]` float32, in the order of its ids.
+
+    Raises:
+      FileNotFoundError, ValueError: `data_dir` has no schema, or one that cannot be read.
+      OSError: the folder cannot be written.
+    """
+    schema = FeatureSchema.load(data_dir)
+    os.makedirs(os.path.join(data_dir, "vectors"), exist_ok=True)
+    for table, ordered in vectors.items():
+        with replacing(os.path.join(data_dir, "vectors", f"{table}.npy"), "wb") as file:
+            np.save(file, ordered)
+    names = {table: f"vectors/{table}.npy" for table in vectors}
+    schema = dataclasses.replace(schema, vectors={**schema.vectors, **names})
+    write_text(os.path.join(data_dir, "schema.json"), schema.to_json())
 
 
 def _vocabulary(data_dir: str, schema: FeatureSchema, table: str) -> list[str]:

@@ -47,6 +47,7 @@ from lcn_tf.contracts.scoring import (
     TowerSpec,
 )
 from lcn_tf.contracts.tables import (
+    HasRowWeights,
     OwnUpdate,
     Table,
     TableSpec,
@@ -54,6 +55,7 @@ from lcn_tf.contracts.tables import (
 
 __all__ = [
     "Explains",
+    "HasRowWeights",
     "History",
     "LongTerm",
     "OwnLoss",

@@ -34,6 +34,19 @@ class Table(Protocol):
 
 
 @runtime_checkable
+class HasRowWeights(Protocol):
+    """A table that trains a vector for every id, alone or with other weights.
+
+    Optimisers of tables take these weights: a step moves the rows that it read, without weight decay, where the
+    optimiser is one for rows. What else the table trains, as a projection, counts among the network's weights.
+    """
+
+    @property
+    def row_weights(self) -> list[tf.Variable]:
+        """The trained weights `[rows, width]`; parts of one that is divided over parameter servers."""
+
+
+@runtime_checkable
 class OwnUpdate(Protocol):
     """A table whose vectors no optimiser trains: it takes the gradient of the rows that a step read."""
 

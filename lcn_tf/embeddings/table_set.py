@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from lcn_tf.contracts import Table, TableSpec
+from lcn_tf.contracts import HasRowWeights, Table, TableSpec
 from lcn_tf.embeddings.config import EmbeddingConfig
 from lcn_tf.embeddings.tables import dense
 
@@ -43,10 +43,10 @@ class EmbeddingTables(tf.keras.layers.Layer):
         return {name: table.vectors for name, table in self.tables.items() if isinstance(table, dense.DenseTable)}
 
     @property
-    def dense_weights(self) -> list[tf.Variable]:
-        """Those of dense tables as optimisers see them: a table that is divided over parameter servers in parts."""
-        return [weight for table in self.tables.values() if isinstance(table, dense.DenseTable)
-                for weight in table.trainable_weights]
+    def row_weights(self) -> list[tf.Variable]:
+        """The trained weights with a row for every id as optimisers see them, of dense tables and within others."""
+        return [weight for table in self.tables.values() if isinstance(table, HasRowWeights)
+                for weight in table.row_weights]
 
     def call(self, table: str, ids: tf.Tensor) -> tf.Tensor:
         """Looks ids `[...]` (integer) up: `[..., width]` in the compute type.

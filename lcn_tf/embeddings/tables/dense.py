@@ -21,12 +21,18 @@ class DenseTable(tf.keras.layers.Layer):
 
     Attributes:
       vectors: the weight.
+      row_weights: see `lcn_tf.contracts.HasRowWeights`.
     """
 
     def __init__(self, spec: TableSpec, **kwargs):
         super().__init__(**kwargs)
         self.vectors = self.add_weight(name=f"{spec.name}_table", shape=(spec.rows, spec.width),
                                        initializer=spec.initializer)
+
+    @property
+    def row_weights(self) -> list[tf.Variable]:
+        """The weight, in parts where it is divided over parameter servers; [] where it is frozen."""
+        return self.trainable_weights
 
     def rows(self, ids: tf.Tensor) -> tf.Tensor:
         """Vectors `[..., width]` of ids `[...]`, in the type of the weights.

@@ -1,0 +1,1 @@
+"""Vectors of users and items from who did what with which, put beside the records of a prepared data set."""
