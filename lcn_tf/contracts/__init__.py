@@ -45,8 +45,11 @@ from lcn_tf.contracts.scoring import (
 )
 from lcn_tf.contracts.tables import (
     OwnUpdate,
+    RowState,
+    SecondPass,
     Table,
     TableSpec,
+    TableStep,
 )
 
 __all__ = [
@@ -73,6 +76,9 @@ __all__ = [
     "TowerInputs",
     "TowerSpec",
     "OwnUpdate",
+    "RowState",
+    "SecondPass",
     "Table",
     "TableSpec",
+    "TableStep",
 ]
