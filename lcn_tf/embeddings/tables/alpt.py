@@ -26,12 +26,13 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from lcn_tf.contracts import TableSpec, TableStep
-from lcn_tf.ops.row_random import child_states, row_states, uniform
+from lcn_tf.ops.row_random import child_states, row_states
 
 VERSION = 1
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # Keras' Adam
 _SMALLEST = 1e-8  # step size of a row of zeros
+_LOTS = 2  # numbers of 32 bits in a state
 _CODES = {8: tf.int8, 16: tf.int16}
 _ONE_STATE = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
 
@@ -83,7 +84,7 @@ class AlptTable(tf.keras.layers.Layer):
         deltas = tf.maximum(tf.reduce_max(tf.abs(initial), 1) / self._largest, _SMALLEST)
         if config.initial_delta:
             deltas = tf.fill([spec.rows], config.initial_delta)
-        codes = self._cut(tf.floor(initial / deltas[:, tf.newaxis] + 0.5))
+        codes = cut(tf.floor(initial / deltas[:, tf.newaxis] + 0.5), self._largest)
         self.codes = self.add_weight(name=f"{spec.name}_codes", shape=codes.shape, dtype=_CODES[config.bits],
                                      initializer=_beginning_with(codes), **_ONE_STATE)
         self.deltas = self.add_weight(name=f"{spec.name}_deltas", shape=deltas.shape,
@@ -130,12 +131,12 @@ class AlptTable(tf.keras.layers.Layer):
         else:
             second = _decayed(self._moments.second, ids, tf.reduce_mean(tf.square(gradient), 1), _BETA_2)
             root = tf.sqrt(second)[:, tf.newaxis] + _EPSILON
-            change = _root_of_correction(step.number) * gradient / root
+            change = tf.sqrt(_correction(_BETA_2, step.number)) * gradient / root
         return self._floats(self.codes, ids) - step.learning_rate * change / _read(self.deltas, ids)[:, tf.newaxis]
 
     def nearest(self, ids: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
         """`Q(wanted)` at the step sizes of now, float32 `[U, d]`."""
-        return self._cut(tf.floor(wanted + 0.5)) * _read(self.deltas, ids)[:, tf.newaxis]
+        return cut(tf.floor(wanted + 0.5), self._largest) * _read(self.deltas, ids)[:, tf.newaxis]
 
     def store(self, ids: tf.Tensor, wanted: tf.Tensor, gradient: tf.Tensor, step: TableStep) -> None:
         """Updates the step sizes, in steps whose number is a multiple of `every`, and stores rounded codes."""
@@ -143,7 +144,8 @@ class AlptTable(tf.keras.layers.Layer):
         if self._config.delta_learning_rate:
             after = self._learnt(ids, before, wanted, gradient, step)
             self.deltas.scatter_update(tf.IndexedSlices(after, ids))
-        codes = self._rounded(ids, wanted * (before / after)[:, tf.newaxis], step.number)
+        seed = tf.stack([tf.constant(self._seed, tf.int64), step.number])
+        codes = cut(rounded(wanted * (before / after)[:, tf.newaxis], ids, seed), self._largest)
         self.codes.scatter_update(tf.IndexedSlices(tf.cast(codes, self.codes.dtype), ids))
 
     def _learnt(self, ids: tf.Tensor, deltas: tf.Tensor, wanted: tf.Tensor, gradient: tf.Tensor, step: TableStep
@@ -157,32 +159,39 @@ class AlptTable(tf.keras.layers.Layer):
         learnt = tf.maximum(deltas - self._config.delta_learning_rate * change, deltas / 2)
         return tf.where(due, learnt, deltas)
 
-    def _rounded(self, ids: tf.Tensor, wanted: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        """Down or up by lot, float32 `[U, d]`, cut off where codes end."""
-        seed = tf.stack([tf.constant(self._seed, tf.int64), number])
-        lots = uniform(child_states(row_states(ids[:, tf.newaxis], seed), self._width))
-        down = tf.floor(wanted)
-        return self._cut(down + tf.cast(lots < wanted - down, tf.float32))
-
-    def _cut(self, codes: tf.Tensor) -> tf.Tensor:
-        return tf.clip_by_value(codes, -self._largest - 1.0, float(self._largest))
-
     @staticmethod
     def _floats(codes: tf.Variable, ids: tf.Tensor) -> tf.Tensor:
         return tf.cast(_read(codes, ids), tf.float32)
 
 
+def cut(codes: tf.Tensor, largest: int) -> tf.Tensor:
+    """Cuts codes, float32, off where they end: at -p - 1 and at `largest`, p."""
+    return tf.clip_by_value(codes, -largest - 1.0, float(largest))
+
+
 def slope(wanted: tf.Tensor, largest: int) -> tf.Tensor:
-    """`dQ/d delta` at `wanted`, which is given in step sizes; of its shape.
+    """`dQ/d delta` at what is wanted, float32 and in step sizes; `largest` as in `cut`."""
+    inside = (wanted > -largest - 1) & (wanted < largest)
+    return tf.where(inside, tf.floor(wanted + 0.5) - wanted, cut(wanted, largest))
+
+
+def rounded(wanted: tf.Tensor, ids: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Numbers rounded down or up by lot, so that their mean is kept.
 
     Args:
-      wanted: float32.
-      largest: p; the least code is -p - 1.
+      wanted: float32 `[U, d]`.
+      ids: int64 `[U]`; the lots of a row are decided by its id and the seed.
+      seed: int64 `[2]`.
+
+    Returns:
+      Float32 `[U, d]`, whole numbers.
     """
-    nearest = tf.floor(wanted + 0.5)
-    cut = tf.clip_by_value(wanted, -largest - 1.0, float(largest))
-    inside = (wanted > -largest - 1) & (wanted < largest)
-    return tf.where(inside, nearest - wanted, cut)
+    width = wanted.shape[1]
+    states = child_states(row_states(ids[:, tf.newaxis], seed), -(-width // _LOTS))
+    numbers = tf.reshape(tf.bitcast(states, tf.int32), [-1, _LOTS * states.shape[1]])[:, :width]
+    lots = tf.cast(numbers, tf.float32) * 2.0**-32 + 0.5  # in [0, 1]
+    down = tf.floor(wanted)
+    return down + tf.cast(lots < wanted - down, tf.float32)
 
 
 def build(config: Config, spec: TableSpec) -> AlptTable:
@@ -209,12 +218,12 @@ def _adam(first: tf.Variable, second: tf.Variable, ids: tf.Tensor, gradient: tf.
     """What Adam takes off rows at a learning rate of 1, the shape of `gradient`; `number` of its steps came before."""
     m = _decayed(first, ids, gradient, _BETA_1, due)
     v = _decayed(second, ids, tf.square(gradient), _BETA_2, due)
-    correction = _root_of_correction(number) / (1 - tf.pow(_BETA_1, tf.cast(number + 1, tf.float32)))
-    return correction * m / (tf.sqrt(v) + _EPSILON)
+    return tf.sqrt(_correction(_BETA_2, number)) / _correction(_BETA_1, number) * m / (tf.sqrt(v) + _EPSILON)
 
 
-def _root_of_correction(number: tf.Tensor) -> tf.Tensor:
-    return tf.sqrt(1 - tf.pow(_BETA_2, tf.cast(number + 1, tf.float32)))
+def _correction(beta: float, number: tf.Tensor) -> tf.Tensor:
+    """`1 - beta^(number + 1)`; in float32 the first of them would be exact to five digits."""
+    return tf.cast(1 - tf.pow(tf.constant(beta, tf.float64), tf.cast(number + 1, tf.float64)), tf.float32)
 
 
 def _beginning_with(values: tf.Tensor) -> Callable[..., tf.Tensor]:
