@@ -67,11 +67,11 @@ class TableStep(NamedTuple):
 class SecondPass(Protocol):
     """A table that learns from the loss at the rows that a step read, and at those that it is about to store.
 
-    In each step, after the optimiser, it is asked what it wants to store. The losses of the same batch are then computed
-    again, with `nearest` in place of the rows that the step read, new weights, the same draws of the objectives, and
-    other tables as they were read; what a forward pass changes beside, such as counters of dropout, is put back. All
-    that needs the gradient of these losses is done in `store`. `ids` are int64 `[U]`, distinct ones of the global batch
-    and the same on every replica; see `AfterUpdate` for state.
+    In each step, after the optimiser, it is asked what it wants to store. The losses of the same batch are then
+    computed again, with `nearest` in place of the rows that the step read, new weights, the same draws of the
+    objectives, and other tables as they were read; what a forward pass changes beside, such as counters of dropout, is
+    put back. All that needs the gradient of these losses is done in `store`. `ids` are int64 `[U]`, distinct ones of
+    the global batch and the same on every replica; see `AfterUpdate` for state.
 
     Attributes:
       every: the losses are computed again in steps whose number is a multiple of this alone.

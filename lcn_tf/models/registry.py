@@ -32,7 +32,7 @@ class ModelConfig:
     tower: str = dataclasses.field(default="mlp", metadata={"help": "network over all interests and features"})
     head: str = dataclasses.field(default="click", metadata={"help": "from hidden vectors to logits: which labels"})
     tables: tuple[str, ...] = dataclasses.field(
-        default=(), metadata={"help": "kinds of tables, like item:pretrained; *:alpt for all not named; others are dense"})
+        default=(), metadata={"help": "kinds of tables, like item:pretrained, or *:alpt for all not named; else dense"})
 
     def __post_init__(self):
         for entry in self.tables:

@@ -40,8 +40,8 @@ class Sizes:
       unique_ids: U, over all tables.
       optimizer: of the tables, as `TrainConfig.optimizer`.
       microbatches: parts of the batch.
-      code_bits: of the tables' codes, 8 or 16, where tables are of the kind `alpt` with all its moments; 0: float32. The
-        constants were measured without codes.
+      code_bits: of the tables' codes, 8 or 16, where tables are of the kind `alpt` with all its moments; 0: float32.
+        The constants were measured without codes.
     """
 
     requests: int
@@ -137,16 +137,13 @@ class TableBytes:
 
 def table_bytes(model: CTRModel) -> TableBytes:
     """The memory of the tables of a model, once for all its replicas; without slots unless it is compiled."""
-    stored, slots = [], []
+    stored: list[tf.Variable] = []
+    slots: list[tf.Variable] = []
     for tables in filter(None, (model.embedder.tables, model.embedder.search_tables)):
-        for table in tables.tables.values():
-            if isinstance(table, RowState):
-                stored += table.stored
-                slots += table.slots
-            else:
-                stored += table.weights
-                if model.optimizer is not None:
-                    slots += [slot for weight in table.trainable_weights for slot in slots_of(model.optimizer, weight)]
+        stored += tables.weights
+        slots += [slot for table in tables.tables.values() if isinstance(table, RowState) for slot in table.slots]
+        if model.optimizer is not None:
+            slots += [slot for weight in tables.trainable_weights for slot in slots_of(model.optimizer, weight)]
     return TableBytes(_bytes(stored), _bytes(slots))
 
 

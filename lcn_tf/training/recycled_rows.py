@@ -58,8 +58,8 @@ def _variables(model: CTRModel, name: str, table: Table) -> list[tf.Variable]:
         return [table.vectors, *slots_of(model.optimizer, table.vectors)]
     if isinstance(table, RowState):
         return [*table.stored, *table.slots]
-    raise ValueError(f"table {name!r}: rows of a {type(table).__name__} cannot begin anew, those of dense tables and of "
-                     "such as keep their state by row can")
+    raise ValueError(f"table {name!r}: rows of a {type(table).__name__} cannot begin anew, those of dense tables "
+                     "and of such as keep their state by row can")
 
 
 def put_back(rows: Sequence[Rows]) -> None:

@@ -1,4 +1,4 @@
-"""Tables of codes with learnt step sizes: beside a plain step in NumPy, by the properties of rounding, in whole models."""
+"""Tables of codes with learnt step sizes: beside a plain step in NumPy, by properties of rounding, in whole models."""
 
 import dataclasses
 import os
@@ -14,7 +14,7 @@ from lcn_tf.contracts import RowState, SecondPass, TableSpec, TableStep
 from lcn_tf.data.pipeline import RecordFiles
 from lcn_tf.embeddings.tables import alpt
 from lcn_tf.layers import StatelessDropout
-from lcn_tf.models import table_updates
+from lcn_tf.models import ModelConfig, table_updates
 from lcn_tf.serving import export_model, verify_export
 from lcn_tf.training.memory import table_bytes
 from lcn_tf.training.recycled_rows import put_back, rows_of
@@ -132,7 +132,8 @@ def test_rows_without_gradient_stay_to_the_bit_and_one_number_per_row_is_enough(
     for variable, value in zip(table.stored, before, strict=True):
         np.testing.assert_array_equal(variable, value)
     change = table.wanted(ids, tf.ones([1009, WIDTH]), told(0))  # like Adam's first step without momentum
-    np.testing.assert_allclose((tf.cast(table.codes, tf.float32) - change) * table.deltas[:, np.newaxis], 0.01, rtol=1e-3)
+    change = tf.cast(table.codes, tf.float32) - change
+    np.testing.assert_allclose(change * table.deltas[:, np.newaxis], 0.01, rtol=1e-3)
     assert [slot.shape for slot in table.slots] == 3 * [[1009]]
     assert isinstance(table, SecondPass) and isinstance(table, RowState)
 
@@ -144,6 +145,18 @@ def test_rows_without_gradient_stay_to_the_bit_and_one_number_per_row_is_enough(
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         alpt.Config(**options)
+
+
+def test_one_entry_gives_all_tables_a_kind():
+    tables = ("item", "category", "user")
+    assert ModelConfig(tables=("*:alpt",)).kinds_of(tables) == dict.fromkeys(tables, "alpt")
+    assert ModelConfig(tables=("item:dense", "*:alpt")).kinds_of(tables) == {"category": "alpt", "user": "alpt"}
+    assert ModelConfig(tables=("item:alpt",)).kinds_of(tables) == {"item": "alpt"}
+    assert ("tables", "alpt") in ModelConfig(tables=("item:dense", "*:alpt")).parts
+    with pytest.raises(ValueError, match="model.tables names shop; known: category, item, user, and \\* for all"):
+        ModelConfig(tables=("shop:alpt",)).kinds_of(tables)
+    with pytest.raises(ValueError, match="model.tables names a table twice"):
+        ModelConfig(tables=("*:alpt", "*:dense"))
 
 
 @pytest.fixture(scope="module")

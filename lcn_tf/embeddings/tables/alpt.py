@@ -4,13 +4,13 @@ A row's vector is `delta * codes`; there is no table of full precision behind it
 that its batch names, with n and p the least and the greatest code, b the impressions of the batch:
 
 1. the optimiser's step in float: `wanted = delta codes - change`;
-2. the gradient of its step size, from a second pass over the batch at `Q(wanted) = delta clip(floor(wanted / delta +
-   0.5), n, p)`, as in LSQ (ICLR 2020): `dQ/d delta` is n or p where a code is cut off, else `floor(wanted / delta + 0.5)
-   - wanted / delta`; times `1 / sqrt(b d p)`;
+2. Adam's step of its step size, by a second pass over the batch at `Q = delta clip(floor(wanted / delta + 0.5), n, p)`
+   and as in LSQ (ICLR 2020): `dQ/d delta` is n or p where a code is cut off, else `floor(wanted / delta + 0.5) -
+   wanted / delta`; the sum of its products with the gradient of the loss by Q is divided by `sqrt(b d p)`;
 3. `wanted / delta` at the new step size, rounded down or up by lot so that its mean is kept, becomes the codes.
 
-Memory of R rows of width d in bytes: `R (d + 4)` at 8 bits, where float32 has `4 R d`: 0.27 times as much at width 64. To
-train, Adam's moments come to it, `8 R (d + 1)` in float32, or `12 R` with `moments=row`; neither evaluation nor an
+Memory of R rows of width d in bytes: `R (d + 4)` at 8 bits, where float32 has `4 R d`: 0.27 times as much at width 64.
+To train, Adam's moments come to it, `8 R (d + 1)` in float32, or `12 R` with `moments=row`; neither evaluation nor an
 export has them. While a table is made, its initial values are there in float32.
 
 Shape letters: U distinct ids, d table width, R rows.
@@ -19,6 +19,7 @@ Shape letters: U distinct ids, d table width, R rows.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import zlib
 from collections.abc import Callable
 from typing import Any, Literal
@@ -41,9 +42,9 @@ _ONE_STATE = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIR
 class Config:
     """Options of the codes and of what trains them."""
 
-    bits: Literal[8, 16] = dataclasses.field(default=8, metadata={"help": "of a code"})
+    bits: int = dataclasses.field(default=8, metadata={"help": "of a code: 8 or 16"})
     initial_delta: float = dataclasses.field(
-        default=0.0, metadata={"help": "reading: step size to begin with; 0: a row's largest initial value is its last code"})
+        default=0.0, metadata={"help": "reading: first step size; 0: the last code is a row's largest value"})
     delta_learning_rate: float = dataclasses.field(
         default=2e-5, metadata={"help": "learning rate of the step sizes (Adam); 0: they stay as they are"})
     every: int = dataclasses.field(
@@ -66,10 +67,11 @@ class Config:
 class AlptTable(tf.keras.layers.Layer):
     """Codes `[R, d]` and step sizes `[R]`; a `SecondPass` and a `RowState` of `lcn_tf.contracts`.
 
-    Rows are updated by Adam whatever optimiser trains dense tables, at the learning rate of that: their moments decay in
-    steps that name them alone, as in `lcn_tf.optimizers.RowSparseAdam`, and so do those of their step sizes, whose steps
-    are counted by themselves. Rounding depends on the seed, the table's name, the step and the row's id, not on replicas
-    or on the order of ids. A row whose gradient and moments are zero, as that of padding, keeps its codes to the bit.
+    Rows are updated by Adam whatever optimiser trains dense tables, at the learning rate of that: their moments decay
+    in steps that name them alone, as in `lcn_tf.optimizers.RowSparseAdam`, and so do those of their step sizes, whose
+    steps are counted by themselves. Rounding depends on the seed, the table's name, the step and the row's id, not on
+    replicas or on the order of ids. A row whose gradient and moments are zero, as that of padding, keeps its codes to
+    the bit.
 
     Asynchronous workers (parameter servers) may lose one of two updates of a row at the same time, and may read a row's
     codes beside the step size that the other update gave it.
@@ -89,7 +91,7 @@ class AlptTable(tf.keras.layers.Layer):
                                      initializer=_beginning_with(codes), **_ONE_STATE)
         self.deltas = self.add_weight(name=f"{spec.name}_deltas", shape=deltas.shape,
                                       initializer=_beginning_with(deltas), **_ONE_STATE)
-        self._moments: tf.train.Checkpoint | None = None  # no layer: the moments are no weights of the model
+        self._moments: Any = None  # a Checkpoint, which Keras does not take for a layer: moments are no weights
 
     def rows(self, ids: tf.Tensor) -> tf.Tensor:
         """Vectors `[..., d]` float32 of ids `[...]`.
@@ -106,8 +108,8 @@ class AlptTable(tf.keras.layers.Layer):
         rows, full = self.codes.shape[0], self._config.moments == "full"
         shapes = {"first": [rows, self._width], "second": [rows, self._width]} if full else {"second": [rows]}
         shapes.update({"delta_first": [rows], "delta_second": [rows]})
-        self._moments = tf.train.Checkpoint(**{
-            name: tf.Variable(lambda shape=shape: tf.zeros(shape), shape=shape, name=f"{self.name}_{name}", **_ONE_STATE)
+        self._moments = tf.train.Checkpoint(**{name: tf.Variable(
+            functools.partial(tf.zeros, shape), shape=shape, name=f"{self.name}_{name}", **_ONE_STATE)
             for name, shape in shapes.items()})
 
     @property
