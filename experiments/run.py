@@ -55,6 +55,7 @@ from lcn_tf.training import (
     train,
     wait_for_all,
 )
+from lcn_tf.training.memory import table_bytes
 
 _EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError, VerificationError)
 # What TensorFlow raises in a process whose peer is gone or has started anew.
@@ -141,6 +142,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     with strategy.scope():
         model = _new_model(experiment, files)
         compile_model(model, groups["train"], total_steps)
+    bytes_of_tables = dataclasses.asdict(table_bytes(model))
     gauc_weights, consistency_rows = groups["eval"].gauc_weights, groups["eval"].consistency_rows
     verbose = (1 if sys.stdout.isatty() else 2) if chief else 0
     trained = train(model, files, groups["data"], groups["train"], workdir, gauc_weights, verbose,
@@ -161,7 +163,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
              for split, predictions in rows.items()}
     metrics = {"metrics": table, "slices": {"test": rows["test"].slices(gauc_weights)},
                "best_epoch": trained.best_epoch, "epochs": len(trained.history),
-               "parameters": model.count_params(),
+               "parameters": model.count_params(), "table_bytes": bytes_of_tables,
                "training_seconds": sum(row["seconds"] for row in trained.history), "history": trained.history,
                "consistency": _consistency(model, files, groups["data"], consistency_rows),
                "saved_model": None}

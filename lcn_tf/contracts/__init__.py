@@ -49,8 +49,11 @@ from lcn_tf.contracts.scoring import (
 from lcn_tf.contracts.tables import (
     HasRowWeights,
     OwnUpdate,
+    RowState,
+    SecondPass,
     Table,
     TableSpec,
+    TableStep,
 )
 
 __all__ = [
@@ -80,6 +83,9 @@ __all__ = [
     "TowerInputs",
     "TowerSpec",
     "OwnUpdate",
+    "RowState",
+    "SecondPass",
     "Table",
     "TableSpec",
+    "TableStep",
 ]

@@ -8,7 +8,7 @@ U distinct ids, d table width.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -21,7 +21,6 @@ from lcn_tf.contracts import (
     Head,
     LongTerm,
     Objective,
-    OwnUpdate,
     ReadsItems,
     ReadsOthers,
     ShortTerm,
@@ -31,10 +30,11 @@ from lcn_tf.embeddings import FeatureEmbedder, LookedUp
 from lcn_tf.embeddings.distinct_rows import Gradient, dense_gradient, merged_gradient
 from lcn_tf.embeddings.row_reader import NEGATIVE, ROWS_OF
 from lcn_tf.metrics import StreamingAUC
-from lcn_tf.models.global_batch import StepInputs, gather, requests_before, summed_by_id
+from lcn_tf.models.global_batch import StepInputs, gather, requests_before
 from lcn_tf.models.microbatches import ADDS_LOSS, check_independent, sum_over_parts
 from lcn_tf.models.negative_events import add_negative_events, negative_pool, negative_pool_names
 from lcn_tf.models.network import Batch, Network
+from lcn_tf.models.table_updates import forward_state, pass_again, second_passes, table_step, update_tables
 from lcn_tf.ops.replica_exchange import everyones_rows, prefixed, sum_over_replicas, unprefixed
 
 _ADDED = "added_losses"  # by `add_loss`
@@ -102,6 +102,9 @@ class CTRModel(Network):
         if microbatches > 1:
             check_independent(self)
         self.microbatches = microbatches
+        with self.distribute_strategy.scope():
+            for table in second_passes(self.embedder.tables.tables).values():
+                table.build_slots()
         super().compile(*args, **kwargs)
 
     def compute_losses(self, batch: Batch, training: bool = True) -> dict[str, tf.Tensor]:
@@ -110,13 +113,19 @@ class CTRModel(Network):
         "ctr_loss" is the mean binary cross-entropy over the N candidate rows of the global batch (paper, eq. 2).
         """
         batch = self._with_items(batch)
-        return self._all_losses(StepInputs(self.embedder.read(batch), self._everyone(batch)), training)
-
-    def _all_losses(self, step: StepInputs, training: bool = True) -> dict[str, tf.Tensor]:
-        losses, logit = self._click_losses(step.own, self._counts(step.own), training)
+        step = self._inputs(self.embedder.read(batch), batch)
+        losses, logit = self._all_losses(step, training)
         self._update_auc(step.own, logit)
+        return losses
+
+    def _inputs(self, own: LookedUp, batch: Batch) -> StepInputs:
+        return StepInputs(own, self._everyone(batch), {name: self._seed(name) for name in self.objectives})
+
+    def _all_losses(self, step: StepInputs, training: bool = True) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """The losses, and the logits `[B, C]` of the first label."""
+        losses, logit = self._click_losses(step.own, self._counts(step.own), training)
         losses.update(self._whole_batch_losses(step))
-        return {**losses, **self._added_losses()}
+        return {**losses, **self._added_losses()}, logit
 
     def _added_losses(self) -> dict[str, tf.Tensor]:
         """What parts added by `add_loss` in this step."""
@@ -197,16 +206,17 @@ class CTRModel(Network):
         for name in self._penalty_terms():
             own = step.own if step.own.reader.rows else self.embedder.look_up(step.own.batch)
             losses[name] = own.row_penalty()
-        own_rows, rows = self._compared_rows(step.own)
+        own_rows, rows = self._compared_rows(step)
         for name, objective in self.objectives.items():
             seen = step.seen_by(objective)._replace(own_rows=own_rows.get(name, {}), rows=rows.get(name, {}))
-            for term, (total, count) in objective(step.own, seen, self._seed(name)).items():
+            for term, (total, count) in objective(step.own, seen, step.seeds[name]).items():
                 losses[f"{name}_{term}"] = objective.weight * tf.math.divide_no_nan(total, sum_over_replicas(count))
         return losses
 
-    def _compared_rows(self, own: LookedUp) -> tuple[dict[str, dict[str, tf.Tensor]], dict[str, dict[str, tf.Tensor]]]:
+    def _compared_rows(self, step: StepInputs) -> tuple[dict[str, dict[str, tf.Tensor]],
+                                                        dict[str, dict[str, tf.Tensor]]]:
         """Objective -> what it exchanges: the replica's, and everyone's, in a single exchange."""
-        own_rows = {name: objective.own_rows(own, self._seed(name)) for name, objective in self.objectives.items()
+        own_rows = {name: objective.own_rows(step.own, step.seeds[name]) for name, objective in self.objectives.items()
                     if isinstance(objective, ComparesRows)}
         every = everyones_rows({key: values for name, rows in own_rows.items()
                                 for key, values in prefixed(f"{name} ", rows).items()})
@@ -227,15 +237,26 @@ class CTRModel(Network):
     def _gradients(self, batch: Batch) -> tuple[dict[str, tf.Tensor], list[Gradient | None], StepInputs,
                                                 list[tf.Tensor]]:
         """As `compute_gradients`, and what was read with the gradient of its rows."""
-        variables, whole = self.trainable_variables, self.microbatches == 1
+        variables = self.trainable_variables
         with tf.GradientTape() as lookup:
-            step = StepInputs(self.embedder.look_up(batch), self._everyone(batch))
-        rows = step.rows()
+            step = self._inputs(self.embedder.look_up(batch), batch)
+        losses, logit, direct, of_rows = self._differentiated(step, variables)
+        self._update_auc(step.own, logit)
+        through_rows = lookup.gradient(step.rows(), variables, of_rows)
+        return losses, list(map(merged_gradient, direct, through_rows)), step, of_rows
+
+    def _differentiated(self, step: StepInputs, variables: Sequence[tf.Variable]
+                        ) -> tuple[dict[str, tf.Tensor], tf.Tensor, list[Gradient | None], list[tf.Tensor]]:
+        """The losses, the logits of the first label, and the gradients by variables and by what `step` read."""
+        rows, whole, logit = step.rows(), self.microbatches == 1, None
         with tf.GradientTape() as tape:
             tape.watch(rows)
-            losses = self._all_losses(step) if whole else self._whole_batch_losses(step)
+            if whole:
+                losses, logit = self._all_losses(step)
+            else:
+                losses = self._whole_batch_losses(step)
             total = tf.add_n([tf.constant(0.0), *losses.values()])
-        direct, of_rows = tape.gradient(total, [variables, rows])
+        direct, of_rows = tape.gradient(total, [list(variables), rows])
         of_rows = [dense_gradient(*pair) for pair in zip(of_rows, rows, strict=True)]
         if not whole:
             counts, names = self._counts(step.own), self._click_terms()
@@ -244,27 +265,28 @@ class CTRModel(Network):
             clicks, added, logit = sum_over_parts(
                 lambda begin, end: self._losses_of_part(step.own.part(begin, end), counts), names, step.own.mask, rows,
                 self.microbatches, [*weights, *rows])
-            self._update_auc(step.own, logit)
             losses = {**clicks, **losses}
             direct = list(map(merged_gradient, direct, added[:len(variables)]))
             of_rows = list(map(merged_gradient, of_rows, added[len(variables):]))
-        through_rows = lookup.gradient(rows, variables, of_rows)
-        return losses, list(map(merged_gradient, direct, through_rows)), step, of_rows
+        return losses, logit, direct, of_rows
 
     # No tensor decides what Python does here, and conversion would cost each process seconds.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """One step of the optimiser; returns running means over the global batches of the epoch."""
         losses, gradients, step, of_rows = self._gradients(self._with_items(batch))
-        seeds = {name: self._seed(name) for name in self.objectives}  # of this step, before it is counted
+        tables = self.embedder.tables.tables
+        again = second_passes(tables)
+        told = table_step(step.own, self.optimizer) if again else None
         pairs = zip(gradients, self.trainable_variables, strict=True)
         self.optimizer.apply_gradients([(gradient, variable) for gradient, variable in pairs if gradient is not None])
-        for name, table in self.embedder.tables.tables.items():
-            if isinstance(table, OwnUpdate) and name in step.own.reader.rows:
-                table.apply_gradient(*summed_by_id(*step.of_table(name, of_rows)))
+        update_tables(tables, step, of_rows)
+        if told is not None:
+            pass_again(again, step, of_rows, told, lambda second: self._differentiated(second, [])[3],
+                       forward_state(self))
         for name, objective in self.objectives.items():
             if isinstance(objective, AfterUpdate):
-                objective.after_update(step.own, step.seen_by(objective), seeds[name])
+                objective.after_update(step.own, step.seen_by(objective), step.seeds[name])
         replicas = tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, tf.float32)
         added = losses.pop(_ADDED, None)
         total = tf.add_n([*losses.values(), *([] if added is None else [added])])

@@ -25,10 +25,12 @@ class StepInputs:
     Attributes:
       own: the replica's batch.
       everyone: what objectives read of all replicas; None where there is but one, or nothing is read.
+      seeds: of the objectives' draws in this step, by their names, int64 `[2]`.
     """
 
     own: LookedUp
     everyone: Everyone | None
+    seeds: Mapping[str, tf.Tensor]
 
     def seen_by(self, objective: Objective) -> Everyone:
         """The batch that an objective sees beside the replica's own."""

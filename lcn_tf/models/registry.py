@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from lcn_tf.models.offers import check_offers
 from lcn_tf.schema import FeatureSchema
 
 _ROOMS = {"tables": "embeddings.tables"}  # of the kinds whose folder is not called like them
+EVERY_OTHER = "*"  # in place of a table's name
 KINDS = ("long_term", "short_term", "objectives", "towers", "heads", "tables")
 
 
@@ -31,7 +32,7 @@ class ModelConfig:
     tower: str = dataclasses.field(default="mlp", metadata={"help": "network over all interests and features"})
     head: str = dataclasses.field(default="click", metadata={"help": "from hidden vectors to logits: which labels"})
     tables: tuple[str, ...] = dataclasses.field(
-        default=(), metadata={"help": "kinds of single tables, like item:pretrained; the others are dense"})
+        default=(), metadata={"help": "kinds of tables, like item:pretrained, or *:alpt for all not named; else dense"})
 
     def __post_init__(self):
         for entry in self.tables:
@@ -41,7 +42,7 @@ class ModelConfig:
         for kind, flag, names in (
                 ("long_term", "long_term", (self.long_term,)), ("short_term", "short_term", (self.short_term,)),
                 ("objectives", "objectives", self.objectives), ("towers", "tower", (self.tower,)),
-                ("heads", "head", (self.head,)), ("tables", "tables", tuple(self.table_kinds.values()))):
+                ("heads", "head", (self.head,)), ("tables", "tables", tuple(self._table_kinds.values()))):
             for name in names:
                 if name not in components(kind):
                     raise ValueError(f"model.{flag}={name!r} is not known; known: {', '.join(components(kind))}")
@@ -51,14 +52,30 @@ class ModelConfig:
             raise ValueError(f"model.tables names a table twice: {','.join(self.tables)}")
 
     @property
-    def table_kinds(self) -> dict[str, str]:
-        """Table name -> its kind, of those that are not dense."""
-        return {table: kind for table, _, kind in (entry.partition(":") for entry in self.tables) if kind != "dense"}
+    def _table_kinds(self) -> dict[str, str]:
+        """Table name, or `EVERY_OTHER`, -> kind, as `tables` has them."""
+        return {table: kind for table, _, kind in (entry.partition(":") for entry in self.tables)}
+
+    def kinds_of(self, tables: Collection[str]) -> dict[str, str]:
+        """Table name -> its kind, of those that are not dense.
+
+        Args:
+          tables: names of all.
+
+        Raises:
+          ValueError: a kind is given to a table that is not among them.
+        """
+        kinds = self._table_kinds
+        if unknown := sorted(set(kinds) - {EVERY_OTHER, *tables}):
+            raise ValueError(f"model.tables names {', '.join(unknown)}; known: {', '.join(sorted(tables))}, and "
+                             f"{EVERY_OTHER} for all that are not named")
+        found = {table: kinds.get(table, kinds.get(EVERY_OTHER, "dense")) for table in tables}
+        return {table: kind for table, kind in found.items() if kind != "dense"}
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
         """(kind, name) of every component in use."""
-        kinds = dict.fromkeys(self.table_kinds.values())  # dense tables are of the core
+        kinds = [kind for kind in dict.fromkeys(self._table_kinds.values()) if kind != "dense"]  # that is of the core
         return (("long_term", self.long_term), ("short_term", self.short_term), ("towers", self.tower),
                 ("heads", self.head), *(("objectives", name) for name in self.objectives),
                 *(("tables", name) for name in kinds))
@@ -121,7 +138,7 @@ def build_model(
       model: names of the components.
       configs: (kind, name) -> the component's `Config`; defaults where absent.
       embeddings: width and initialisation of the tables.
-      seed: of the auxiliary objectives' sampling.
+      seed: of the draws of auxiliary objectives and tables.
       vectors: table name -> frozen content vectors `[rows, any width]` of its ids, for the kinds that read them
         (`RecordFiles.vectors`).
       catalogue: returns the items of the training days (`RecordFiles.catalogue`); called where an objective draws
@@ -167,13 +184,11 @@ def build_model(
     if separate and search_tables != "objective":
         raise ValueError(f"{separate[0]}.tables=separate trains search tables, which model.long_term={model.long_term} "
                          "as it is configured never reads; lap does, and sim with sim.gsu=inner")
-    if unknown := sorted(set(model.table_kinds) - set(schema.tables)):
-        raise ValueError(f"model.tables names {', '.join(unknown)}; known: {', '.join(sorted(schema.tables))}")
 
     def table_builder(table: str, kind: str) -> Callable[[TableSpec], Any]:
-        return lambda spec: build("tables", kind, spec._replace(vectors=(vectors or {}).get(table)))
+        return lambda spec: build("tables", kind, spec._replace(vectors=(vectors or {}).get(table), seed=seed))
 
-    builders = {table: table_builder(table, kind) for table, kind in model.table_kinds.items()}
+    builders = {table: table_builder(table, kind) for table, kind in model.kinds_of(schema.tables).items()}
     embedder = FeatureEmbedder(schema, lengths, embeddings or EmbeddingConfig(), own_tables or bool(separate),
                                builders, name="embedder")
     if search_tables == "pretrained":

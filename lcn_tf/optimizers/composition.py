@@ -48,6 +48,20 @@ def create_optimizer(weights: Sequence[tf.Variable], tables: Sequence[tf.Variabl
                      unique_ids), lambda: tables)])
 
 
+def table_learning_rate(optimizer: tf.keras.optimizers.Optimizer, step: tf.Tensor) -> tf.Tensor:
+    """The learning rate of tables in a step, float32 scalar, also of an optimiser that trains none.
+
+    Args:
+      optimizer: of `create_optimizer`, or any of Keras' that is the model's only one.
+      step: int64 scalar, how many steps came before.
+    """
+    if isinstance(optimizer, tfrs.experimental.optimizers.CompositeOptimizer):
+        optimizer = optimizer.optimizers[1]
+    rate = optimizer._learning_rate  # as long as the optimiser has taken no step, `learning_rate` has no value
+    scheduled = isinstance(rate, tf.keras.optimizers.schedules.LearningRateSchedule)
+    return tf.cast(rate(step) if scheduled else rate, tf.float32)
+
+
 def _with_slots(name: str, learning_rate: LearningRate, weights: Sequence[tf.Variable], unique_ids: bool,
                 weight_decay: float = 0.0) -> tf.keras.optimizers.Optimizer:
     # XLA would compile a table's update again for every new number of unique ids.

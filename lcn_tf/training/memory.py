@@ -11,6 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from lcn_tf.contracts import RowState
+from lcn_tf.models import CTRModel
+from lcn_tf.optimizers.slots import slots_of
 
 _FLOAT, _ID, _MASK = 4, 8, 1  # bytes
 
@@ -33,6 +40,8 @@ class Sizes:
       unique_ids: U, over all tables.
       optimizer: of the tables, as `TrainConfig.optimizer`.
       microbatches: parts of the batch.
+      code_bits: of the tables' codes, 8 or 16, where tables are of the kind `alpt` with all its moments; 0: float32.
+        The constants were measured without codes.
     """
 
     requests: int
@@ -48,6 +57,7 @@ class Sizes:
     unique_ids: int
     optimizer: str
     microbatches: int = 1
+    code_bits: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,12 +107,45 @@ def training_bytes(sizes: Sizes, constants: Constants = Constants()) -> float:
     fields = _ID * (sizes.item_fields + sizes.context_fields) + _MASK
     batch = sizes.requests * (sizes.lifelong_length + 2 * sizes.short_length) * fields
     ids = _FLOAT * constants.ids * sizes.requests * sizes.lifelong_length
-    staying = constants.traced * 2**20 + (1 + slots[sizes.optimizer]) * table + batch + ids
+    kept_table = (1 + slots[sizes.optimizer]) * table
+    if sizes.code_bits:  # and their moments, step sizes and moments of these
+        kept_table = table * sizes.code_bits // 32 + 2 * table + 3 * _FLOAT * sizes.table_rows
+    staying = constants.traced * 2**20 + kept_table + batch + ids
 
     events = constants.flat_events if sizes.candidates == 1 else constants.grouped_events
     kept = constants.kept * sizes.candidates * (sizes.msa_top_k + sizes.fsa_top_k)
     requests = math.ceil(sizes.requests / sizes.microbatches)
     part = _FLOAT * requests * width * (events * sizes.lifelong_length + kept)
     gradients = constants.gradients if sizes.microbatches == 1 else constants.gradients_of_parts
-    update = 0 if sizes.optimizer == "row_sparse_adam" else constants.dense_update * table
+    by_row = sizes.optimizer == "row_sparse_adam" or sizes.code_bits
+    update = 0 if by_row else constants.dense_update * table
     return staying + max(gradients * rows + part, constants.gradients * rows + update)
+
+
+@dataclasses.dataclass(frozen=True)
+class TableBytes:
+    """Memory of a model's tables, search tables among them.
+
+    Attributes:
+      stored: what look-ups read: vectors, or codes and step sizes, with projections.
+      slots: what only training needs beside: moments and accumulators.
+    """
+
+    stored: int
+    slots: int
+
+
+def table_bytes(model: CTRModel) -> TableBytes:
+    """The memory of the tables of a model, once for all its replicas; without slots unless it is compiled."""
+    stored: list[tf.Variable] = []
+    slots: list[tf.Variable] = []
+    for tables in filter(None, (model.embedder.tables, model.embedder.search_tables)):
+        stored += tables.weights
+        slots += [slot for table in tables.tables.values() if isinstance(table, RowState) for slot in table.slots]
+        if model.optimizer is not None:
+            slots += [slot for weight in tables.trainable_weights for slot in slots_of(model.optimizer, weight)]
+    return TableBytes(_bytes(stored), _bytes(slots))
+
+
+def _bytes(variables: Iterable[tf.Variable]) -> int:
+    return sum(math.prod(variable.shape) * variable.dtype.size for variable in variables)

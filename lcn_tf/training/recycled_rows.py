@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from lcn_tf.contracts import RowState, Table
 from lcn_tf.embeddings.tables.dense import DenseTable
 from lcn_tf.models import CTRModel
 from lcn_tf.optimizers.slots import slots_of
@@ -17,9 +18,9 @@ class Rows(NamedTuple):
     """Rows of a variable.
 
     Attributes:
-      variable: `[rows, width]`.
+      variable: `[rows, ...]`.
       places: int64 `[n]`.
-      values: `[n, width]`.
+      values: `[n, ...]`.
     """
 
     variable: tf.Variable
@@ -38,22 +39,27 @@ def rows_of(model: CTRModel, ids: Mapping[str, np.ndarray]) -> list[Rows]:
       ids: table -> int64 ids.
 
     Raises:
-      ValueError: a table of another kind than dense; the message names it.
+      ValueError: a table that is neither dense nor a `RowState`; the message names it.
     """
     found = []
     for tables in filter(None, (model.embedder.tables, model.embedder.search_tables)):
         for name, table in tables.tables.items():
             if name not in ids or not len(ids[name]):
                 continue
-            if not isinstance(table, DenseTable):
-                raise ValueError(f"table {name!r}: rows of a {type(table).__name__} cannot begin anew, those of dense "
-                                 "tables can")
-            size = model.embedder.schema.tables[name]
-            copies = int(table.vectors.shape[0]) // size  # of each domain's own, where they are kept apart
+            variables, size = _variables(model, name, table), model.embedder.schema.tables[name]
+            copies = int(variables[0].shape[0]) // size  # of each domain's own, where they are kept apart
             places = np.concatenate([ids[name] + size * copy for copy in range(copies)])
-            found += [Rows(variable, places, tf.gather(variable, places))
-                      for variable in (table.vectors, *slots_of(model.optimizer, table.vectors))]
+            found += [Rows(variable, places, tf.gather(variable, places)) for variable in variables]
     return found
+
+
+def _variables(model: CTRModel, name: str, table: Table) -> list[tf.Variable]:
+    if isinstance(table, DenseTable):
+        return [table.vectors, *slots_of(model.optimizer, table.vectors)]
+    if isinstance(table, RowState):
+        return [*table.stored, *table.slots]
+    raise ValueError(f"table {name!r}: rows of a {type(table).__name__} cannot begin anew, those of dense tables "
+                     "and of such as keep their state by row can")
 
 
 def put_back(rows: Sequence[Rows]) -> None:
