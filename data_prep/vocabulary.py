@@ -45,8 +45,8 @@ def vocabulary(source: Source, name: str, preparation: PreparationConfig) -> ir.
     """The vocabulary `name` as an expression with the columns `value` and `id`.
 
     A value's count is the number of training impressions that carry it (as item, candidate, request or user column)
-    plus the number of events before the end of the training days; with fewer than `min_count` it gets no id. With
-    hashed ids every value of every day has one.
+    plus the number of events before the end of the training days; with fewer than `min_count` it gets no id, unless
+    it is among `source.described`. With hashed ids every value of every day has one.
     """
     if preparation.vocabulary == "hashed":
         columns = _columns(source, name, source.users, source.impressions, source.events)
@@ -55,6 +55,10 @@ def vocabulary(source: Source, name: str, preparation: PreparationConfig) -> ir.
         return values.select("value", id=hashed(values.value, preparation.hash_bins))
     totals = counts(source, name, *source.training_rows())
     kept = totals.filter(totals.total >= preparation.min_count)
+    if name in source.described:
+        described = source.described[name].select("value").distinct().anti_join(kept, "value")
+        kept = _union([kept.select("value", total=kept.total.cast("int64")),
+                       described.select("value", total=ibis.literal(0, "int64"))])
     order = [kept.total.desc(), kept.value.asc()]
     return kept.select("value", id=(ibis.row_number().over(order_by=order) + FIRST_ID).cast("int64"))
 

@@ -75,7 +75,7 @@ class StayLaw:
 
     Attributes:
       intercept, slope: of the logit given the click.
-      shared: weight of the affinity that clicks follow in the taste; the rest is a taste of its own for the same topics.
+      shared: weight of the affinity that clicks follow in the taste; the rest is one of its own for the same topics.
       quality_std: standard deviation of the logit from room to room.
       seconds: that a long stay lasts at least, and any other one less.
     """
@@ -212,8 +212,8 @@ _HARD = dataclasses.replace(
     _SMALL, num_users=3_500, video_categories=2, live_categories=2, rooms=12, background_video_events=600.0,
     shared_categories=True, room_turnover=0.2, activity_exponent=1.2, popularity_exponent=1.0)
 
-# In each of these a further part of a model pays (README.md). Interests show more in the older videos than in `small`, so
-# that what is left to find is the mechanism of each.
+# In each of these a further part of a model pays (README.md). Older videos show interests more than in `small`, so that
+# what is left to find is the mechanism of each.
 _WORLD = dataclasses.replace(_SMALL, background_video_events=600.0, background_interest_share=0.3)
 _RARE = dataclasses.replace(
     _WORLD, video_authors=1_000, rooms=96, popularity_exponent=1.0, popularity_persistence=0.8, new_authors=True)

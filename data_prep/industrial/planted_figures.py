@@ -18,7 +18,7 @@ from absl import app, flags
 from command_line import dataclass_flags
 from data_prep.industrial import planted_process
 from data_prep.industrial.generator_config import GeneratorConfig, Process
-from data_prep.industrial.planted_bounds import bounds, interest_share
+from data_prep.industrial.planted_bounds import interest_share, mechanism_bounds
 from data_prep.industrial.planted_process import Impressions
 from data_prep.industrial.planted_videos import VideoImpressions, draw_author_quality, draw_video_impressions
 from lcn_tf.metrics import exact_auc
@@ -73,7 +73,7 @@ def measure(config: GeneratorConfig, row_set: str = "target") -> dict[str, float
         figures[f"AUC, {name}"] = exact_auc(shown.clicked, share[page, topic])
     figures["AUC, true probability"] = exact_auc(shown.clicked, shown.probability)
     if row_set == "target":
-        figures |= bounds(world, users, rooms, events)
+        figures |= mechanism_bounds(world, users, rooms, events)
     return {name: float(value) for name, value in figures.items()}
 
 

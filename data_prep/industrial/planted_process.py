@@ -193,8 +193,9 @@ def _draw_impressions(
     liked = liking > 0
     in_feed = (rng.random(len(pages)) < FEED_SHARE)[page]
     seconds, stay_probability = _stays(world, users, taste, user, room, liked, rng)
-    return Impressions(user, room, page_time[page], in_feed, liked, clicks.clicked, np.where(clicks.clicked, seconds, 0),
-                       clicks.probability, scenario, clicks.without, stay_probability)
+    return Impressions(
+        user, room, page_time[page], in_feed, liked, clicks.clicked, np.where(clicks.clicked, seconds, 0),
+        clicks.probability, scenario, clicks.without, stay_probability)
 
 
 def _stays(world: World, users: Users, taste: np.ndarray | None, user: np.ndarray, room: np.ndarray,

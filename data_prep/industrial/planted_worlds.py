@@ -1,8 +1,8 @@
 """What the worlds plant beside the common process: laws of scenarios, of fatigue and of long stays, and feedbacks.
 
-Each is off in the other presets, which draw nothing here. A click probability comes with the one of the same law without
-the mechanism: what the best model that does not know of the mechanism could say. Shape letters: R rooms, S scenarios,
-U users, J interests of a user, P pages, T topics, n candidates or events.
+Each is off in the other presets, which draw nothing here. A click probability comes with that of the same law without
+the mechanism: what the best model could say that does not know of the mechanism. Shape letters: R rooms, S scenarios, U
+users, J interests of a user, P pages, T topics, n candidates or events.
 """
 
 from __future__ import annotations
