@@ -128,13 +128,16 @@ def _true_columns(shown: planted_process.Impressions) -> list[np.ndarray]:
 
 
 def _write_texts(path: str, config: GeneratorConfig) -> None:
-    """Writes the text of every author, by raw id."""
-    author = _world(config).author
-    texts = planted_texts.draw_texts(config.process, len(author), np.random.default_rng([config.seed, 4]))
+    """Writes the text of every author that ever posts or streams, by raw id."""
+    world, process = _world(config), config.process
+    texts = np.array(planted_texts.draw_texts(process, len(world.author), np.random.default_rng([config.seed, 4])))
+    posting = world.author[:process.num_topics * process.video_authors]
+    acting = np.isin(world.author, np.union1d(posting, world.room_author[np.unique(world.open_room)]))
+    author, texts = world.author[acting], texts[acting]
     order = np.argsort(author)
     with open(path, "wb") as file:
         file.write(b"id,text\n")
-        file.write(csv_rows([author[order], np.array(texts)[order]]))
+        file.write(csv_rows([author[order], texts[order]]))
 
 
 def _impression_columns(
