@@ -56,7 +56,11 @@ def add_text_vectors(data_dir: str, table: str, texts_file: str, width: int = te
       FileNotFoundError, ValueError, OSError: as there.
     """
     ids, texts = text_vectors.read_texts(texts_file)
-    return _add(data_dir, table, texts_file, ids, text_vectors.tf_idf_vectors(texts, width))
+    try:
+        vectors = text_vectors.tf_idf_vectors(texts, width)
+    except InputError as error:
+        raise InputError(f"{texts_file}, text: {error}") from error
+    return _add(data_dir, table, texts_file, ids, vectors)
 
 
 def _add(data_dir: str, table: str, origin: str, ids: list[str], vectors: np.ndarray) -> Added:

@@ -129,7 +129,7 @@ def test_what_was_shown_and_not_clicked_makes_its_topic_less_attractive():
 
 
 def test_long_stays_are_rare_and_follow_a_taste_that_clicks_share_in_part():
-    world, users, shown, events = drawn("cascade", 900)
+    world, _, shown, events = drawn("cascade", 900)
     law, clicked = world.process.stay_law, shown.clicked
     is_long = shown.stay_seconds >= law.seconds
     assert 0.05 < is_long[clicked].mean() < 0.10 and not is_long[~clicked].any()
