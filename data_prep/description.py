@@ -111,6 +111,8 @@ class Source:
       facts: further entries of `preparation.json`.
       domains: those whose events are wanted.
       coarse_clock: whether equal times say nothing of one page, so that records have `max_candidates` at most.
+      described: vocabulary -> table with the column `value`: values that something else is known of, such as a text.
+        They have ids however seldom they are seen.
     """
 
     description: DatasetDescription
@@ -121,6 +123,7 @@ class Source:
     facts: Mapping[str, Any]
     domains: tuple[str, ...] = DOMAINS
     coarse_clock: bool = False
+    described: Mapping[str, ir.Table] = dataclasses.field(default_factory=dict)
 
     def training_rows(self) -> tuple[ir.Table, ir.Table]:
         """The impressions of the training split, and the events before its end."""

@@ -56,10 +56,15 @@ def counted_ids(source: Source, name: str, tallies: Tallies, min_count: int) -> 
     """`value` and `id` of the values of a vocabulary that are counted `min_count` times or more.
 
     A value's count is the number of training impressions that carry it (as item, candidate, request or user column)
-    plus the number of events before the end of the training days.
+    plus the number of events before the end of the training days. Those of `source.described` get an id however often
+    they are counted.
     """
     totals = counts(source, name, tallies)
     kept = totals.filter(totals.total >= min_count)
+    if name in source.described:
+        described = source.described[name].select("value").distinct().anti_join(kept, "value")
+        kept = _union([kept.select("value", total=kept.total.cast("int64")),
+                       described.select("value", total=ibis.literal(0, "int64"))])
     order = [kept.total.desc(), kept.value.asc()]
     return kept.select("value", id=(ibis.row_number().over(order_by=order) + FIRST_ID).cast("int64"))
 

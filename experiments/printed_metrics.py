@@ -8,7 +8,7 @@ from typing import Any
 
 from lcn_tf.data.prepared_folder import MEASURED_SPLITS
 
-_ROWS = ("model", "item popularity", "base rate", "oracle")
+_ROWS = ("model", "item popularity", "base rate", "without mechanism", "oracle")
 _COLUMNS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"), ("calibration", "calibration_ratio"))
 _LENGTHS = ("target_length", "source_length")
 _SLICE_COLUMNS = (("AUC", "auc", ".4f"), ("GAUC", "gauc", ".4f"), ("click rate", "click_rate", ".4f"),

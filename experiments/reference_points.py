@@ -1,4 +1,8 @@
-"""What a model is measured against: the base rate, item popularity and, for generated logs, the oracle."""
+"""What a model is measured against: the base rate, item popularity and, for generated logs, the oracle.
+
+A generator that plants a mechanism also gives the probabilities of the same law without it: what models reach at best
+that do not know of it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,9 @@ from lcn_tf.data.pipeline import RecordFiles
 from lcn_tf.metrics import report
 from lcn_tf.training import Predictions
 
+ORACLE, WITHOUT = "oracle", "without mechanism"
+# Row -> its column in the generator's file; the first is in every file.
+_COLUMNS = {ORACLE: "probability", WITHOUT: "probability_without"}
 _PRIOR_IMPRESSIONS = 10  # weight of the base rate in an item's smoothed click rate
 
 
@@ -29,7 +36,7 @@ def measure(files: RecordFiles, split: str, rows: Predictions, true_probability:
     Returns:
       "model", "item popularity" (the smoothed training click rate of the most specific item: the first candidate-only
       feature where there is one, else the first item feature), "base rate" (the training split's click rate) and, where
-      known, "oracle" (the true probabilities).
+      known, "oracle" (the true probabilities, of other labels, too) and "without mechanism".
 
     Raises:
       ValueError: `true_probability` lacks an impression, or an `impression_id` repeats, so that it cannot tell which.
@@ -40,14 +47,24 @@ def measure(files: RecordFiles, split: str, rows: Predictions, true_probability:
     rates = _smoothed_rates(train[feature.name], train["label"], files.schema.tables[feature.table], click_rate)
     probabilities = {"item popularity": rates[shown[feature.name]],
                      "base rate": np.full(len(rows.label), click_rate)}
+    truth: dict[str, np.ndarray] = {}
     if true_probability:
         _check_unique(true_probability, np.concatenate([train["impression_id"], rows.impression_id]))
-        probabilities["oracle"] = _true_probabilities(true_probability, rows.impression_id)
+        truth = _true_probabilities(true_probability, rows.impression_id)
+        probabilities |= {name: truth[column] for name, column in _COLUMNS.items() if column in truth}
     table = {"model": rows.metrics(gauc_weights)}
     for name, probability in probabilities.items():
-        logit = np.log(probability / (1 - probability))
-        table[name] = report.evaluate(rows.label, logit, rows.user_key, gauc_weights)
+        table[name] = report.evaluate(rows.label, _logit(probability), rows.user_key, gauc_weights)
+    for name, other in rows.others.items():
+        if name in truth and other.counted.any():
+            metrics = report.evaluate(other.label[other.counted], _logit(truth[name][other.counted]),
+                                      rows.user_key[other.counted], gauc_weights)
+            table[ORACLE].update({f"{name}_{metric}": value for metric, value in metrics.items()})
     return table
+
+
+def _logit(probability: np.ndarray) -> np.ndarray:
+    return np.log(probability / (1 - probability))
 
 
 def _smoothed_rates(items: np.ndarray, labels: np.ndarray, size: int, click_rate: float) -> np.ndarray:
@@ -64,15 +81,16 @@ def _check_unique(path: str, impression_ids: np.ndarray) -> None:
                          f"{counts.max()} impressions of impression_id {found[counts.argmax()]}")
 
 
-def _true_probabilities(path: str, impression_ids: np.ndarray) -> np.ndarray:
+def _true_probabilities(path: str, impression_ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Column -> `[N]` probabilities: of the click, the same without the mechanism, and of other labels by name."""
     with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        next(reader)
-        truth = {int(impression): float(probability) for impression, probability in reader}
+        _, *names = next(reader := csv.reader(file))
+        truth = {int(impression): tuple(map(float, cells)) for impression, *cells in reader}
     missing = [int(impression) for impression in impression_ids if int(impression) not in truth]
     if missing:
         raise ValueError(f"{path}: no true probability for impression_id {missing[0]} ({len(missing)} missing)")
-    return np.array([truth[int(impression)] for impression in impression_ids])
+    found = np.array([truth[int(impression)] for impression in impression_ids])
+    return dict(zip(names, found.T, strict=True))
 
 
 def _columns(files: RecordFiles, split: str, feature: str) -> dict[str, np.ndarray]:

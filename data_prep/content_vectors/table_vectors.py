@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from data_prep.content_vectors import text_vectors
 from data_prep.content_vectors.vector_files import read_vectors
 from data_prep.errors import InputError
 from lcn_tf.data.prepared_folder import VOCABULARIES
@@ -45,13 +46,32 @@ def add_vectors(data_dir: str, table: str, vectors_file: str) -> Added:
       FileNotFoundError, ValueError: `data_dir` has no schema, or one that cannot be read.
       OSError: the folder cannot be written.
     """
+    return _add(data_dir, table, vectors_file, *read_vectors(vectors_file))
+
+
+def add_text_vectors(data_dir: str, table: str, texts_file: str, width: int = text_vectors.WIDTH) -> Added:
+    """As `add_vectors`, of a file of texts: each gets a vector by its words (`text_vectors`).
+
+    Raises:
+      InputError: as there, or a file of texts that does not fit.
+      FileNotFoundError, ValueError, OSError: as there.
+    """
+    ids, texts = text_vectors.read_texts(texts_file)
+    try:
+        vectors = text_vectors.tf_idf_vectors(texts, width)
+    except InputError as error:
+        raise InputError(f"{texts_file}, text: {error}") from error
+    return _add(data_dir, table, texts_file, ids, vectors)
+
+
+def _add(data_dir: str, table: str, origin: str, ids: list[str], vectors: np.ndarray) -> Added:
+    """Puts vectors `[n, width]` by raw value in the order of a table's ids; `origin` is their file, for messages."""
     schema = FeatureSchema.load(data_dir)
     values = _vocabulary(data_dir, schema, table)
-    ids, vectors = read_vectors(vectors_file)
     place = {value: row for row, value in enumerate(ids)}
     found = [(row, place[value]) for row, value in enumerate(values, FIRST_ID) if value in place]
     if not found:
-        raise InputError(f"{vectors_file}, ids: none of {len(ids):,} is in the vocabulary of table {table!r}: expected "
+        raise InputError(f"{origin}, ids: none of {len(ids):,} is in the vocabulary of table {table!r}: expected "
                          f"values like {values[0]!r}, got {ids[0]!r}")
     ordered = np.zeros((schema.tables[table], vectors.shape[1]), np.float32)
     rows, places = np.array(found).T

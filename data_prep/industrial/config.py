@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from data_prep.calendar_splits import calendar_day, calendar_splits
@@ -14,6 +14,10 @@ from lcn_tf.schema import CLICK, Feature, Label
 PROFILE_FIELDS = ("gender", "age_band", "city_level")
 
 LONG_STAY = Label("long_stay", given="click")
+
+AUTHOR = "author"  # whose texts there may be
+# Columns that files may have: of impressions, and of events.
+SCENARIO, FEEDBACK = "scenario", "feedback"
 
 # Seconds at which watching (of a video) and staying (in a room) are cut: a glance, a clip, a film.
 WATCH_BOUNDARIES = (1, 3, 7, 15, 30, 60, 120, 300, 600)
@@ -74,20 +78,22 @@ class IndustrialConfig:
         return calendar_splits(self.first_day, self.num_days, self.utc_offset)
 
 
-def describe(config: IndustrialConfig) -> DatasetDescription:
-    """Roles and splits of the prepared data set."""
+def describe(config: IndustrialConfig, further: Collection[str] = ()) -> DatasetDescription:
+    """Roles and splits of the prepared data set; `further`: which of `SCENARIO` and `FEEDBACK` its files have."""
+    scenario, feedback = ((name,) if name in further else () for name in (SCENARIO, FEEDBACK))
     return DatasetDescription(
         name="industrial",
         user=_features("user_id", *PROFILE_FIELDS),
-        item=_features("author", "category"),
+        item=_features(AUTHOR, "category"),
         candidate=_features("room_id") if config.row_set == "target" else (),
-        request=_features("page"),
-        context=_features("watch", "finished"),
+        request=_features("page", *scenario),
+        context=_features("watch", "finished", *feedback),
         time_gap_boundaries=TIME_GAP_BOUNDARIES,
         splits=config.splits,
         utc_offset=config.utc_offset,
         about=ABOUT,
-        labels=(CLICK, LONG_STAY) if config.long_stay_seconds else (CLICK,))
+        labels=(CLICK, LONG_STAY) if config.long_stay_seconds else (CLICK,),
+        scenario=SCENARIO if scenario else None)
 
 
 def _features(*names: str) -> tuple[Feature, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from command_line import dataclass_flags, flag_files
-from data_prep.industrial.generator import ALL_FILES, generate
+from data_prep.industrial.generator import files_of, generate
 from data_prep.industrial.generator_config import GeneratorConfig
 
 
@@ -29,12 +29,13 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError(f"unexpected arguments {list(argv[1:])}")
     output_dir = flags.FLAGS.output_dir
     try:
-        generate(output_dir, dataclass_flags.read("", GeneratorConfig), flags.FLAGS.workers)
+        config = dataclass_flags.read("", GeneratorConfig)
+        generate(output_dir, config, flags.FLAGS.workers)
     except ValueError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(f"error: output_dir {output_dir} cannot be written: {error}")
-    for name in ALL_FILES:
+    for name in files_of(config):
         path = os.path.join(output_dir, name)
         print(f"{path}  {os.path.getsize(path):,} bytes")
 

@@ -3,7 +3,8 @@
 `generate` writes `impressions.csv`, `events.csv`, `users.csv` and `video_impressions.csv`, and beside them
 `true_probability.csv` and `true_probability_videos.csv`: the click probability of every data row of the two files of
 impressions, from which the best attainable AUC follows. No model may read these as an input. The process is in
-`planted_process` and `planted_videos`.
+`planted_process` and `planted_videos`; presets that are worlds (`planted_worlds`, `planted_texts`) have further columns
+and files.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import numpy as np
 
 from data_prep import processes
 from data_prep.generating.log_text import csv_rows, probability_texts
-from data_prep.industrial import planted_process
+from data_prep.industrial import planted_process, planted_texts
 from data_prep.industrial.generator_config import TRUE_PROBABILITY_FILES, GeneratorConfig
 from data_prep.industrial.planted_videos import VideoImpressions, draw_author_quality, draw_video_impressions
+from data_prep.industrial.planted_worlds import feedback_names
 
 FILES = {
     "impressions.csv": "user,timestamp,room_id,author,category,page,clicked,stay_seconds",
@@ -28,6 +30,8 @@ FILES = {
     "users.csv": "user,gender,age_band,city_level",
     "video_impressions.csv": "user,timestamp,author,category,page,clicked,watch_seconds",
 }
+ITEM_TEXTS = "item_texts.csv"
+_TRUTH = "impression_id,probability"
 # In the order in which they appear: who finds the last one finds all.
 ALL_FILES = (*FILES, *TRUE_PROBABILITY_FILES.values())
 # Part of what a seed means: another value draws other logs. With the paper's shape a chunk takes some 300 MB.
@@ -36,7 +40,7 @@ _COPIED_BYTES = 1 << 22
 
 
 def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig, workers: int | None = None) -> None:
-    """Writes the four logs and the true probabilities into `output_dir`.
+    """Writes the four logs, the true probabilities and, where authors have any, their texts into `output_dir`.
 
     Each worker draws and writes one chunk of users at a time, so memory grows with neither users nor days. Files appear
     under their names when all of them are whole.
@@ -57,12 +61,33 @@ def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig, worker
         for chunk in chunks:
             os.mkdir(os.path.join(folder, str(chunk)))
         processes.for_each(functools.partial(_write_chunk, folder, config), chunks, workers or os.cpu_count() or 1)
-        for name, header in FILES.items():
+        for name, header in _headers(config).items():
             _join(folder, chunks, name, header)
-        for name in TRUE_PROBABILITY_FILES.values():
-            _join_probabilities(folder, chunks, name)
-        for name in ALL_FILES:
+        for row_set, name in TRUE_PROBABILITY_FILES.items():
+            _join_probabilities(folder, chunks, name, _truth_header(config) if row_set == "target" else _TRUTH)
+        if config.process.text_words:
+            _write_texts(os.path.join(folder, ITEM_TEXTS), config)
+        for name in files_of(config):
             os.replace(os.path.join(folder, name), os.path.join(output_dir, name))
+
+
+def files_of(config: GeneratorConfig) -> tuple[str, ...]:
+    """Names of the files of a configuration, in the order in which they appear."""
+    return (ITEM_TEXTS, *ALL_FILES) if config.process.text_words else ALL_FILES
+
+
+def _headers(config: GeneratorConfig) -> dict[str, str]:
+    """Header of each log; worlds have further columns."""
+    further = {"impressions.csv": ",scenario" if config.process.scenarios else "",
+               "events.csv": ",feedback" if config.process.feedbacks else ""}
+    return {name: header + further.get(name, "") for name, header in FILES.items()}
+
+
+def _truth_header(config: GeneratorConfig) -> str:
+    """Header of the click probabilities of rooms; `_true_columns` has the cells."""
+    process = config.process
+    without = ",probability_without" if process.scenarios or process.fatigue else ""
+    return f"{_TRUTH}{without}{',long_stay' if process.stay_law else ''}"
 
 
 def author_topics(config: GeneratorConfig) -> dict[int, int]:
@@ -87,21 +112,40 @@ def _write_chunk(folder: str, config: GeneratorConfig, chunk: int) -> None:
                                     np.random.default_rng([config.seed, 3, chunk]))
     users = np.arange(first + 1, first + 1 + count)
     texts = {"impressions.csv": _impression_columns(world, users, impressions),
-             "events.csv": _event_columns(users, events),
+             "events.csv": _event_columns(world, users, events),
              "users.csv": [users, *_profile_columns(count, rng)],
              "video_impressions.csv": _video_impression_columns(users, videos)}
     for name, columns in texts.items():
         with open(os.path.join(folder, str(chunk), name), "wb") as file:
             file.write(csv_rows(columns))
-    for row_set, shown in (("target", impressions), ("source", videos)):
-        np.save(os.path.join(folder, str(chunk), f"{TRUE_PROBABILITY_FILES[row_set]}.npy"), shown.probability)
+    for row_set, columns in (("target", _true_columns(impressions)), ("source", [videos.probability])):
+        np.save(os.path.join(folder, str(chunk), f"{TRUE_PROBABILITY_FILES[row_set]}.npy"), np.stack(columns))
+
+
+def _true_columns(shown: planted_process.Impressions) -> list[np.ndarray]:
+    """Probability of each room's click, that without a world's mechanism, and that of a long stay given the click."""
+    return [column for column in (shown.probability, shown.without, shown.stay_probability) if column is not None]
+
+
+def _write_texts(path: str, config: GeneratorConfig) -> None:
+    """Writes the text of every author that ever posts or streams, by raw id."""
+    world, process = _world(config), config.process
+    texts = np.array(planted_texts.draw_texts(process, len(world.author), np.random.default_rng([config.seed, 4])))
+    posting = world.author[:process.num_topics * process.video_authors]
+    acting = np.isin(world.author, np.union1d(posting, world.room_author[np.unique(world.open_room)]))
+    author, texts = world.author[acting], texts[acting]
+    order = np.argsort(author)
+    with open(path, "wb") as file:
+        file.write(b"id,text\n")
+        file.write(csv_rows([author[order], texts[order]]))
 
 
 def _impression_columns(
         world: planted_process.World, users: np.ndarray, shown: planted_process.Impressions) -> list[np.ndarray]:
     room = shown.room
     return [users[shown.user], shown.timestamp, world.room[room], world.room_author[room], world.room_category[room],
-            np.where(shown.in_feed, "feed", "live"), shown.clicked.astype(np.int64), shown.stay_seconds]
+            np.where(shown.in_feed, "feed", "live"), shown.clicked.astype(np.int64), shown.stay_seconds,
+            *([np.array([law.name for law in laws])[shown.scenario]] if (laws := world.process.scenarios) else [])]
 
 
 def _video_impression_columns(users: np.ndarray, shown: VideoImpressions) -> list[np.ndarray]:
@@ -110,10 +154,12 @@ def _video_impression_columns(users: np.ndarray, shown: VideoImpressions) -> lis
             shown.clicked.astype(np.int64), shown.watch_seconds]
 
 
-def _event_columns(users: np.ndarray, events: planted_process.Events) -> list[np.ndarray]:
+def _event_columns(
+        world: planted_process.World, users: np.ndarray, events: planted_process.Events) -> list[np.ndarray]:
     """Whether a room was watched to its end is not a question: its cell is empty."""
     return [users[events.user], events.timestamp, np.where(events.is_live, "live", "video"), events.author,
-            events.category, events.watch_seconds, np.array(["0", "1", ""])[events.finished]]
+            events.category, events.watch_seconds, np.array(["0", "1", ""])[events.finished],
+            *([np.array(feedback_names(known))[events.feedback]] if (known := world.process.feedbacks) else [])]
 
 
 def _profile_columns(count: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -134,12 +180,13 @@ def _join(folder: str, chunks: Sequence[int], name: str, header: str) -> None:
             os.remove(path)
 
 
-def _join_probabilities(folder: str, chunks: Sequence[int], name: str) -> None:
+def _join_probabilities(folder: str, chunks: Sequence[int], name: str, header: str) -> None:
     """Numbers the rows of all chunks as their file of impressions does."""
     first = 0
     with open(os.path.join(folder, name), "wb") as file:
-        file.write(b"impression_id,probability\n")
+        file.write(f"{header}\n".encode())
         for chunk in chunks:
-            probability = np.load(os.path.join(folder, str(chunk), f"{name}.npy"))
-            file.write(csv_rows([np.arange(first, first + len(probability)), probability_texts(probability)]))
-            first += len(probability)
+            columns = np.load(os.path.join(folder, str(chunk), f"{name}.npy"))
+            rows = np.arange(first, first + columns.shape[1])
+            file.write(csv_rows([rows, *map(probability_texts, columns)]))
+            first += len(rows)

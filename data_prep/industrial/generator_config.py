@@ -21,12 +21,14 @@ class GeneratorConfig:
       ValueError: an unknown preset, or a number outside its range; the message names the field.
     """
 
-    preset: Literal["tiny", "small", "hard", "month", "paper_shape", "joined_by_user", "joined_by_order"] = option(
+    preset: Literal["tiny", "small", "hard", "month", "paper_shape", "joined_by_user", "joined_by_order", "scenarios",
+                    "unclicked", "cascade", "feedbacks", "texts", "stream"] = option(
         "small", "tiny: tests; small: minutes on two cores; hard: as large, with shared categories, rooms that close "
         "for new ones, and power laws of activity and of a popularity that drifts; month: as hard, with impressions of "
         "30 days instead of 7, for experiments.daily; paper_shape: full histories, low "
         "click rate, many items; joined_by_user, joined_by_order: what joins the domains is that a user does both, or "
-        "that one follows the other")
+        "that one follows the other; scenarios, unclicked, cascade, feedbacks, texts, stream: worlds in each of which "
+        "one further part of a model pays")
     num_users: int | None = option(None, "users, any number; none: the preset's")
     seed: int = option(17, "seed of every draw; the same settings give the same bytes")
 
@@ -47,6 +49,56 @@ class GeneratorConfig:
     def process(self) -> Process:
         """Sizes and process of the preset."""
         return PRESETS[self.preset]
+
+
+@dataclasses.dataclass(frozen=True)
+class ScenarioLaw:
+    """The click law of one scenario.
+
+    Attributes:
+      name: in the column `scenario`.
+      share: of the pages.
+      intercept, slope: of its click logit, in the place of `Process.click_intercept` and `click_slope`.
+      own_quality_std: standard deviation, from room to room, of what the logit has in this scenario alone.
+    """
+
+    name: str
+    share: float
+    intercept: float
+    slope: float
+    own_quality_std: float
+
+
+@dataclasses.dataclass(frozen=True)
+class StayLaw:
+    """Which clicks are long stays: logit = intercept + slope * sqrt(taste) + the room's own quality.
+
+    Attributes:
+      intercept, slope: of the logit given the click.
+      shared: weight of the affinity that clicks follow in the taste; the rest is one of its own for the same topics.
+      quality_std: standard deviation of the logit from room to room.
+      seconds: that a long stay lasts at least, and any other one less.
+    """
+
+    intercept: float
+    slope: float
+    shared: float
+    quality_std: float
+    seconds: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Feedback:
+    """What a user gives to some of the events.
+
+    Attributes:
+      name: in the column `feedback`.
+      of_others, of_interest: share of the events that have it, of those that do not and that do reflect an interest.
+    """
+
+    name: str
+    of_others: float
+    of_interest: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +135,17 @@ class Process:
       impression_days: days of impressions; `HISTORY_DAYS` of events alone come before them.
       followed_share: 0, or the share of the videos of the hours before visits that a room of the same topic follows a
         second later, in the place of all other rooms entered without being shown.
+      scenarios: click laws of the scenarios that pages belong to; (): one law, and no column.
+      fatigue: fall of the click logit for each room of the topic that was shown to the user before and not clicked, as
+        far as it is remembered; at most three count.
+      fatigue_half_life: hours in which half of that is forgotten.
+      stay_law: which clicks, and rooms entered without being shown, are long stays; None: seconds by interest.
+      feedbacks: in the column `feedback`, each event has one of them or `watch`; (): no column.
+      watching_tells: how long and whether to the end something is watched tells whether it reflects an interest.
+      categories_tell: things of a category have one topic.
+      new_authors: a new room is by a new author, who streams nothing else; `live_authors` and `shared_authors` are not
+        read.
+      text_words: words of each author's text, of which a third is of the topic's words; 0: no texts.
     """
 
     num_users: int
@@ -119,6 +182,15 @@ class Process:
     popularity_persistence: float = 0.9
     impression_days: int = 7
     followed_share: float = 0.0
+    scenarios: tuple[ScenarioLaw, ...] = ()
+    fatigue: float = 0.0
+    fatigue_half_life: float = 6.0
+    stay_law: StayLaw | None = None
+    feedbacks: tuple[Feedback, ...] = ()
+    watching_tells: bool = True
+    categories_tell: bool = True
+    new_authors: bool = False
+    text_words: int = 0
 
     @property
     def log_days(self) -> int:
@@ -140,6 +212,30 @@ _HARD = dataclasses.replace(
     _SMALL, num_users=3_500, video_categories=2, live_categories=2, rooms=12, background_video_events=600.0,
     shared_categories=True, room_turnover=0.2, activity_exponent=1.2, popularity_exponent=1.0)
 
+# In each of these a further part of a model pays (README.md). Older videos show interests more than in `small`, so that
+# what is left to find is the mechanism of each.
+_WORLD = dataclasses.replace(_SMALL, background_video_events=600.0, background_interest_share=0.3)
+_RARE = dataclasses.replace(
+    _WORLD, video_authors=1_000, rooms=96, popularity_exponent=1.0, popularity_persistence=0.8, new_authors=True)
+
+WORLDS = {
+    "scenarios": dataclasses.replace(_WORLD, scenarios=(
+        ScenarioLaw("home", 0.6, -3.2, 4.0, 0.0),
+        ScenarioLaw("nearby", 0.25, -1.9, 0.8, 1.2),
+        ScenarioLaw("explore", 0.15, -0.9, -4.0, 0.3))),
+    "unclicked": dataclasses.replace(
+        _WORLD, num_users=1_200, visits_per_user=2.5, extra_pages_per_visit=3.0, click_intercept=-2.8, fatigue=0.9),
+    "cascade": dataclasses.replace(
+        _WORLD, num_users=4_000, background_live_events=30.0, click_intercept=-2.6,
+        stay_law=StayLaw(intercept=-5.0, slope=5.2, shared=0.4, quality_std=0.5, seconds=600)),
+    "feedbacks": dataclasses.replace(
+        _WORLD, background_video_events=1_200.0, background_interest_share=0.12, focus_live_events=3.0,
+        watching_tells=False, feedbacks=(Feedback("like", 0.02, 0.25), Feedback("follow", 0.001, 0.08))),
+    "texts": dataclasses.replace(_RARE, room_turnover=0.08, categories_tell=False, text_words=9),
+    "stream": dataclasses.replace(
+        _RARE, num_users=1_000, visits_per_user=15.0, impression_days=30, room_turnover=0.1),
+}
+
 PRESETS = {
     "tiny": dataclasses.replace(_SMALL, num_users=90, background_video_events=80.0),
     "small": _SMALL,
@@ -151,4 +247,5 @@ PRESETS = {
         _SMALL, num_users=200_000, num_topics=200, video_categories=5, live_categories=3, video_authors=2_000,
         live_authors=200, shared_authors=60, rooms=300, visits_per_user=5.0, background_video_events=4_000.0,
         click_intercept=-3.7),
+    **WORLDS,
 }

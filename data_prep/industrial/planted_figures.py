@@ -2,7 +2,8 @@
 
 A scorer that knows the topics and learns nothing ranks candidates by the share of their topic among the events before
 the page: the latest 50 rooms and 50 videos, or the whole history too, of all videos or of those watched to the end,
-which are more likely to reflect an interest. The true probability gives the best attainable AUC. `--row_set=source`
+which are more likely to reflect an interest, or by what users gave to them where there are feedbacks. The true
+probability gives the best attainable AUC; `planted_bounds` what the mechanism of a world adds to it. `--row_set=source`
 measures the videos shown, by the videos among the events.
 """
 
@@ -16,7 +17,8 @@ from absl import app, flags
 
 from command_line import dataclass_flags
 from data_prep.industrial import planted_process
-from data_prep.industrial.generator_config import GeneratorConfig
+from data_prep.industrial.generator_config import GeneratorConfig, Process
+from data_prep.industrial.planted_bounds import interest_share, mechanism_bounds
 from data_prep.industrial.planted_process import Impressions
 from data_prep.industrial.planted_videos import VideoImpressions, draw_author_quality, draw_video_impressions
 from lcn_tf.metrics import exact_auc
@@ -48,23 +50,36 @@ def measure(config: GeneratorConfig, row_set: str = "target") -> dict[str, float
         shown = videos = draw_video_impressions(world, users, draw_author_quality(world, rng), rng)
         topic = videos.topic
     pages, page = np.unique(np.stack([shown.user, shown.timestamp]), axis=1, return_inverse=True)
-    counts = {part: np.zeros((pages.shape[1], topics)) for part in _PARTS}
+    counts, by_feedback = ({part: np.zeros((pages.shape[1], topics)) for part in _PARTS} for _ in range(2))
     from_interest: dict[str, list[np.ndarray]] = {part: [] for part in _PARTS}
     for number, rows in enumerate(_before(events, pages)):
         for part, chosen in rows.items():
             counts[part][number] = np.bincount(events.topic[chosen], minlength=topics)
+            if config.process.feedbacks:
+                by_feedback[part][number] = np.bincount(events.topic[chosen], minlength=topics, weights=interest_share(
+                    config.process, events.feedback[chosen], _prior(config.process, part)))
             from_interest[part].append(events.from_interest[chosen])
     lengths = np.array([len(flags) for flags in from_interest["older"]])
     figures = {"impressions": len(page), "pages": pages.shape[1], "events": len(events.user),
                "click rate": shown.clicked.mean(), "older videos per page": lengths.mean(),
                f"share of pages with {LIFELONG_LENGTH:,}": np.mean(lengths == LIFELONG_LENGTH)}
     figures |= {f"interest share, {part}": np.concatenate(flags).mean() for part, flags in from_interest.items()}
-    for name, parts in _SCORERS.items():
-        total = np.sum([counts[part] for part in parts if (row_set, part) != ("source", "rooms")], axis=0)
-        share = total / np.maximum(total.sum(axis=1, keepdims=True), 1)
+    scorers = [(name, counts, parts) for name, parts in _SCORERS.items()]
+    if config.process.feedbacks:
+        scorers.append(("whole history, by feedback", by_feedback, _SCORERS["whole history"]))
+    for name, found, parts in scorers:
+        total = np.sum([found[part] for part in parts if (row_set, part) != ("source", "rooms")], axis=0)
+        share = total / np.maximum(total.sum(axis=1, keepdims=True), 1e-9)
         figures[f"AUC, {name}"] = exact_auc(shown.clicked, share[page, topic])
     figures["AUC, true probability"] = exact_auc(shown.clicked, shown.probability)
+    if row_set == "target":
+        figures |= mechanism_bounds(world, users, rooms, events)
     return {name: float(value) for name, value in figures.items()}
+
+
+def _prior(process: Process, part: str) -> float:
+    """Share of a part's events that reflect an interest, as far as it is planted."""
+    return process.background_interest_share if part.startswith("older") else process.focus_interest_share
 
 
 def _before(events: planted_process.Events, pages: np.ndarray) -> Sequence[dict[str, np.ndarray]]:

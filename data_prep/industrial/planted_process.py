@@ -6,7 +6,7 @@ rooms shown at a visit are clicked according to the lasting affinity, tilted a l
 videos reflect interests rarely, cover interests that the latest events do not show, and are told from noise by how
 long they were watched and whether to the end. A clicked room is an event of the second after. A preset may also share
 the categories, close rooms for new ones, make users unequally active and things unequally popular, or have rooms follow
-videos.
+videos. `planted_worlds` has the laws of presets in which a further part of a model pays.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from data_prep.generating import planted_interests as planted
 from data_prep.generating.planted_interests import DAY, Activity, Users
+from data_prep.industrial import planted_worlds
 from data_prep.industrial.generator_config import HISTORY_DAYS, Process
 from data_prep.industrial.planted_popularity import Popularity, draw_popularity
 
@@ -48,6 +49,7 @@ class World:
       slot_popularity, author_popularity: of the slots, and of the authors who post videos.
       trends: `[log_days, 4096]` topic of every popularity quantile of a day.
       second_of_day: `[4096]` quantiles of the hour-of-day law in seconds.
+      room_laws: what rooms have in the laws of a world.
     """
 
     process: Process
@@ -63,6 +65,7 @@ class World:
     author_popularity: Popularity
     trends: np.ndarray
     second_of_day: np.ndarray
+    room_laws: planted_worlds.RoomLaws
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +80,9 @@ class Impressions:
       clicked: bool.
       stay_seconds: 0 without a click.
       probability: of the click.
+      scenario: place in `process.scenarios`; 0 without any.
+      without: click probability by the same law without a world's mechanism; None where it changes no click.
+      stay_probability: of a long stay, given the click; None without such a law.
     """
 
     user: np.ndarray
@@ -87,6 +93,9 @@ class Impressions:
     clicked: np.ndarray
     stay_seconds: np.ndarray
     probability: np.ndarray
+    scenario: np.ndarray
+    without: np.ndarray | None
+    stay_probability: np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +111,7 @@ class Events:
       finished: 0 or 1, `NOT_A_VIDEO` for a room.
       topic: hidden from the logs, as is the next.
       from_interest: bool, reflects an interest.
+      feedback: place in `planted_worlds.feedback_names`; not hidden.
     """
 
     user: np.ndarray
@@ -113,27 +123,38 @@ class Events:
     finished: np.ndarray
     topic: np.ndarray
     from_interest: np.ndarray
+    feedback: np.ndarray
 
 
 def make_world(process: Process, rng: np.random.Generator) -> World:
     """Draws categories, authors, rooms and trends."""
-    topics, live, slots = process.num_topics, process.live_authors, process.num_topics * process.rooms
-    days = process.log_days
+    topics, days, slots = process.num_topics, process.log_days, process.num_topics * process.rooms
     rooms = slots * (days if process.room_turnover else 1)
+    live, shared = process.live_authors, process.shared_authors
+    if process.new_authors:
+        live, shared = rooms // topics, 0
     category = rng.permutation(topics * (process.video_categories + process.live_categories)) + 1
     video_category, live_category = np.split(category, [topics * process.video_categories])
     if process.shared_categories:
         live_category = video_category[:len(live_category)]
-    author = rng.permutation(topics * (process.video_authors + live - process.shared_authors)) + 1
+    author = rng.permutation(topics * (process.video_authors + live - shared)) + 1
     room_author = author[len(author) - topics * live:][np.arange(rooms) % (topics * live)]
     topic = np.arange(rooms) % topics
-    room_category = live_category[planted.of_topic(rng, topic, topics, len(live_category))]
+    room_category = live_category[draw_categories(process, topic, len(live_category), rng)]
     trends = planted.topic_trends(rng, days, topics, process.trend_strength, process.trend_persistence)
     room, quality = rng.permutation(rooms) + 1, rng.normal(0, process.room_quality_std, rooms)
     popularity = [draw_popularity(rng, days, things, topics, process.popularity_exponent,
                                   process.popularity_persistence) for things in (slots, topics * process.video_authors)]
     return World(process, video_category, live_category, author, room, room_author, room_category, quality,
-                 _open_rooms(days, slots, process.room_turnover, rng), *popularity, trends, planted.hours_of_day())
+                 _open_rooms(days, slots, process.room_turnover, rng), *popularity, trends, planted.hours_of_day(),
+                 planted_worlds.draw_room_laws(process, rooms, rng))
+
+
+def draw_categories(process: Process, topic: np.ndarray, categories: int, rng: np.random.Generator) -> np.ndarray:
+    """`[n]` index of one of a kind's categories, of the topics `[n]` unless a preset says that they tell nothing."""
+    if not process.categories_tell:
+        return rng.integers(categories, size=len(topic))
+    return planted.of_topic(rng, topic, process.num_topics, categories)
 
 
 def _open_rooms(days: int, slots: int, turnover: float, rng: np.random.Generator) -> np.ndarray:
@@ -151,16 +172,39 @@ def day_of(timestamp: np.ndarray) -> np.ndarray:
     return (timestamp - FIRST_EVENT) // DAY
 
 
-def _draw_impressions(world: World, users: Users, rng: np.random.Generator) -> Impressions:
+def _draw_impressions(
+        world: World, users: Users, taste: np.ndarray | None, rng: np.random.Generator) -> Impressions:
     process = world.process
     pages, page_time = planted.draw_pages(rng, users, process.extra_pages_per_visit)
     page, slot = draw_candidates(process, users, pages, day_of(page_time), world.slot_popularity, rng)
     room = world.open_room[day_of(page_time)[page], slot]
-    liked, probability, clicked = draw_clicks(process, users, pages[page], room, world.room_quality, rng)
-    in_feed = (rng.random(len(pages)) < FEED_SHARE)[page]
-    stay = np.where(clicked, _stay_seconds(rng, liked), 0)
     user = users.visit_user[pages[page]]
-    return Impressions(user, room, page_time[page], in_feed, liked, clicked, stay, probability)
+    scenario = planted_worlds.draw_scenarios(process, len(pages), rng)[page]
+    liking, logit = click_logits(process, users, pages[page], room, world.room_quality)
+    if process.scenarios:
+        clicks = planted_worlds.clicks_by_scenario(
+            process, world.room_laws, scenario, room, liking, world.room_quality[room], rng)
+    elif process.fatigue:
+        clicks = planted_worlds.clicks_with_fatigue(
+            process, user, page, page_time, room % process.num_topics, logit, rng)
+    else:
+        probability = planted_worlds.sigmoid(logit)
+        clicks = planted_worlds.Clicks(rng.random(len(room)) < probability, probability, None)
+    liked = liking > 0
+    in_feed = (rng.random(len(pages)) < FEED_SHARE)[page]
+    seconds, stay_probability = _stays(world, users, taste, user, room, liked, rng)
+    return Impressions(
+        user, room, page_time[page], in_feed, liked, clicks.clicked, np.where(clicks.clicked, seconds, 0),
+        clicks.probability, scenario, clicks.without, stay_probability)
+
+
+def _stays(world: World, users: Users, taste: np.ndarray | None, user: np.ndarray, room: np.ndarray,
+           from_interest: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+    """`[n]` seconds in rooms, and the probability that they are a long stay where there is a law of it."""
+    if taste is None:
+        return _stay_seconds(rng, from_interest & world.process.watching_tells), None
+    probability = planted_worlds.stay_probability(world.process, world.room_laws, users, taste, user, room)
+    return planted_worlds.draw_stays(world.process.stay_law, probability, rng), probability
 
 
 def draw_candidates(process: Process, users: Users, pages: np.ndarray, day: np.ndarray, popularity: Popularity,
@@ -205,10 +249,16 @@ def draw_clicks(process: Process, users: Users, visit: np.ndarray, thing: np.nda
     Returns:
       `liked` (bool, the topic is one of the user's interests), `probability` and `clicked` (bool), each `[n]`.
     """
-    liking = planted.liking(users, visit, thing % process.num_topics, process.click_focus_weight)
-    logit = process.click_intercept + process.click_slope * liking + quality[thing]
-    probability = 1 / (1 + np.exp(-logit))
+    liking, logit = click_logits(process, users, visit, thing, quality)
+    probability = planted_worlds.sigmoid(logit)
     return liking > 0, probability, rng.random(len(visit)) < probability
+
+
+def click_logits(process: Process, users: Users, visit: np.ndarray, thing: np.ndarray,
+                 quality: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Square root of the affinity for each candidate and the logit of its click, `[n]`; arguments as `draw_clicks`."""
+    liking = planted.liking(users, visit, thing % process.num_topics, process.click_focus_weight)
+    return liking, process.click_intercept + process.click_slope * liking + quality[thing]
 
 
 def _seconds(rng: np.random.Generator, median: np.ndarray, least: int, most: int) -> np.ndarray:
@@ -222,12 +272,11 @@ def _stay_seconds(rng: np.random.Generator, from_interest: np.ndarray) -> np.nda
 
 
 def _videos(world: World, activity: Activity, rng: np.random.Generator) -> Events:
-    topics = world.process.num_topics
     author = world.author[world.author_popularity.draw_of_topic(rng, activity.topic, day_of(activity.timestamp))]
-    category = world.video_category[planted.of_topic(rng, activity.topic, topics, len(world.video_category))]
-    watched, finished = draw_watching(activity.from_interest, rng)
+    category = world.video_category[draw_categories(world.process, activity.topic, len(world.video_category), rng)]
+    watched, finished = draw_watching(activity.from_interest & world.process.watching_tells, rng)
     return Events(activity.user, activity.timestamp, np.zeros(len(author), bool), author, category, watched,
-                  finished.astype(np.int64), activity.topic, activity.from_interest)
+                  finished.astype(np.int64), activity.topic, activity.from_interest, np.zeros(len(author), np.int8))
 
 
 def draw_watching(from_interest: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -242,7 +291,8 @@ def draw_watching(from_interest: np.ndarray, rng: np.random.Generator) -> tuple[
 def _rooms_entered(world: World, user: np.ndarray, timestamp: np.ndarray, room: np.ndarray, stay_seconds: np.ndarray,
                    from_interest: np.ndarray) -> Events:
     return Events(user, timestamp, np.ones(len(user), bool), world.room_author[room], world.room_category[room],
-                  stay_seconds, np.full(len(user), NOT_A_VIDEO), room % world.process.num_topics, from_interest)
+                  stay_seconds, np.full(len(user), NOT_A_VIDEO), room % world.process.num_topics, from_interest,
+                  np.zeros(len(user), np.int8))
 
 
 def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[Users, Impressions, Events]:
@@ -263,7 +313,8 @@ def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[User
         rng, count, process.num_topics, process.interests_per_user, process.focus_interests, process.focus_persistence,
         process.visits_per_user * activity, FIRST_IMPRESSION, process.impression_days,
         world.second_of_day)
-    shown = _draw_impressions(world, users, rng)
+    taste = planted_worlds.draw_tastes(process.stay_law, users, rng) if process.stay_law else None
+    shown = _draw_impressions(world, users, taste, rng)
     videos, lives = (planted.draw_activity(
         rng, users, world.trends, FIRST_EVENT, world.second_of_day, near, far, process.focus_interest_share, far_share)
         for near, far, far_share in (
@@ -276,10 +327,12 @@ def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[User
     clicked = np.flatnonzero(shown.clicked)
     parts = (
         _videos(world, videos, rng),
-        _rooms_entered(world, lives.user, lives.timestamp, room, _stay_seconds(rng, lives.from_interest),
-                       lives.from_interest),
+        _rooms_entered(world, lives.user, lives.timestamp, room,
+                       _stays(world, users, taste, lives.user, room, lives.from_interest, rng)[0], lives.from_interest),
         _rooms_entered(world, shown.user[clicked], shown.timestamp[clicked] + 1, shown.room[clicked],
                        shown.stay_seconds[clicked], shown.liked[clicked]))
     columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(Events)]
     order = np.argsort(columns[1], kind="stable")
-    return users, shown, Events(*(column[order] for column in columns))
+    events = Events(*(column[order] for column in columns))
+    feedback = planted_worlds.draw_feedbacks(process.feedbacks, events.from_interest, rng)
+    return users, shown, dataclasses.replace(events, feedback=feedback)

@@ -13,7 +13,14 @@ import numpy as np
 
 from data_prep.generating import planted_interests as planted
 from data_prep.generating.planted_interests import Users
-from data_prep.industrial.planted_process import World, day_of, draw_candidates, draw_clicks, draw_watching
+from data_prep.industrial.planted_process import (
+    World,
+    day_of,
+    draw_candidates,
+    draw_categories,
+    draw_clicks,
+    draw_watching,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +68,8 @@ def draw_video_impressions(
     page, author = draw_candidates(process, users, pages, day_of(page_time), world.author_popularity, rng)
     liked, probability, clicked = draw_clicks(process, users, pages[page], author, author_quality, rng)
     topic = author % topics
-    category = planted.of_topic(rng, topic, topics, len(world.video_category))
-    watched, _ = draw_watching(liked, rng)
+    category = draw_categories(process, topic, len(world.video_category), rng)
+    watched, _ = draw_watching(liked & process.watching_tells, rng)
     return VideoImpressions(
         users.visit_user[pages[page]], page_time[page], world.author[author], world.video_category[category], topic,
         clicked, np.where(clicked, np.maximum(watched, 1), 0), probability)

@@ -1,15 +1,28 @@
-"""Reads `impressions.csv` or `video_impressions.csv`, `events.csv` and `users.csv`; README.md describes them."""
+"""Reads `impressions.csv` or `video_impressions.csv`, `events.csv` and `users.csv`; README.md describes them.
+
+A column `scenario` or `feedback`, where a file has one, is a feature of its own; files without stay what they were.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import ibis
 import ibis.expr.types as ir
 
 from data_prep.description import DOMAINS, Source
 from data_prep.errors import InputError
-from data_prep.industrial.config import LONG_STAY, PROFILE_FIELDS, WATCH_BOUNDARIES, IndustrialConfig, describe
+from data_prep.industrial.config import (
+    AUTHOR,
+    FEEDBACK,
+    LONG_STAY,
+    PROFILE_FIELDS,
+    SCENARIO,
+    WATCH_BOUNDARIES,
+    IndustrialConfig,
+    describe,
+)
 from data_prep.reading.accounting import REASON, number_of_rows, used_rows
 from data_prep.reading.csv_files import Check, CsvColumn, CsvFormat
 from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, not_positive, outside_days
@@ -21,26 +34,29 @@ ROLES = {"live": "target", "video": "source"}  # domain of an event -> its role
 
 _CLICKED = Check("clicked", lambda table: ~table.clicked.isin([0, 1]), "0 or 1")
 _WATCH_SECONDS = Check("watch_seconds", lambda table: table.watch_seconds < 0, "0 or more seconds")
+_SCENARIO = (CsvColumn(SCENARIO, "text", ("tab",), optional=True),)
 IMPRESSIONS = CsvFormat(("impressions.csv",), (
     CsvColumn("user", "integer", ("user_id",)), CsvColumn("timestamp", "integer"), CsvColumn("room_id", "integer"),
     CsvColumn("author", "integer", ("author_id",), optional=True), CsvColumn("category", "text", optional=True),
     CsvColumn("page", "text", optional=True), CsvColumn("clicked", "integer"),
     CsvColumn("stay_seconds", "number", optional=True)), (
-    _CLICKED, Check("stay_seconds", lambda table: table.stay_seconds < 0, "0 or more seconds")))
+    _CLICKED, Check("stay_seconds", lambda table: table.stay_seconds < 0, "0 or more seconds")), further=_SCENARIO)
 VIDEO_IMPRESSIONS = CsvFormat(("video_impressions.csv",), (
     CsvColumn("user", "integer", ("user_id",)), CsvColumn("timestamp", "integer"),
     CsvColumn("author", "integer", ("author_id",), optional=True), CsvColumn("category", "text", optional=True),
     CsvColumn("page", "text", optional=True), CsvColumn("clicked", "integer"),
-    CsvColumn("watch_seconds", "number", optional=True)), (_CLICKED, _WATCH_SECONDS))
+    CsvColumn("watch_seconds", "number", optional=True)), (_CLICKED, _WATCH_SECONDS), further=_SCENARIO)
 EVENTS = CsvFormat(("events.csv",), (
     CsvColumn("user", "integer", ("user_id",)), CsvColumn("timestamp", "integer"), CsvColumn("domain", "text"),
     CsvColumn("author", "integer", ("author_id",), optional=True), CsvColumn("category", "text", optional=True),
     CsvColumn("watch_seconds", "number", optional=True), CsvColumn("finished", "integer", optional=True)), (
     _WATCH_SECONDS,
-    Check("finished", lambda table: ~table.finished.isin([0, 1]), "0, 1 or nothing")))
+    Check("finished", lambda table: ~table.finished.isin([0, 1]), "0, 1 or nothing")),
+    further=(CsvColumn(FEEDBACK, "text", optional=True),))
 USERS = CsvFormat(("users.csv",), (
     CsvColumn("user", "integer", ("user_id",)), *(CsvColumn(name, "text", optional=True) for name in PROFILE_FIELDS)),
     may_be_empty=True)
+ITEM_TEXTS = CsvFormat(("item_texts.csv",), (CsvColumn("id", "integer"), CsvColumn("text", "text", optional=True)))
 SHOWN = {"target": IMPRESSIONS, "source": VIDEO_IMPRESSIONS}  # by `row_set`
 STAYED = {"target": "stay_seconds", "source": "watch_seconds"}  # by `row_set`, what `long_stay` is made of
 _SECONDS = "seconds"  # column: its cells, where there is that label
@@ -48,15 +64,22 @@ _SECONDS = "seconds"  # column: its cells, where there is that label
 
 @dataclasses.dataclass(frozen=True)
 class IndustrialFiles:
-    """The paths of the three files; `impressions` are those of the row set."""
+    """The paths of the files; `impressions` are those of the row set, `item_texts` is None where there is no such file.
+    """
 
     impressions: str
     events: str
     users: str
+    item_texts: str | None = None
+
+    @property
+    def paths(self) -> list[str]:
+        """Of those that there are."""
+        return [path for path in dataclasses.astuple(self) if path]
 
 
 def find_files(input_dir: str, row_set: str) -> IndustrialFiles:
-    """Finds the three files that a row set needs and checks their headers.
+    """Finds the three files that a row set needs, and the authors' texts, and checks their headers.
 
     Raises:
       InputError: a file is missing, empty or has another header.
@@ -65,7 +88,8 @@ def find_files(input_dir: str, row_set: str) -> IndustrialFiles:
         shown = SHOWN[row_set].find(input_dir)
     except InputError as error:
         raise InputError(f"{error}; row_set={row_set} takes its impressions from there") from error
-    return IndustrialFiles(shown, EVENTS.find(input_dir), USERS.find(input_dir))
+    texts = ITEM_TEXTS.find(input_dir) if os.path.exists(os.path.join(input_dir, *ITEM_TEXTS.file_names)) else None
+    return IndustrialFiles(shown, EVENTS.find(input_dir), USERS.find(input_dir), texts)
 
 
 def read(logs: LogReader, files: IndustrialFiles, config: IndustrialConfig, deduplicate: bool) -> Source:
@@ -74,7 +98,8 @@ def read(logs: LogReader, files: IndustrialFiles, config: IndustrialConfig, dedu
     Raises:
       InputError: a file that cannot be read, or of which no row is used.
     """
-    shown, shown_rules = _impressions(logs.load(files.impressions, SHOWN[config.row_set], "shown_lines"), config)
+    shown_format, acted_format = SHOWN[config.row_set].of(files.impressions), EVENTS.of(files.events)
+    shown, shown_rules = _impressions(logs.load(files.impressions, shown_format, "shown_lines"), config)
     shown_counts = logs.count(files.impressions, shown, shown_rules,
                               f"no impression in the {config.num_days} days from {config.first_day}")
     impressions, facts = used_rows(shown), dict[str, int]()
@@ -83,20 +108,29 @@ def read(logs: LogReader, files: IndustrialFiles, config: IndustrialConfig, dedu
         facts[f"clicks_without_{STAYED[config.row_set]}"] = number_of_rows(unknown)
         impressions = impressions.drop(_SECONDS)
     shown_users = impressions.select(shown_user="user").distinct()
-    acted, acted_rules = _events(logs.load(files.events, EVENTS, "acted_lines"), shown_users, config, deduplicate)
+    acted, acted_rules = _events(logs.load(files.events, acted_format, "acted_lines"), shown_users, config, deduplicate)
     if deduplicate:
         acted = logs.store("acted", acted)
     profiles, profile_rules = _profiles(logs.load(files.users, USERS, "profile_lines"), shown_users)
     profiles = logs.store("profiles", profiles)
     profile_counts = logs.count(files.users, profiles, profile_rules, "no user of a used impression")
     return Source(
-        description=describe(config),
+        description=describe(config, [column.name for file in (shown_format, acted_format) for column in file.columns]),
         impressions=impressions,
         events=used_rows(acted),
         users=_users(shown_users, used_rows(profiles)),
         rows=(shown_counts, logs.count(files.events, acted, acted_rules, "no event to use"), profile_counts),
         facts={"users_without_profile": number_of_rows(shown_users) - profile_counts.used, **facts},
-        domains=("source",) if config.row_set == "source" else DOMAINS)
+        domains=("source",) if config.row_set == "source" else DOMAINS,
+        described=_described(logs, files.item_texts))
+
+
+def _described(logs: LogReader, path: str | None) -> dict[str, ir.Table]:
+    """The authors of whom there are texts, where there is such a file."""
+    if not path:
+        return {}
+    texts = logs.load(path, ITEM_TEXTS, "text_lines")
+    return {AUTHOR: texts.select(value="id")}
 
 
 def _impressions(table: ir.Table, config: IndustrialConfig) -> tuple[ir.Table, list[DropRule]]:
@@ -107,8 +141,13 @@ def _impressions(table: ir.Table, config: IndustrialConfig) -> tuple[ir.Table, l
     features = [feature.name for feature in describe(config).candidate]
     return table.select(
         "user", "timestamp", *features, impression_id="row", label="clicked", author=_id(table.author),
-        category=_text(table.category), page=_text(table.page), **_long_stay(table, config),
-        **{REASON: drop_reason(rules)}), rules
+        category=_text(table.category), page=_text(table.page), **_further(table, SCENARIO),
+        **_long_stay(table, config), **{REASON: drop_reason(rules)}), rules
+
+
+def _further(table: ir.Table, name: str) -> dict[str, ir.Value]:
+    """A column that the file may have."""
+    return {name: _text(table[name])} if name in table.columns else {}
 
 
 def _long_stay(table: ir.Table, config: IndustrialConfig) -> dict[str, ir.Value]:
@@ -141,7 +180,8 @@ def _events(table: ir.Table, shown_users: ir.Table, config: IndustrialConfig,
     domain = ibis.cases(*((table.domain == name, role) for name, role in ROLES.items()))
     return table.select(
         "row", "user", "timestamp", author=_id(table.author), category=_text(table.category), watch=_id(watch),
-        finished=_id(table.finished), domain=domain, **{REASON: drop_reason(rules)}), rules
+        finished=_id(table.finished), domain=domain, **_further(table, FEEDBACK),
+        **{REASON: drop_reason(rules)}), rules
 
 
 def _profiles(table: ir.Table, shown_users: ir.Table) -> tuple[ir.Table, list[DropRule]]:

@@ -71,14 +71,23 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class CsvFormat:
-    """A file: the names it goes by, its columns in order, further checks, whether its first line is a header, and
-    whether a file without rows will do."""
+    """A file: the names it goes by, its columns in order, further checks, whether its first line is a header, whether a
+    file without rows will do, and columns that files with a header may have behind the others, in this order."""
 
     file_names: tuple[str, ...]
     columns: tuple[CsvColumn, ...]
     checks: tuple[Check, ...] = ()
     header: bool = True
     may_be_empty: bool = False
+    further: tuple[CsvColumn, ...] = ()
+
+    def of(self, path: str) -> CsvFormat:
+        """The format of one file: with those of the further columns that its header names."""
+        if not self.further:
+            return self
+        found = {cell.lower() for cell in _header(path)}
+        has = tuple(column for column in self.further if found & {column.name, *column.aliases})
+        return dataclasses.replace(self, columns=(*self.columns, *has), further=())
 
     def parse(self, lines: ir.Table) -> ir.Table:
         """Table with the column `line` -> the typed columns, `bad`, `bad_line`, and the other columns as they are."""
@@ -119,8 +128,7 @@ class CsvFormat:
         """
         if not self.header:
             return
-        first = archives.first_line(path).decode("utf-8-sig", errors="replace")
-        found = [cell.strip() for cell in next(csv.reader([first]), [])]
+        found = _header(path)
         matches = len(found) == len(self.columns) and all(
             cell.lower() in (column.name, *column.aliases) for cell, column in zip(found, self.columns, strict=True))
         if not matches:
@@ -134,8 +142,14 @@ class CsvFormat:
           InputError: it does not exist under any of its names, is empty, or has another header.
         """
         path = find_file(directory, self.file_names)
-        self.check_header(path)
+        self.of(path).check_header(path)
         return path
+
+
+def _header(path: str) -> list[str]:
+    """The cells of a file's first line."""
+    first = archives.first_line(path).decode("utf-8-sig", errors="replace")
+    return [cell.strip() for cell in next(csv.reader([first]), [])]
 
 
 def find_file(directory: str, file_names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@
     python -m experiments.tables --figure=5 --dataset=movielens --input_dir=ml-latest-small --seeds=5
     python -m experiments.tables --sweep=crp.weight --dataset=industrial --preset=small --seeds=5
     python -m experiments.tables --choice=level_norm --dataset=industrial --preset=hard --seeds=3
+    python -m experiments.tables --table=worlds --dataset=industrial --preset=scenarios --seeds=5
 
 Finished runs are kept in `<results_dir>` and used again while their flags, their data and the versions of their
 parts are the same; a killed one is continued. What follows ` -- ` are flags of all runs. experiments/README.md
@@ -24,7 +25,7 @@ from absl import flags as absl_flags
 from data_prep.errors import InputError
 from data_prep.registry import DATASETS
 from experiments import finished_run, flags, provenance
-from experiments.tables import choice, figure_4, figure_5, report, slices, sweep, tuning
+from experiments.tables import choice, figure_4, figure_5, report, slices, sweep, tuning, worlds
 from experiments.tables.comparison import compare
 from experiments.tables.plan import Planned, plan
 from experiments.tables.rows import CHOICES, FIGURE_4, FIGURE_5, SWEEPS, TABLES, Table
@@ -133,6 +134,8 @@ def _chosen(options: argparse.Namespace) -> Table:
         return {"4": FIGURE_4, "5": FIGURE_5}[options.figure]
     if options.choice:
         return CHOICES[options.choice]
+    if options.table == worlds.KEY:
+        return worlds.table_of(options.preset)
     return TABLES[options.table] if options.table else SWEEPS[options.sweep]
 
 
@@ -167,7 +170,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m experiments.tables", description=__doc__.splitlines()[0],
                                      epilog="What follows -- are flags of all runs; it needs a --results_dir.")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--table", choices=sorted(TABLES), help="one of the paper's tables")
+    what.add_argument("--table", choices=[*sorted(TABLES), worlds.KEY], help="one of the paper's tables, or that of "
+                      "the --preset, a world of generated logs")
     what.add_argument("--figure", choices=["4", "5"],
                       help="item embeddings by domain and category; consistency of retrieval and attention")
     what.add_argument("--choice", choices=sorted(CHOICES), help="what a default is chosen by, on the validation day")

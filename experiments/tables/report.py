@@ -47,7 +47,8 @@ def write_table(folder: str, table: Table, lines: Sequence[Line], command: str, 
 
 def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside = Beside()) -> str:
     """The table, with what it can tell above it and what it is made of below it."""
-    header = ["", *(name for name, _ in METRICS), "ΔAUC [95 %]", "ΔGAUC [95 %]", "compared with", "p", "options",
+    metrics = (*METRICS, *_of_other_labels(lines))
+    header = ["", *(name for name, _ in metrics), "ΔAUC [95 %]", "ΔGAUC [95 %]", "compared with", "p", "options",
               "step ×", "parameters ×", "attainable share", "paper AUC / GAUC", "minutes", "parameters", "seeds"]
     if not any(_known(line.attainable_share) for line in lines):
         header.remove("attainable share")
@@ -64,7 +65,7 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
                  "step ×": _step_cost(line, beside.step_cost), "parameters ×": _parameters_over(line, lines),
                  "paper AUC / GAUC": f"{row.paper_auc:.4f} / {row.paper_gauc:.4f}" if row.paper_auc else ""}
         if line.runs:
-            cells.update({name: spread_text(line.metric(key)) for name, key in METRICS})
+            cells.update({name: spread_text(line.metric(key)) for name, key in metrics})
             if _worse_runs(line):
                 cells["logloss"] += f" {_WORSE}"
             cells.update({"attainable share": spread_text(line.attainable_share, 3),
@@ -77,6 +78,12 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
     notes = [*_worse_note(lines), *facts(lines)]
     return "\n".join([f"# {table.title}", "", "```sh", command, "```", "", *above, *markdown_table(header, rows), "",
                       *notes, ""])
+
+
+def _of_other_labels(lines: Sequence[Line]) -> list[tuple[str, str]]:
+    """Title and key of the AUC of each label beside the first, over the impressions of which it says something."""
+    keys = {key for line in lines for run in line.runs.values() for key in run["metrics"]["test"]["model"]}
+    return [(f"AUC of {key.removesuffix('_auc')}", key) for key in sorted(keys) if key.endswith("_auc")]
 
 
 def _step_cost(line: Line, costs: Mapping[str, float]) -> str:
@@ -135,7 +142,8 @@ def record(line: Line) -> dict[str, Any]:
     """A line's numbers, one column each."""
     row, comparison = line.planned.row, line.comparison
     values: dict[str, Any] = {"row": line.name, "cfg": row.cfg, "flags": " ".join(row.flags), "seeds": len(line.runs)}
-    for name, spread in [*((key, line.metric(key)) for _, key in METRICS), ("minutes", line.minutes),
+    metrics = (*METRICS, *_of_other_labels([line]))
+    for name, spread in [*((key, line.metric(key)) for _, key in metrics), ("minutes", line.minutes),
                          ("attainable_share", line.attainable_share)]:
         values.update({name: spread.mean, f"{name}_std": spread.std})
     values["parameters"] = _parameters(line) if line.runs else None
@@ -190,7 +198,8 @@ def _versions(runs: Sequence[dict[str, Any]]) -> list[str]:
 def _test_facts(test: dict[str, Any]) -> str:
     model = test["model"]
     points = [f"{name} {spread_text(Spread.of([test[row]['auc']]))}" for row, name in
-              (("item popularity", "item popularity"), ("oracle", "the true probabilities")) if row in test]
+              (("item popularity", "item popularity"), ("without mechanism", "the click law without the mechanism"),
+               ("oracle", "the true probabilities")) if row in test]
     return (f"Test split: {model['impressions']:,.0f} impressions, click rate {model['click_rate']:.4f}; AUC of "
             f"{' and of '.join(points)}.")
 

@@ -76,6 +76,19 @@ def random_logs(seed: int, users: int = 7, pages: int = 50, events: int = 400) -
             "video_impressions.csv": _shuffled(rng, videos)}
 
 
+def with_further(logs: Logs) -> tuple[Logs, dict[str, list[str]]]:
+    """Logs with the columns and the file that they may have, and their headers."""
+    cells = {"impressions.csv": ("scenario", ["home", "", "nearby", "NULL", "home"]),
+             "events.csv": ("feedback", ["watch", "like", "", "watch", "follow", "NULL", "watch"])}
+    further = {name: [[*row, values[number % len(values)]] for number, row in enumerate(logs[name])]
+               for name, (_, values) in cells.items()}
+    texts = [[author, f"{('cat', 'dog')[author % 2]} videos{' daily' * (author % 3)}"]
+             for author in (*range(36, 46), 9)]
+    headers = {**HEADERS, **{name: [*HEADERS[name], column] for name, (column, _) in cells.items()},
+               "item_texts.csv": ["id", "text"]}
+    return {**logs, **further, "item_texts.csv": texts}, headers
+
+
 def long_stay(row, seconds):
     """The second label of a row of either file of impressions."""
     stayed = row.get("stay_seconds", row.get("watch_seconds"))

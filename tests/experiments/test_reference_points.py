@@ -1,5 +1,7 @@
 """What a model is measured against has the model's rows, also where impression ids repeat."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from experiments import reference_points
 from lcn_tf.data.pipeline import DataConfig, RecordFiles, read
 from lcn_tf.metrics import report
 from lcn_tf.training import Predictions
+from lcn_tf.training.evaluation import OtherLabel
 from tests import synthetic
 
 NAMES = ("impression_id", "row_number", "user_key", "label")
@@ -57,6 +60,22 @@ def test_item_popularity_is_that_of_each_row(tmp_path, layout, impression_id):
     assert table["item popularity"]["auc"] == pytest.approx(popularity(groups["test"], rates), abs=1e-12)
 
 
+def test_a_mechanism_and_another_label_have_reference_points_of_their_own(tmp_path):
+    synthetic.write_records(tmp_path)
+    files = RecordFiles.open(str(tmp_path))
+    rows = rows_of(files, "test", "flat")
+    clicked = dict(zip(rows.impression_id.tolist(), rows.label.tolist(), strict=True))
+    stays = (rows.impression_id % 3 == 0).astype(np.float32) * rows.label
+    rows = dataclasses.replace(rows, others={"long_stay": OtherLabel(stays, rows.logit, rows.label > 0)})
+    truth = tmp_path / "truth.csv"
+    truth.write_text("impression_id,probability,probability_without,long_stay\n" + "".join(
+        f"{number},{0.2 + 0.6 * clicked.get(number, 0)},0.3,{0.1 if number % 3 else 0.9}\n" for number in range(1000)))
+    table = reference_points.measure(files, "test", rows, str(truth))
+    assert (table["oracle"]["auc"], table["without mechanism"]["auc"]) == (1.0, 0.5)
+    assert table["oracle"]["long_stay_auc"] == 1.0 and table["model"]["long_stay_auc"] == 0.5
+    assert table["oracle"]["long_stay_impressions"] == rows.label.sum()
+
+
 def test_true_probabilities_need_ids_that_do_not_repeat(tmp_path):
     synthetic.write_records(tmp_path)
     truth = tmp_path / "truth.csv"
@@ -64,6 +83,8 @@ def test_true_probabilities_need_ids_that_do_not_repeat(tmp_path):
     files = RecordFiles.open(str(tmp_path))
     rows = rows_of(files, "test", "flat")
     assert reference_points.measure(files, "test", rows, str(truth))["oracle"]["auc"] == 0.5
+    assert set(reference_points.measure(files, "test", rows, str(truth))) == {
+        "model", "item popularity", "base rate", "oracle"}
     rows.impression_id[3] = rows.impression_id[4]
     with pytest.raises(ValueError, match=r"truth.csv: its probabilities .* the records have 2 impressions of imp"):
         reference_points.measure(files, "test", rows, str(truth))

@@ -77,6 +77,13 @@ def test_industrial(tmp_path):
     assert_equal(prepare_industrial, input_dir, tmp_path, IndustrialConfig(long_stay_seconds=30), snapshot="day")
 
 
+def test_industrial_with_columns_and_texts_that_logs_may_have(tmp_path):
+    logs, headers = industrial_logs.with_further(industrial_logs.random_logs(3))
+    input_dir = industrial_logs.write_logs(tmp_path / "logs", logs, headers=headers)
+    files = assert_equal(prepare_industrial, input_dir, tmp_path, IndustrialConfig(), min_count=3)
+    assert {"vectors/author.npy", "vocabularies/scenario.txt", "vocabularies/feedback.txt"} <= set(files)
+
+
 def test_odd_lines_of_a_file_in_many_parts(tmp_path):
     cells = ["1", "+1", " 1", "\t1", "1.", ".5", "1e3", "1E+3", "1e-3", "1e400", "1e-400", "0x10", "0x1p3", "1_000",
              "1d", "1f", "1L", "+-1", "--1", "1 2", "nan", "inf", "Infinity", "true", "-0", "00012", "9007199254740991",

@@ -1,0 +1,62 @@
+"""What is compared in each world of the generated industrial-style logs: the same model with and without a part.
+
+`--table=worlds --dataset=industrial --preset=NAME`: a table for each preset in which a further part pays. Its first row
+is the model without the part. A part gets a row of its own here; the flags of the world go with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from data_prep.industrial.generator_config import WORLDS as PRESETS
+from experiments.tables.rows import Row, Table
+
+KEY = "worlds"  # of `--table`
+_LCN = "lcn_200_50.cfg"
+
+
+def _world(preset: str, title: str, flags: tuple[str, ...], first: Row, *rows: Row) -> Table:
+    """The table of a preset; `flags` are of all of its rows, which are compared with the first unless they say so."""
+    everyone = [first, *(dataclasses.replace(row, against=row.against or first.name) for row in rows)]
+    return Table(f"world_{preset}", f"World `{preset}`: {title}",
+                 tuple(dataclasses.replace(row, flags=(*flags, *row.flags)) for row in everyone), with_seeds=True)
+
+
+# Preset -> its table.
+WORLDS = {
+    "scenarios": _world(
+        "scenarios", "three scenarios with click laws of their own", (),
+        Row("LCN, MLP", _LCN)),  # and HAMUR, HierRec
+    "unclicked": _world(
+        "unclicked", "what was shown and not clicked makes its topic less attractive for hours",
+        ("--prep.unclicked_length=50",),
+        Row("LCN, DIN", _LCN)),  # and TEM4CTR
+    "cascade": _world(
+        "cascade", "rare long stays after the click, by a law of their own",
+        (f"--industrial.long_stay_seconds={PRESETS['cascade'].stay_law.seconds}", "--model.head=conditional"),
+        Row("LCN, a logit for each label", _LCN)),  # and shared bottom, MMoE, PLE, ESMM
+    "feedbacks": _world(
+        "feedbacks", "the rarer a feedback, the more it tells", (),
+        Row("LCN", _LCN),
+        Row("LCN, feedback not read", _LCN, flags=("--data.context_fields=watch,finished,time_gap",))),
+    # and graph, MESI
+    "texts": _world(
+        "texts", "new and rare authors, whose texts tell topics", (),
+        Row("LCN, an embedding for each author", _LCN),
+        Row("LCN, authors by their texts", _LCN, flags=("--model.tables=author:pretrained",))),
+    "stream": _world(
+        "stream", "30 days of new authors and rooms, most of them seen rarely", ("--industrial.num_days=30",),
+        Row("LCN, dense tables", _LCN)),  # and AutoAssign, ALPT
+}
+
+
+def table_of(preset: str | None) -> Table:
+    """The table of a preset.
+
+    Raises:
+      ValueError: a preset that is no world.
+    """
+    if preset not in WORLDS:
+        raise ValueError(f"--table={KEY} needs a --preset that is a world, one of {', '.join(WORLDS)}, got "
+                         f"{preset or 'none'}")
+    return WORLDS[preset]

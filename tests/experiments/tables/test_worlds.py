@@ -1,0 +1,35 @@
+"""Every world has a table whose rows can be read on its preset, and whose first row lacks the part."""
+
+import pytest
+
+from data_prep.industrial.generator_config import WORLDS as PRESETS
+from experiments import flags
+from experiments.tables import worlds
+from experiments.tables.__main__ import main
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_rows_can_be_read_and_differ(preset):
+    table, settings = worlds.table_of(preset), []
+    for row in table.rows:
+        unexpected = flags.parse(["experiments.run", f"--flagfile={row.cfg}", "--dataset=industrial",
+                                  f"--industrial_generator.preset={preset}", *row.flags])[1:]
+        assert not unexpected
+        settings.append(flags.read().settings())
+    assert all(one != other for index, one in enumerate(settings) for other in settings[:index])
+    assert all(row.against is None if row is table.rows[0] else row.against for row in table.rows)
+    data = [{name: value for name, value in one.items() if name.startswith(("prep.", "industrial"))}
+            for one in settings]
+    assert all(one == data[0] for one in data)  # the same records, so that rows can be compared
+
+
+def test_worlds_are_those_of_the_generator():
+    assert list(worlds.WORLDS) == list(PRESETS)
+    assert len({table.key for table in worlds.WORLDS.values()}) == len(PRESETS)
+
+
+@pytest.mark.parametrize("preset", [[], ["--preset=small"]])
+def test_another_preset_is_refused(monkeypatch, preset):
+    monkeypatch.setattr(flags, "define", lambda: None)  # once in a process
+    with pytest.raises(SystemExit, match="--table=worlds needs a --preset that is a world, one of scenarios, unclicked"):
+        main(["--table=worlds", *preset])
