@@ -29,11 +29,12 @@ LAYERS = {
     ),
     "data_prep": (
         ("days",),
-        ("tfds", "inspect", "own_logs", "logged_requests", "graph_vectors", "text_vectors"),
+        ("tfds", "inspect", "own_logs", "logged_requests", "graph_vectors"),
         ("registry",),
         DATA_SETS,
         ("command",),
         ("preparation", "content_vectors"),
+        ("text_vectors",),
         ("pipeline", "vocabulary", "sampling", "calendar_splits", "share_splits", "taobao_behaviors"),
         ("description",),
         ("reading", "writing", "generating"),

@@ -2,8 +2,7 @@
 
 The file (`.npz` or `.parquet`) has `ids`, raw values as the log has them, and `vectors`, a row of numbers for each.
 They are put in the order of the table's ids, into `DATA/vectors/`, and `schema.json` names them. The records stay as
-they are. `--texts=FILE.csv` in the place of `--vectors`, with the columns `id` and `text`, makes vectors of the texts'
-words.
+they are.
 """
 
 from __future__ import annotations
@@ -14,27 +13,21 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from command_line import flag_files
-from data_prep.content_vectors import text_vectors
-from data_prep.content_vectors.table_vectors import add_text_vectors, add_vectors
+from data_prep.content_vectors.table_vectors import add_vectors
 
 _TABLE = flags.DEFINE_string("table", None, "table of the schema whose ids get vectors", required=True)
 _VECTORS = flags.DEFINE_string(
     "vectors", None, "NumPy file (.npz) with ids [n], integers or strings, and vectors [n, width], floats; or a "
-    "Parquet file with these columns")
-_TEXTS = flags.DEFINE_string(
-    "texts", None, "CSV file with the columns id and text, whose words make the vectors (TF-IDF)")
-_WIDTH = flags.DEFINE_integer("width", text_vectors.WIDTH, "numbers of a vector of --texts", lower_bound=1)
+    "Parquet file with these columns",
+    required=True)
 
 
 def main(arguments: Sequence[str]) -> None:
     """Adds the vectors of the command line; exits with 1 and one line on a refusal."""
     if len(arguments) != 2:
         raise app.UsageError(f"expected one DATA, got {list(arguments[1:])}")
-    if (_VECTORS.value is None) == (_TEXTS.value is None):
-        raise app.UsageError("give --vectors=FILE.npz or --texts=FILE.csv")
     try:
-        added = (add_vectors(arguments[1], _TABLE.value, _VECTORS.value) if _VECTORS.value else
-                 add_text_vectors(arguments[1], _TABLE.value, _TEXTS.value, _WIDTH.value))
+        added = add_vectors(arguments[1], _TABLE.value, _VECTORS.value)
     except (ValueError, OSError) as error:  # InputError is a ValueError
         sys.exit(f"error: {' '.join(str(error).splitlines())}")
     print(f"{added.known:,} of {added.ids:,} ids of the vocabulary of {_TABLE.value} have a vector "

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from data_prep.content_vectors import text_vectors
 from data_prep.content_vectors.vector_files import read_vectors
 from data_prep.errors import InputError
+from data_prep.text_vectors.texts import read_texts
 from lcn_tf.data.prepared_folder import VOCABULARIES
 from lcn_tf.schema import FIRST_ID, FeatureSchema
 from lcn_tf.whole_files import replacing, write_text
@@ -49,16 +49,18 @@ def add_vectors(data_dir: str, table: str, vectors_file: str) -> Added:
     return _add(data_dir, table, vectors_file, *read_vectors(vectors_file))
 
 
-def add_text_vectors(data_dir: str, table: str, texts_file: str, width: int = text_vectors.WIDTH) -> Added:
-    """As `add_vectors`, of a file of texts: each gets a vector by its words (`text_vectors`).
+def add_text_vectors(data_dir: str, table: str, texts_file: str) -> Added:
+    """As `add_vectors`, of a file with the columns `id` and `text`: each gets a vector by its words.
 
     Raises:
       InputError: as there, or a file of texts that does not fit.
       FileNotFoundError, ValueError, OSError: as there.
     """
-    ids, texts = text_vectors.read_texts(texts_file)
+    from data_prep.text_vectors.tfidf_vectors import tfidf_vectors  # here: scikit-learn takes a second to load
+
+    ids, texts = read_texts(texts_file, "id", ["text"])
     try:
-        vectors = text_vectors.tf_idf_vectors(texts, width)
+        vectors = tfidf_vectors(texts)
     except InputError as error:
         raise InputError(f"{texts_file}, text: {error}") from error
     return _add(data_dir, table, texts_file, ids, vectors)

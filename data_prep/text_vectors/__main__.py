@@ -15,14 +15,14 @@ from absl import app, flags
 
 from command_line import flag_files
 from data_prep.text_vectors.texts import read_texts
-from data_prep.text_vectors.tfidf_vectors import tfidf_vectors
+from data_prep.text_vectors.tfidf_vectors import WIDTH, tfidf_vectors
 from lcn_tf.whole_files import replacing
 
 _TEXTS = flags.DEFINE_string("texts", None, "Parquet, or CSV with a header, also .gz", required=True)
 _ID = flags.DEFINE_string("id", None, "column of the ids, as the logs have them", required=True)
 _TEXT = flags.DEFINE_list("text", None, "columns of the texts, comma separated", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "NumPy file (.npz) to write, with ids and vectors", required=True)
-_WIDTH = flags.DEFINE_integer("width", 64, "numbers of a vector")
+_WIDTH = flags.DEFINE_integer("width", WIDTH, "numbers of a vector, at most")
 _MIN_TEXTS = flags.DEFINE_integer("min_texts", 2, "words of fewer texts are left out")
 _SEED = flags.DEFINE_integer("seed", 0, "of the decomposition's random start", 0)
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from pyarrow import csv
 
-from data_prep.content_vectors.text_vectors import read_texts, tf_idf_vectors
 from data_prep.industrial import planted_figures, planted_process
 from data_prep.industrial.generator import author_topics, files_of, generate
 from data_prep.industrial.generator_config import PRESETS, WORLDS, GeneratorConfig, Process
 from data_prep.industrial.planted_worlds import MOST_FATIGUE, feedback_names
+from data_prep.text_vectors.texts import read_texts
+from data_prep.text_vectors.tfidf_vectors import tfidf_vectors
 from lcn_tf.metrics import exact_auc
 
 # SHA256 of what seed 17 gave for 40 users before any model had seen the logs of these presets.
@@ -162,10 +163,10 @@ def test_texts_tell_topics_and_categories_do_not(tmp_path):
     config = GeneratorConfig(preset="texts", num_users=60)
     generate(tmp_path, config, workers=1)
     shown, topics = columns_of(tmp_path, "impressions.csv"), author_topics(config)
-    ids, texts = read_texts(str(tmp_path / "item_texts.csv"))
+    ids, texts = read_texts(str(tmp_path / "item_texts.csv"), "id", ["text"])
     authors = set(shown["author"]) | set(columns_of(tmp_path, "events.csv")["author"])
     assert authors <= {int(author) for author in ids} and len(set(ids)) == len(ids)
-    vectors, topic = tf_idf_vectors(texts), np.array([topics[int(author)] for author in ids])
+    vectors, topic = tfidf_vectors(texts), np.array([topics[int(author)] for author in ids])
     half = np.arange(len(ids)) % 2 == 0
     centres = np.stack([vectors[half & (topic == number)].mean(axis=0) for number in range(config.process.num_topics)])
     assert np.mean((vectors[~half] @ centres.T).argmax(axis=1) == topic[~half]) > 0.8

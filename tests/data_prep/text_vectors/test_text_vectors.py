@@ -70,8 +70,9 @@ def test_full_width_keeps_the_products_of_tfidf_rows():
 
 
 def test_impossible_widths_and_texts():
-    with pytest.raises(InputError, match="width must be below the number of texts, 7, and of words .*, 6; got 6"):
-        tfidf_vectors(TEXTS, 6)
+    assert tfidf_vectors(TEXTS, 64).shape == (7, 5)  # of seven texts and six words
+    with pytest.raises(InputError, match="two words that are in at least 2 of them, got 3 and 1"):
+        tfidf_vectors(["red", "red", "blue"])
     for options, message in (({"width": 0}, "width must be at least 1, got 0"),
                              ({"width": 1, "min_texts": 0}, "min_texts must be at least 1, got 0"),
                              ({"width": 1, "min_texts": 8}, "no word is in 8 of the 7 texts")):
