@@ -10,7 +10,6 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from data_prep.errors import InputError
 
-
 WIDTH = 64
 
 
