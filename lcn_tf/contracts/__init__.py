@@ -39,6 +39,7 @@ from lcn_tf.contracts.objectives import (
 from lcn_tf.contracts.scoring import (
     Head,
     ReadsFields,
+    SharesLastLayer,
     Tower,
     TowerInputs,
     TowerSpec,
@@ -69,6 +70,7 @@ __all__ = [
     "ReadsItems",
     "Head",
     "ReadsFields",
+    "SharesLastLayer",
     "Tower",
     "TowerInputs",
     "TowerSpec",
