@@ -86,11 +86,11 @@ class Head(Protocol):
     labels: tuple[str, ...]
     terms: Mapping[str, float]
 
-    def __call__(self, hidden: Any) -> dict[str, tf.Tensor]:
+    def __call__(self, hidden: Any, inputs: Any = None) -> dict[str, tf.Tensor]:
         """What the tower returns -> label -> logit `[B, C]` float32; of a label that is given another, given that.
 
-        The tower returns hidden vectors `[B, C, U]`, or label -> hidden vectors. One that `ReadsFields` is also given
-        the `TowerInputs`.
+        The tower returns hidden vectors `[B, C, U]`, or label -> hidden vectors. `inputs`, the `TowerInputs`, is given
+        to a head that `ReadsFields` alone; others need not take it.
         """
 
     def counted(self, labels: Mapping[str, tf.Tensor], mask: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -97,13 +97,13 @@ class GatedSum(tf.keras.layers.Layer):
 class MESIHead(tf.keras.layers.Layer):
     """Experts of every label: the products of all behaviours, and the label's hidden vector.
 
-    A label b has a vector of the user, u_b, a linear map of its hidden vector, and one of the item, i_b, a linear map of
-    the candidate. One gate for all labels reads both:
+    A label b has a vector of the user, u_b, a linear map of its hidden vector, and one of the item, i_b, a linear map
+    of the candidate. One gate for all labels reads both:
 
         g_b = softmax(W [u_b, i_b] + c),   logit_b = scale * sum_v (sum_h g_bh x_h + g_b,H+1 u_b)_v + bias_b
 
-    where x_h are the products of the behaviours (`BehaviourProducts`). Losses are cross-entropies, that of a label which
-    is given another over the candidates where that is 1; see docs/readings.md, MESI's experts.
+    where x_h are the products of the behaviours (`BehaviourProducts`). Losses are cross-entropies, that of a label
+    which is given another over the candidates where that is 1; see docs/readings.md, MESI's experts.
 
     Attributes:
       labels, terms: see `lcn_tf.contracts.Head`; "ctr_loss" is the first label's term, "<label>_loss" each other one's.
@@ -126,8 +126,8 @@ class MESIHead(tf.keras.layers.Layer):
                                                                dtype=self.dtype_policy) for name in self.labels}
                                   for of in ("user", "item"))
         self.gated = GatedSum(name="gated")
-        self.biases = {name: self.add_weight(name=f"{name}_bias", shape=[], initializer="zeros", dtype=tf.float32)
-                       for name in self.labels}
+        self.biases = {name: self.add_weight(name=f"{name}_bias", shape=[], initializer="zeros", dtype=tf.float32,
+                                              experimental_autocast=False) for name in self.labels}
 
     def call(self, hidden: tf.Tensor | Mapping[str, tf.Tensor], inputs: TowerInputs) -> dict[str, tf.Tensor]:
         """Hidden `[B, C, U]`, or label -> hidden, and the tower's inputs -> label -> logit `[B, C]`."""

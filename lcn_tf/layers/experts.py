@@ -87,6 +87,6 @@ class Experts(tf.keras.layers.Layer):
 
 
 def mixture(gate_logits: tf.Tensor, experts: tf.Tensor) -> tf.Tensor:
-    """Sum of experts `[B, C, N, U]` weighted by the softmax of their gate `[B, C, N]`, which is float32: `[B, C, U]`."""
+    """Sum of experts `[B, C, N, U]` weighted by a float32 softmax of their gate `[B, C, N]`: `[B, C, U]`."""
     weights = tf.nn.softmax(tf.cast(gate_logits, tf.float32))
     return tf.einsum("bcn,bcnu->bcu", tf.cast(weights, experts.dtype), experts)

@@ -1,6 +1,7 @@
 """The multilayer perceptron between a candidate's features and its head (LCN paper, section 5.1).
 
-`LabelTower` is what towers with such a network for each label have in common. Shape letters: B requests, C candidates, W width of all features and interests of a candidate, U last hidden width.
+`LabelTower` is what towers with such a network for each label have in common. Shape letters: B requests, C candidates,
+W width of all features and interests of a candidate, U last hidden width.
 """
 
 from __future__ import annotations

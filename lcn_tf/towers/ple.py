@@ -59,7 +59,7 @@ class Level(tf.keras.layers.Layer):
         sizes = {**dict.fromkeys(labels, label_experts), _SHARED: shared_experts}
         self.experts = {name: Experts(count, dropout_seed=seeds[name], name=_name(name, "experts"),
                                       dtype=self.dtype_policy, **options) for name, count in sizes.items()}
-        mixed = {label: label_experts + shared_experts for label in labels}
+        mixed = dict.fromkeys(labels, label_experts + shared_experts)
         if not last:
             mixed[_SHARED] = len(labels) * label_experts + shared_experts
         self.gates = {name: tf.keras.layers.Dense(count, use_bias=False, name=_name(name, "gate"),
