@@ -1,4 +1,4 @@
-"""A label that is given another learns over all candidates (ESMM: Ma et al., SIGIR 2018, section 2.3).
+"""A label that is given another learns over all candidates (ESMM: Ma et al., SIGIR 2018).
 
 The first label is the click; of "long stay given click" p(click) p(long stay | click) is fitted to "clicked and stayed"
 on every candidate, so that the candidates it learns from are those it is served on. Shape letters: B requests, C
@@ -33,8 +33,8 @@ class Config:
 class ESMMHead(tf.keras.layers.Layer):
     """Linear logits over one hidden vector, or over each label's own where the tower has one for each.
 
-    The loss of a label that is given others is the cross-entropy of the product of all their probabilities (eq. 5; a
-    chain of labels multiplies along it). Its served logit is that of the label given the others, which no loss sees by
+    The loss of a label that is given others is the cross-entropy of the product of all their probabilities; a chain
+    of labels multiplies along it. Its served logit is that of the label given the others, which no loss sees by
     itself.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""AUC of real-valued outcomes such as watching times (XAUC: Zhan et al., KDD 2022, section 5.1.3)."""
+"""AUC of real-valued outcomes such as watching times (XAUC: Zhan et al., KDD 2022)."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class TaskBalance(tf.keras.layers.Layer):
 
 
 class Uncertainty(TaskBalance):
-    """Learnt variances (Kendall, Gal and Cipolla, CVPR 2018, section 3.2): `sum_t exp(-s_t) L_t + s_t / 2`.
+    """Learnt variances (Kendall, Gal and Cipolla, CVPR 2018): `sum_t exp(-s_t) L_t + s_t / 2`.
 
     The form for classification, with s_t = log sigma_t^2, which begins at 0: the weights begin at 1. The optimiser of
     the model trains s. A loss that counts no candidate of a batch has no part in its step.
@@ -100,7 +100,7 @@ class Uncertainty(TaskBalance):
 
 
 class GradNorm(TaskBalance):
-    """Weights under which labels learn at one pace (Chen et al., ICML 2018, section 3, algorithm 1).
+    """Weights under which labels learn at one pace (Chen et al., ICML 2018, algorithm 1).
 
     With G_t the norm of the gradient of w_t L_t by the last shared layer, and r_t the loss relative to that of the
     first step, divided by the mean of all labels, the weights descend `sum_t |G_t - mean(G) r_t^alpha|`, the second
@@ -203,7 +203,7 @@ class PCGrad(TaskBalance):
             total.append(tf.add_n(own) if own else None)
         others = [loss for name, loss in losses.items() if name not in self.terms]
         if others:
-            total = list(map(merged_gradient, total, tape.gradient(tf.add_n(others), sources)))
+            total = list(map(merged_gradient, total, tape.gradient(others, sources)))
         return total[:len(variables)], total[len(variables):]
 
 

@@ -1,4 +1,4 @@
-"""Multi-gate mixture of experts (MMoE: Ma et al., KDD 2018, section 4.2).
+"""Multi-gate mixture of experts (MMoE: Ma et al., KDD 2018).
 
 Not part of LCN; an alternative tower for a head of several labels. Shape letters: B requests, C candidates, W input
 width, N experts.
@@ -34,7 +34,7 @@ class Config(mlp.LabelConfig):
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
 class MMoETower(mlp.LabelTower):
-    """Experts that all labels share; each label mixes them by a gate of its own (eqs 6 and 7).
+    """Experts that all labels share; each label mixes them by a gate of its own.
 
         g^k(x) = softmax(W_gk x),   f^k(x) = sum_i g^k(x)_i f_i(x),   hidden of label k: h^k(f^k(x))
 

@@ -1,4 +1,4 @@
-"""Progressive layered extraction (PLE: Tang et al., RecSys 2020, section 4).
+"""Progressive layered extraction (PLE: Tang et al., RecSys 2020).
 
 Not part of LCN; an alternative tower for a head of several labels. Shape letters: B requests, C candidates, W input
 width, N and S experts of a label and shared ones, U their width, T labels.
@@ -40,7 +40,7 @@ class Config(mlp.LabelConfig):
 
 
 class Level(tf.keras.layers.Layer):
-    """Experts of each label and shared ones, mixed by gates (section 4.1, eqs 1 to 4; between levels section 4.2).
+    """Experts of each label and shared ones, mixed by gates (customised gate control; a shared gate between levels).
 
     The gate of a label chooses among its own experts and the shared ones, the shared gate among all. A gate is a linear
     map of what the experts of its name read, without bias.

@@ -35,7 +35,7 @@ class SharedBottomTower(mlp.LabelTower):
     """One multilayer perceptron for all labels, and one for each above it.
 
     Without shared layers, the labels share what the tower reads: the embeddings and interests (as in ESMM, Ma et al.,
-    SIGIR 2018, figure 2).
+    SIGIR 2018).
 
     Args, call arguments, returns: as of `mlp.LabelTower`; `units` may be empty.
     """

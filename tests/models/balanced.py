@@ -20,7 +20,7 @@ BATCH_SIZE = 17
 
 def new_model(schema, method, objectives=(), **options):
     tf.keras.utils.set_random_seed(7)
-    config = ModelConfig(long_term="mean_pool", short_term="mean", tower="shared_bottom", head="conditional",
+    config = ModelConfig(long_term="mean_pool", short_term="none", tower="shared_bottom", head="conditional",
                          objectives=objectives)
     configs = {("towers", "shared_bottom"): component("towers", "shared_bottom").Config(units=(7,), label_units=(5,)),
                ("objectives", "crp"): component("objectives", "crp").Config(num_negatives=31),

@@ -8,7 +8,7 @@ from lcn_tf.schema import CLICK, Label
 
 B, C, W = 2, 3, 7
 LABELS = (CLICK, Label("long_stay", given="click"))
-SPEC = TowerSpec(LABELS, None)
+FACTS = TowerSpec(LABELS, None)
 NAMES = tuple(label.name for label in LABELS)
 
 
@@ -63,7 +63,7 @@ def assert_same(found, expected):
 def check_what_all_towers_have(build, config, replaced):
     """A copy of the configuration computes the same; options of dropout, norm and precision work."""
     inputs = random(B, C, W).astype(np.float32)
-    tower = build(replaced(config, input_norm="layer", dropout=0.4, input_dropout=0.2, dropout_seed=3), SPEC)
+    tower = build(replaced(config, input_norm="layer", dropout=0.4, input_dropout=0.2, dropout_seed=3), FACTS)
     hidden = tower(inputs)
     assert {name: tuple(values.shape) for name, values in hidden.items()} == tower.compute_output_shape((B, C, W))
     copy = type(tower).from_config(tower.get_config())

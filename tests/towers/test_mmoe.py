@@ -7,8 +7,8 @@ import pytest
 
 from lcn_tf.towers import mmoe
 from tests.towers.label_towers import (
+    FACTS,
     NAMES,
-    SPEC,
     B,
     C,
     W,
@@ -25,7 +25,7 @@ CONFIG = mmoe.Config(units=(11, 6), label_units=(5,), num_experts=3)
 
 
 def test_equals_the_equations():
-    tower, inputs = mmoe.build(CONFIG, SPEC), random(B, C, W)
+    tower, inputs = mmoe.build(CONFIG, FACTS), random(B, C, W)
     weights = randomised(tower, inputs.astype(np.float32))
     experts = [expert(inputs, weights, "experts", number, CONFIG.units) for number in range(3)]
     assert_same(tower(inputs.astype(np.float32)), {name: hidden_layers(
@@ -33,7 +33,7 @@ def test_equals_the_equations():
 
 
 def test_experts_begin_as_dense_layers_do_and_each_differs():
-    tower = mmoe.build(mmoe.Config(num_experts=5), SPEC)
+    tower = mmoe.build(mmoe.Config(num_experts=5), FACTS)
     tower(random(B, C, 700).astype(np.float32))
     kernel = tower._experts.kernels[0].numpy()
     assert abs(kernel).max() == pytest.approx(np.sqrt(6 / (700 + 256)), rel=1e-2)

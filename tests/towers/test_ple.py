@@ -7,8 +7,8 @@ import pytest
 
 from lcn_tf.towers import ple
 from tests.towers.label_towers import (
+    FACTS,
     NAMES,
-    SPEC,
     B,
     C,
     W,
@@ -26,13 +26,14 @@ CONFIG = ple.Config(units=(11, 6), label_units=(5,), num_levels=2, label_experts
 
 @pytest.mark.parametrize("levels", [1, 2, 3])
 def test_equals_the_equations(levels):
-    tower, inputs = ple.build(dataclasses.replace(CONFIG, num_levels=levels), SPEC), random(B, C, W)
+    tower, inputs = ple.build(dataclasses.replace(CONFIG, num_levels=levels), FACTS), random(B, C, W)
     weights = randomised(tower, inputs.astype(np.float32))
-    states = {name: inputs for name in (*NAMES, "shared")}
+    states = dict.fromkeys((*NAMES, "shared"), inputs)
     for level in range(levels):
         experts = {name: [expert(states[name], weights, f"level_{level}/{name}_experts", number, CONFIG.units)
                           for number in range(3 if name == "shared" else 2)] for name in states}
-        read = {**{name: experts[name] + experts["shared"] for name in NAMES}, "shared": sum(experts.values(), [])}
+        read = {name: experts[name] + experts["shared"] for name in NAMES}
+        read["shared"] = [one for group in experts.values() for one in group]
         states = {name: mixed(states[name] @ weights[f"level_{level}/{name}_gate/kernel"], read[name])
                   for name in (NAMES if level == levels - 1 else read)}
     assert_same(tower(inputs.astype(np.float32)),

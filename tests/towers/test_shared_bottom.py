@@ -7,8 +7,8 @@ import pytest
 
 from lcn_tf.towers import shared_bottom
 from tests.towers.label_towers import (
+    FACTS,
     NAMES,
-    SPEC,
     B,
     C,
     W,
@@ -24,7 +24,7 @@ CONFIG = shared_bottom.Config(units=(11, 6), label_units=(5,))
 
 @pytest.mark.parametrize("units", [(11, 6), ()])
 def test_equals_numpy(units):
-    tower, inputs = shared_bottom.build(dataclasses.replace(CONFIG, units=units), SPEC), random(B, C, W)
+    tower, inputs = shared_bottom.build(dataclasses.replace(CONFIG, units=units), FACTS), random(B, C, W)
     weights = randomised(tower, inputs.astype(np.float32))
     bottom = hidden_layers(inputs, weights, "bottom", len(units))
     assert_same(tower(inputs.astype(np.float32)),
