@@ -61,7 +61,7 @@ def load(workdir: str, experiment: flags.Experiment) -> FinishedRun:
     groups = experiment.groups
     files = prepared_data.files_of(experiment, prepared_data.find_or_prepare(experiment).data_dir)
     model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"], experiment.components,
-                        groups["embeddings"], groups["train"].seed, files.vectors(), files.catalogue)
+                        groups["embeddings"], groups["train"].seed, files.vectors(), files.catalogue, groups["balance"])
     model.build_weights()
     restore(tf.train.Checkpoint(model=model), _best(workdir)).assert_existing_objects_matched().expect_partial()
     return FinishedRun(experiment, files, model)

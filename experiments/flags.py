@@ -19,7 +19,7 @@ from data_prep.registry import DATASETS
 from experiments import own_logs
 from lcn_tf.data.pipeline import DataConfig
 from lcn_tf.embeddings import EmbeddingConfig
-from lcn_tf.models import registry
+from lcn_tf.models import BalanceConfig, registry
 from lcn_tf.training import EvalConfig, StrategyConfig, TrainConfig
 
 FLAGS = flags.FLAGS
@@ -27,6 +27,7 @@ CONFIGS = importlib.resources.files("experiments") / "configs"
 
 # Groups whose settings decide the numbers of a run on given records.
 DECIDING_GROUPS: dict[str, type] = {
+    "balance": BalanceConfig,
     "data": DataConfig,
     "embeddings": EmbeddingConfig,
     "eval": EvalConfig,

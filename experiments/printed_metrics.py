@@ -18,6 +18,8 @@ _SLICE_COLUMNS = (("AUC", "auc", ".4f"), ("GAUC", "gauc", ".4f"), ("click rate",
 def format_table(name: str, table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     """Split -> row -> metrics as text; `model` is shown under its name, with its share of the oracle's AUC if known.
 
+    Below it are its metrics of each further label, where what that is given is 1, and, as "<label>, joint", of all
+    impressions and both labels at once.
     A log loss worse than the base rate's is pointed out: AUC, which chooses the epoch by default, does not show it.
     Splits and rows come in a fixed order, whatever theirs in the table.
     """
@@ -29,6 +31,9 @@ def format_table(name: str, table: Mapping[str, Mapping[str, Mapping[str, float]
             metrics = rows[row]
             values = "".join(_cell(metrics[key]) for _, key in _COLUMNS)
             lines.append(f"{split:<12}{name if row == 'model' else row:<20}{values}")
+            for label in other_labels(metrics):
+                values = "".join(_cell(metrics[f"{label}_{key}"]) for _, key in _COLUMNS)
+                lines.append(f"{split:<12}{_title(label):<20}{values}")
         facts = rows["model"]
         lines.append(f"{'':<12}{facts['impressions']:,.0f} impressions, click rate {facts['click_rate']:.4f}, "
                      f"GAUC over {facts['gauc_impression_coverage']:.0%} of them")
@@ -67,6 +72,17 @@ def format_consistency(consistency: Mapping[str, Mapping[str, Any]] | None) -> s
         parts.append(f"{split} {facts['value']:.4f}, {facts['chance_corrected']:.4f} corrected for chance{heads} "
                      f"({facts['rows']:,} of {facts['rows'] + facts['excluded_rows']:,} impressions)")
     return f"Consistency of the best {consistency[MEASURED_SPLITS[1]]['top_k']}: {'; '.join(parts)}"
+
+
+def other_labels(metrics: Mapping[str, float]) -> list[str]:
+    """What of the metrics of a model is of a label beside the first: "<label>", and "<label>_joint" behind it."""
+    ending = f"_{_COLUMNS[0][1]}"
+    return sorted(name.removesuffix(ending) for name in metrics if name.endswith(ending))
+
+
+def _title(label: str) -> str:
+    of, joint, _ = label.rpartition("_joint")
+    return f"  {of}, joint" if joint else f"  {label}"
 
 
 def _cell(value: float | None, form: str = ".4f") -> str:

@@ -184,7 +184,7 @@ def _consistency(model: CTRModel, files: pipeline.RecordFiles, data: pipeline.Da
 def _new_model(experiment: flags.Experiment, files: pipeline.RecordFiles) -> CTRModel:
     groups = experiment.groups
     return build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"], experiment.components,
-                       groups["embeddings"], groups["train"].seed, files.vectors(), files.catalogue)
+                       groups["embeddings"], groups["train"].seed, files.vectors(), files.catalogue, groups["balance"])
 
 
 def main(argv: list[str]) -> None:

@@ -44,8 +44,8 @@ _STEPS, _BATCHES, _LOGITS = 20, 5, 7
 _LENGTHS = {"short_target": 5, "short_source": 7, "lifelong_source": 61}
 _EXTRA = {UNCLICKED: HistorySpec(TARGET, 11, "extra", context=())}  # of models that ask for it
 _BOTH_LAYOUTS = ("lcn_200_50.cfg", "sim.cfg", "twin.cfg")
-_NARROW = {"attention_dim": 8, "units": (13, 7), "aux_units": (11, 5), "hidden_units": (11, 5), "num_negatives": 31,
-           "num_items": 31}
+_NARROW = {"attention_dim": 8, "units": (13, 7), "aux_units": (11, 5), "hidden_units": (11, 5), "label_units": (5,),
+           "num_negatives": 31, "num_items": 31}
 # Where a choice follows from small differences (the best events of tables of SIM's own, the surest pairs, the best
 # action), processors that round otherwise grow apart from step to step: smaller steps keep them together.
 _LEARNING_RATE, _SMALL_STEPS = 1e-2, 1e-4

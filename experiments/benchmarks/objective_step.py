@@ -56,7 +56,8 @@ class Steps:
         files = prepared_data.files_of(experiment, prepared_data.find_or_prepare(experiment).data_dir)
         batches = pipeline.read(files, "train", groups["data"], groups["train"].batch_size, seed=(1, 0))
         self.model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"],
-                                 experiment.components, groups["embeddings"], 1, files.vectors(), files.catalogue)
+                                 experiment.components, groups["embeddings"], 1, files.vectors(), files.catalogue,
+                                 groups["balance"])
         compile_model(self.model, groups["train"], 1_000)
         self._kept, self._number = list(batches.take(_BATCHES)), 0
         self._step = tf.function(self.model.train_step, input_signature=[batches.element_spec])

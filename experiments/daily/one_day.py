@@ -92,7 +92,7 @@ def _untrained(experiment: Experiment, files: RecordFiles) -> CTRModel:
     with create_strategy(groups["strategy"]).scope():
         model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"],
                             experiment.components, groups["embeddings"], groups["train"].seed, files.vectors(),
-                            files.catalogue)
+                            files.catalogue, groups["balance"])
         compile_model(model, groups["train"])
     return model
 

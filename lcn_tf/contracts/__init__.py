@@ -42,6 +42,7 @@ from lcn_tf.contracts.objectives import (
 from lcn_tf.contracts.scoring import (
     Head,
     ReadsFields,
+    SharesLastLayer,
     Tower,
     TowerInputs,
     TowerSpec,
@@ -79,6 +80,7 @@ __all__ = [
     "ReadsItems",
     "Head",
     "ReadsFields",
+    "SharesLastLayer",
     "Tower",
     "TowerInputs",
     "TowerSpec",

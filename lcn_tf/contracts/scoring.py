@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import tensorflow as tf
@@ -58,9 +58,21 @@ class Tower(Protocol):
 
 @runtime_checkable
 class ReadsFields(Protocol):
-    """A tower that is given `TowerInputs` instead of their concatenation, where `reads_fields` is true."""
+    """A tower that is given `TowerInputs` instead of their concatenation, where `reads_fields` is true.
+
+    A head where it is true is called with them, too: `head(hidden, inputs)`.
+    """
 
     reads_fields: bool
+
+
+@runtime_checkable
+class SharesLastLayer(Protocol):
+    """A tower that knows the last layer which all labels share; of another one, all weights count as that layer."""
+
+    @property
+    def last_shared(self) -> Sequence[tf.Variable]:
+        """Its weights, once they are built; [] where labels share nothing in the tower."""
 
 
 class Head(Protocol):
@@ -74,8 +86,12 @@ class Head(Protocol):
     labels: tuple[str, ...]
     terms: Mapping[str, float]
 
-    def __call__(self, hidden: Any) -> dict[str, tf.Tensor]:
-        """What the tower returns -> label -> logit `[B, C]` float32; of a label that is given another, given that."""
+    def __call__(self, hidden: Any, inputs: Any = None) -> dict[str, tf.Tensor]:
+        """What the tower returns -> label -> logit `[B, C]` float32; of a label that is given another, given that.
+
+        The tower returns hidden vectors `[B, C, U]`, or label -> hidden vectors. `inputs`, the `TowerInputs`, is given
+        to a head that `ReadsFields` alone; others need not take it.
+        """
 
     def counted(self, labels: Mapping[str, tf.Tensor], mask: tf.Tensor) -> dict[str, tf.Tensor]:
         """Term -> which candidates it is the mean over, bool or weights `[B, C]`."""

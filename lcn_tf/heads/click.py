@@ -36,9 +36,10 @@ class ClickHead(tf.keras.layers.Layer):
         self.terms = {_TERM: 1.0}
         self.logit = Logit(name="logit")
 
-    def call(self, hidden: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Hidden `[B, C, U]` -> label -> logit `[B, C]`."""
-        return {self.labels[0]: self.logit(hidden)}
+    def call(self, hidden: tf.Tensor | Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Hidden `[B, C, U]`, or label -> hidden, of which the others are left -> label -> logit `[B, C]`."""
+        name = self.labels[0]
+        return {name: self.logit(hidden[name] if isinstance(hidden, Mapping) else hidden)}
 
     def counted(self, labels: Mapping[str, tf.Tensor], mask: tf.Tensor) -> dict[str, tf.Tensor]:
         """Every real candidate, `[B, C]`."""

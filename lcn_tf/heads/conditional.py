@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from lcn_tf.layers.logit import Logit
+from lcn_tf.ops.label_terms import check_weights, loss_factors
 from lcn_tf.schema import Label
 
 VERSION = 1
@@ -25,8 +26,7 @@ class Config:
         default=(), metadata={"help": "weights of the labels' losses, in the order of the schema; none given: 1 each"})
 
     def __post_init__(self):
-        if any(not 0 < weight < float("inf") for weight in self.weights):
-            raise ValueError(f"conditional.weights must be positive numbers, got {self.weights}")
+        check_weights("conditional.weights", self.weights)
 
 
 class ConditionalHead(tf.keras.layers.Layer):
@@ -38,14 +38,8 @@ class ConditionalHead(tf.keras.layers.Layer):
 
     def __init__(self, config: Config, labels: Sequence[Label], **kwargs):
         super().__init__(**kwargs)
-        if len(labels) < 2:
-            raise ValueError(f"model.head=conditional needs a schema of two labels or more, got {labels[0].name}")
-        if config.weights and len(config.weights) != len(labels):
-            raise ValueError(f"conditional.weights needs a weight for each of the labels "
-                             f"{', '.join(label.name for label in labels)}, got {len(config.weights)}")
+        self.terms = loss_factors("conditional", labels, config.weights)
         self.labels = tuple(label.name for label in labels)
-        names = ("ctr_loss", *(f"{name}_loss" for name in self.labels[1:]))
-        self.terms = dict(zip(names, config.weights or [1.0] * len(labels), strict=True))
         self._given = {label.name: label.given for label in labels}
         self.logits = {name: Logit(name=f"{name}_logit") for name in self.labels}
 

@@ -35,6 +35,7 @@ from lcn_tf.metrics.significance import (
 )
 from lcn_tf.metrics.slices import slices_by_length
 from lcn_tf.metrics.streaming import StreamingAUC, StreamingCalibration, StreamingLogLoss
+from lcn_tf.metrics.xauc import xauc
 
 __all__ = [
     "GAUC_WEIGHTS",
@@ -73,4 +74,5 @@ __all__ = [
     "slices_by_length",
     "top_k_indices",
     "user_bootstrap",
+    "xauc",
 ]

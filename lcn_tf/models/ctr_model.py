@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
@@ -35,10 +35,47 @@ from lcn_tf.models.microbatches import ADDS_LOSS, check_independent, sum_over_pa
 from lcn_tf.models.negative_events import add_negative_events, negative_pool, negative_pool_names
 from lcn_tf.models.network import Batch, Network
 from lcn_tf.models.table_updates import forward_state, pass_again, second_passes, table_step, update_tables
+from lcn_tf.models.task_balance import BALANCE, BalanceConfig, GradNorm, PCGrad, create, last_shared
 from lcn_tf.ops.replica_exchange import everyones_rows, prefixed, sum_over_replicas, unprefixed
 
 _ADDED = "added_losses"  # by `add_loss`
 _FIRST_NAME = "crp"  # whose draws are those of the seed itself
+
+
+class StepGradients(NamedTuple):
+    """What a step is made of.
+
+    Attributes:
+      losses: terms of the loss.
+      gradients: of their sum, by every trainable variable.
+      step: what was read.
+      of_rows: gradients of what was read.
+      seen: losses and norms that `GradNorm` goes by, `[T]` each; None for other balances.
+    """
+
+    losses: dict[str, tf.Tensor]
+    gradients: list[Gradient | None]
+    step: StepInputs
+    of_rows: list[tf.Tensor]
+    seen: tuple[tf.Tensor, tf.Tensor] | None
+
+
+class Differentiated(NamedTuple):
+    """Losses of a step's inputs, and their gradients.
+
+    Attributes:
+      losses: terms of the loss.
+      logit: of the first label, `[B, C]`.
+      of_variables: gradients of their sum by the variables that were asked for.
+      of_rows: by what was read.
+      seen: see `StepGradients`.
+    """
+
+    losses: dict[str, tf.Tensor]
+    logit: tf.Tensor
+    of_variables: list[Gradient | None]
+    of_rows: list[tf.Tensor]
+    seen: tuple[tf.Tensor, tf.Tensor] | None
 
 
 class CTRModel(Network):
@@ -48,20 +85,26 @@ class CTRModel(Network):
       embedder, short_term, long_term, tower, head, objectives: of `Network`. Terms of the long-term model's own loss
         (`lcn_tf.contracts.OwnLoss`) join as "<name>_<term>", those of an objective likewise.
       seed: of the objectives' sampling, which also depends on their names and the step.
+      balance: how the losses of several labels are balanced.
+
+    Raises:
+      ValueError: labels to balance, but a head of a single one.
 
     Call arguments, returns: as of `Network`.
     """
 
     def __init__(self, embedder: FeatureEmbedder, short_term: Mapping[str, ShortTerm | ReadsOthers],
                  long_term: LongTerm, tower: Tower, head: Head, objectives: Mapping[str, Objective], seed: int = 0,
-                 **kwargs):
+                 balance: BalanceConfig = BalanceConfig(), **kwargs):  # noqa: B008
         super().__init__(embedder, short_term, long_term, tower, head, objectives, **kwargs)
+        self.balance = create(balance, head.terms)
         self.seed = seed
         self.microbatches = 1
         self.task = tfrs.tasks.Ranking(
             loss=tf.keras.losses.BinaryCrossentropy(from_logits=True, reduction=tf.keras.losses.Reduction.SUM))
         self.auc = StreamingAUC(name="auc")
-        names = ("loss", *self._click_terms(), *self._penalty_terms(), *self._objective_terms())
+        names = ("loss", *self._click_terms(), *self._penalty_terms(), *self._objective_terms(),
+                 *self._balance_terms())
         self.losses_seen: dict[str, tf.keras.metrics.Mean] = {name: tf.keras.metrics.Mean(name=name) for name in names}
         self._added = tf.keras.metrics.Mean(name=_ADDED)
         self._adds = False  # until a step is traced in which a part calls `add_loss`
@@ -73,6 +116,9 @@ class CTRModel(Network):
     def _objective_terms(self) -> list[str]:
         return [f"{name}_{term}" for name, objective in self.objectives.items() for term in objective.terms]
 
+    def _balance_terms(self) -> list[str]:
+        return [BALANCE] if self.balance and self.balance.adds_loss else []
+
     def _penalty_terms(self) -> list[str]:
         return ["embeddings_l2"] if self.embedder.tables.config.l2 else []
 
@@ -80,6 +126,12 @@ class CTRModel(Network):
     def metrics(self) -> list[tf.keras.metrics.Metric]:
         """What `fit` shows: the streaming AUC and the running mean of every loss."""
         return [*self.losses_seen.values(), *([self._added] if self._adds else []), self.auc]
+
+    def build_weights(self) -> None:
+        """Creates every weight, training-only ones included."""
+        super().build_weights()
+        if self.balance:
+            self.balance.build_weights()
 
     def after_restore(self) -> None:
         """Is to be called once a checkpoint is loaded, which knows whether parts of the model add losses."""
@@ -95,12 +147,21 @@ class CTRModel(Network):
           **kwargs: of `tf.keras.Model.compile`.
 
         Raises:
-          ValueError: fewer than one part, or several and a layer whose result depends on how the batch is divided.
+          ValueError: fewer than one part, or several and a layer or a balance of labels whose result depends on how the
+            batch is divided; or GradNorm with asynchronous workers.
         """
         if microbatches < 1:
             raise ValueError(f"microbatches must be at least 1, got {microbatches}")
         if microbatches > 1:
             check_independent(self)
+            if self.balance and self.balance.whole_batch:
+                raise ValueError(f"microbatches must be 1 with balance.method={self.balance.method}, which compares "
+                                 f"the labels' gradients of a whole batch, got {microbatches}")
+        if isinstance(self.balance, GradNorm):
+            last_shared(self.tower)  # refuses a tower without
+            if isinstance(self.distribute_strategy, tf.distribute.ParameterServerStrategy):
+                raise ValueError("balance.method=gradnorm needs replicas that step together, which those of "
+                                 "strategy.name=parameter_server do not")
         self.microbatches = microbatches
         with self.distribute_strategy.scope():
             for table in second_passes(self.embedder.tables.tables).values():
@@ -119,7 +180,8 @@ class CTRModel(Network):
         return losses
 
     def _inputs(self, own: LookedUp, batch: Batch) -> StepInputs:
-        return StepInputs(own, self._everyone(batch), {name: self._seed(name) for name in self.objectives})
+        names = (*self.objectives, *([BALANCE] if self.balance else []))
+        return StepInputs(own, self._everyone(batch), {name: self._seed(name) for name in names})
 
     def _all_losses(self, step: StepInputs, training: bool = True) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """The losses, and the logits `[B, C]` of the first label."""
@@ -158,6 +220,11 @@ class CTRModel(Network):
         for term, loss in of_long_term.items():
             totals[f"{self.long_term.name}_{term}"] = tf.reduce_sum(tf.where(own.mask, loss, 0.0))
         losses = {name: tf.math.divide_no_nan(total, counts[name]) for name, total in totals.items()}
+        if self.balance and self.balance.adds_loss:
+            terms = self.head.terms
+            shares = [tf.math.divide_no_nan(tf.reduce_sum(tf.cast(counted[term], tf.float32)), counts[term])
+                      for term in terms]
+            losses[BALANCE] = self.balance.added_loss(tf.stack([losses[term] for term in terms]), tf.stack(shares))
         return losses, logits[self.head.labels[0]]
 
     def _losses_of_part(self, part: LookedUp, counts: Mapping[str, tf.Tensor]
@@ -234,32 +301,37 @@ class CTRModel(Network):
         """
         return self._gradients(self._with_items(batch))[:2]
 
-    def _gradients(self, batch: Batch) -> tuple[dict[str, tf.Tensor], list[Gradient | None], StepInputs,
-                                                list[tf.Tensor]]:
+    def _gradients(self, batch: Batch) -> StepGradients:
         """As `compute_gradients`, and what was read with the gradient of its rows."""
         variables = self.trainable_variables
         with tf.GradientTape() as lookup:
             step = self._inputs(self.embedder.look_up(batch), batch)
-        losses, logit, direct, of_rows = self._differentiated(step, variables)
+        losses, logit, direct, of_rows, seen = self._differentiated(step, variables)
         self._update_auc(step.own, logit)
         through_rows = lookup.gradient(step.rows(), variables, of_rows)
-        return losses, list(map(merged_gradient, direct, through_rows)), step, of_rows
+        return StepGradients(losses, list(map(merged_gradient, direct, through_rows)), step, of_rows, seen)
 
-    def _differentiated(self, step: StepInputs, variables: Sequence[tf.Variable]
-                        ) -> tuple[dict[str, tf.Tensor], tf.Tensor, list[Gradient | None], list[tf.Tensor]]:
-        """The losses, the logits of the first label, and the gradients by variables and by what `step` read."""
+    def _differentiated(self, step: StepInputs, variables: Sequence[tf.Variable]) -> Differentiated:
+        """The losses of inputs that were looked up, and their gradients."""
         rows, whole, logit = step.rows(), self.microbatches == 1, None
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=bool(self.balance and self.balance.whole_batch)) as tape:
             tape.watch(rows)
             if whole:
                 losses, logit = self._all_losses(step)
             else:
                 losses = self._whole_batch_losses(step)
             total = tf.add_n([tf.constant(0.0), *losses.values()])
-        direct, of_rows = tape.gradient(total, [list(variables), rows])
+        seen = None
+        if isinstance(self.balance, GradNorm):
+            seen = self.balance.seen(tape, losses, last_shared(self.tower))
+        if isinstance(self.balance, PCGrad):
+            direct, of_rows = self.balance.gradients(tape, losses, variables, self.embedder.trainable_variables, step,
+                                                     step.seeds[BALANCE])
+        else:
+            direct, of_rows = tape.gradient(total, [list(variables), rows])
         of_rows = [dense_gradient(*pair) for pair in zip(of_rows, rows, strict=True)]
         if not whole:
-            counts, names = self._counts(step.own), self._click_terms()
+            counts, names = self._counts(step.own), [*self._click_terms(), *self._balance_terms()]
             tables = {table.ref() for table in self.embedder.trainable_variables}  # read through their rows alone
             weights = [None if weight.ref() in tables else weight for weight in variables]
             clicks, added, logit = sum_over_parts(
@@ -268,13 +340,13 @@ class CTRModel(Network):
             losses = {**clicks, **losses}
             direct = list(map(merged_gradient, direct, added[:len(variables)]))
             of_rows = list(map(merged_gradient, of_rows, added[len(variables):]))
-        return losses, logit, direct, of_rows
+        return Differentiated(losses, logit, direct, of_rows, seen)
 
     # No tensor decides what Python does here, and conversion would cost each process seconds.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """One step of the optimiser; returns running means over the global batches of the epoch."""
-        losses, gradients, step, of_rows = self._gradients(self._with_items(batch))
+        losses, gradients, step, of_rows, seen = self._gradients(self._with_items(batch))
         tables = self.embedder.tables.tables
         again = second_passes(tables)
         told = table_step(step.own, self.optimizer) if again else None
@@ -282,8 +354,11 @@ class CTRModel(Network):
         self.optimizer.apply_gradients([(gradient, variable) for gradient, variable in pairs if gradient is not None])
         update_tables(tables, step, of_rows)
         if told is not None:
-            pass_again(again, step, of_rows, told, lambda second: self._differentiated(second, [])[3],
+            compared = self.trainable_variables if isinstance(self.balance, PCGrad) else []
+            pass_again(again, step, of_rows, told, lambda second: self._differentiated(second, compared).of_rows,
                        forward_state(self))
+        if isinstance(self.balance, GradNorm) and seen is not None:
+            self.balance.update(*seen)
         for name, objective in self.objectives.items():
             if isinstance(objective, AfterUpdate):
                 objective.after_update(step.own, step.seen_by(objective), step.seeds[name])

@@ -43,6 +43,18 @@ class StepInputs:
         return [tensor for looked_up in self._looked_up() for rows in looked_up.reader.rows.values()
                 for tensor in rows[1:] if tensor is not None]
 
+    def row_blocks(self) -> list[tuple[tf.Tensor, list[int]]]:
+        """Ids `[U]`, each once, and the places in `rows` of what was read of them, table by table."""
+        blocks, place = [], 0
+        for looked_up in self._looked_up():
+            for rows in looked_up.reader.rows.values():
+                blocks.append((rows.ids, [place, place + 1]))  # gathered and attended: the same weights
+                place += 2
+                if rows.search is not None:
+                    blocks.append((rows.ids, [place]))
+                    place += 1
+        return blocks
+
     def of_table(self, table: str, gradients: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """A table's part of the gradients of `rows`: ids `[U]`, which may be repeated, and their gradients `[U, d]`."""
         ids, found, place = [], [], 0

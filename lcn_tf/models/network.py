@@ -26,6 +26,7 @@ from lcn_tf.contracts import (
 from lcn_tf.embeddings import FeatureEmbedder, LookedUp
 from lcn_tf.embeddings.row_reader import NEGATIVE
 from lcn_tf.models.requests import example_batch
+from lcn_tf.ops.label_terms import joint_logits
 from lcn_tf.schema import TARGET
 
 Batch = Mapping[str, tf.Tensor]
@@ -100,9 +101,9 @@ class Network(tfrs.Model):
         else:
             interest = self.long_term(inputs.candidate, history, training=training)
         inputs.interests[self.embedder.schema.lifelong] = interest
-        fields = isinstance(self.tower, ReadsFields) and self.tower.reads_fields
-        hidden = self.tower(inputs if fields else inputs.concatenated, mask=looked_up.mask, training=training)
-        logits = self.head(hidden)
+        hidden = self.tower(inputs if _reads_fields(self.tower) else inputs.concatenated, mask=looked_up.mask,
+                            training=training)
+        logits = self.head(hidden, inputs) if _reads_fields(self.head) else self.head(hidden)
         return {"logit": logits[self.head.labels[0]], "logits": logits, "losses": (logits, losses)}[returns]
 
     def tower_inputs(self, looked_up: LookedUp, training: bool = False) -> TowerInputs:
@@ -127,7 +128,8 @@ class Network(tfrs.Model):
         """Flat vectors `[N]` of a batch's candidate rows: their keys, numbers, labels, logits and history lengths.
 
         `label` and `logit` are of the first label; of each other one there are `label of <name>`, `logit of <name>` and
-        `counted of <name>` (bool), whether the label that it is given is 1. `target_length` and `source_length` (int64)
+        `counted of <name>` (bool), whether the label that it is given is 1, and where it is given one, `joint_logit of
+        <name>`, that it and all that it is given are 1. `target_length` and `source_length` (int64)
         count the events of the target domain's short history and of the lifelong one that the candidate sees.
         """
         looked_up, schema = self.embedder.look_up(batch), self.embedder.schema
@@ -136,12 +138,19 @@ class Network(tfrs.Model):
         values = {"user_key": tf.broadcast_to(batch["user_key"][:, tf.newaxis], tf.shape(looked_up.mask)),
                   "impression_id": batch["impression_id"], "row_number": batch["row_number"],
                   "label": looked_up.labels[first], "logit": logits[first]}
+        given = {label.name for label in schema.labels if label.given is not None}
+        joint = joint_logits(logits, [label for label in schema.labels if label.name in logits]) if others else {}
         for name in others:
-            counted = looked_up.given(name)
-            values.update({f"{field} of {name}": value for field, value in (
-                ("label", looked_up.labels[name]), ("logit", logits[name]), ("counted", counted))})
+            fields = {"label": looked_up.labels[name], "logit": logits[name], "counted": looked_up.given(name)}
+            if name in given:
+                fields["joint_logit"] = joint[name]
+            values.update({f"{field} of {name}": value for field, value in fields.items()})
         target = [name for name in schema.short if schema.histories[name].domain == TARGET][:1]
         for name, histories in (("target_length", target), ("source_length", [schema.lifelong])):
             counts = [tf.math.count_nonzero(looked_up.visible(history), axis=-1) for history in histories]
             values[name] = tf.add_n([tf.zeros_like(batch["timestamp"]), *counts])
         return {name: tf.boolean_mask(value, looked_up.mask) for name, value in values.items()}
+
+
+def _reads_fields(part: Any) -> bool:
+    return isinstance(part, ReadsFields) and part.reads_fields

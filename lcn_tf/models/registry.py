@@ -14,6 +14,7 @@ from lcn_tf.contracts import Catalogue, ReadsCatalogue, ReadsExtra, ReadsOthers,
 from lcn_tf.embeddings import EmbeddingConfig, FeatureEmbedder
 from lcn_tf.models.ctr_model import CTRModel
 from lcn_tf.models.offers import check_offers
+from lcn_tf.models.task_balance import BalanceConfig
 from lcn_tf.schema import FeatureSchema
 
 _ROOMS = {"tables": "embeddings.tables"}  # of the kinds whose folder is not called like them
@@ -129,6 +130,7 @@ def build_model(
     seed: int = 0,
     vectors: Mapping[str, np.ndarray] | None = None,
     catalogue: Callable[[], Catalogue] | None = None,
+    balance: BalanceConfig | None = None,
 ) -> CTRModel:
     """Composes a model.
 
@@ -143,6 +145,7 @@ def build_model(
         (`RecordFiles.vectors`).
       catalogue: returns the items of the training days (`RecordFiles.catalogue`); called where an objective draws
         from them.
+      balance: how the losses of several labels are balanced; None for the head's fixed weights.
 
     Raises:
       ValueError: an unknown component, values that a component refuses, what a component needs of the schema and does
@@ -205,4 +208,5 @@ def build_model(
         head=build("heads", model.head, schema.labels),
         objectives=objectives,
         seed=seed,
+        balance=balance or BalanceConfig(),
     )

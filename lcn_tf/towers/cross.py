@@ -84,6 +84,11 @@ class CrossTower(tf.keras.layers.Layer):
             crossed = layer(first, crossed)  # [B, C, W]
         return self._mlp(crossed, mask=mask, training=training)
 
+    @property
+    def last_shared(self) -> list[tf.Variable]:
+        """Of the hidden layers, see `lcn_tf.contracts.SharesLastLayer`."""
+        return self._mlp.last_shared
+
     def compute_output_shape(self, input_shape):
         """`[B, C, W]` -> `[B, C, units[-1]]`."""
         return self._mlp.compute_output_shape(input_shape)

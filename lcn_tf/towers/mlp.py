@@ -1,6 +1,7 @@
 """The multilayer perceptron between a candidate's features and its head (LCN paper, section 5.1).
 
-Shape letters: B requests, C candidates, W width of all features and interests of a candidate, U last hidden width.
+`LabelTower` is what towers with such a network for each label have in common. Shape letters: B requests, C candidates,
+W width of all features and interests of a candidate, U last hidden width.
 """
 
 from __future__ import annotations
@@ -36,11 +37,25 @@ class Config:
     dropout_seed: int = dataclasses.field(default=0, metadata={"help": "seed of the dropout masks"})
 
     def __post_init__(self):
-        if not self.units or any(width < 1 for width in self.units):
-            raise ValueError(f"tower.units must be one or more widths of at least 1, got {self.units}")
+        self.check_widths("units")
         for name in ("dropout", "input_dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"tower.{name} must be in [0, 1), got {getattr(self, name)}")
+                raise ValueError(f"{self._prefix}.{name} must be in [0, 1), got {getattr(self, name)}")
+
+    def check_widths(self, name: str) -> None:
+        """Refuses an option that is not one or more widths.
+
+        Raises:
+          ValueError: naming its flag.
+        """
+        if not (widths := getattr(self, name)) or any(width < 1 for width in widths):
+            raise ValueError(f"{self._prefix}.{name} must be one or more widths of at least 1, got {widths}")
+
+    @property
+    def _prefix(self) -> str:
+        """Of its flags: the name of the module, but `tower` here."""
+        module = type(self).__module__
+        return "tower" if module == __name__ else module.rpartition(".")[2]
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
@@ -110,6 +125,11 @@ class MLPTower(tf.keras.layers.Layer):
             hidden = drop(dropout, layer(hidden), training)  # [B, C, units[i]]
         return hidden
 
+    @property
+    def last_shared(self) -> list[tf.Variable]:
+        """The kernel of the last hidden layer, see `lcn_tf.contracts.SharesLastLayer`."""
+        return [self._hidden[-1].kernel]
+
     def compute_mask(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> None:
         """Hidden vectors carry no implicit mask: every layer here takes masks as arguments."""
 
@@ -122,6 +142,94 @@ class MLPTower(tf.keras.layers.Layer):
         names = ("units", "input_norm", "activation", "dropout", "input_dropout", "dropout_seed")
         config = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **config}
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelConfig(Config):
+    """Options of a `LabelTower`; `units` are of what the labels share."""
+
+    units: tuple[int, ...] = dataclasses.field(
+        default=(256,), metadata={"help": "widths of the hidden layers that the labels share"})
+    label_units: tuple[int, ...] = dataclasses.field(
+        default=(128,), metadata={"help": "widths of the hidden layers that each label has for itself"})
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check_widths("label_units")
+
+
+class LabelTower(tf.keras.layers.Layer):
+    """Base of towers with hidden layers for each label above something that the labels share.
+
+    A subclass creates what is shared, and says in `shared` what the hidden layers of each label read.
+
+    Args:
+      labels: their names.
+      units: widths of the hidden layers of what is shared.
+      label_units: widths of the hidden layers of each label.
+      input_norm: as of `MLPTower`.
+      activation: as of `MLPTower`, of all hidden layers.
+      dropout: as of `MLPTower`, after every hidden layer.
+      input_dropout: as of `MLPTower`.
+      dropout_seed: as of `MLPTower`.
+
+    Call arguments: as of `MLPTower`.
+
+    Returns:
+      Label -> `[B, C, label_units[-1]]`; rows of padded candidates hold finite values without meaning.
+
+    Raises:
+      ValueError: what `MLPTower` refuses.
+    """
+
+    def __init__(self, labels: Sequence[str], units: Sequence[int] = (256,), label_units: Sequence[int] = (128,),
+                 input_norm: str = "none", activation: str = "relu", dropout: float = 0.0, input_dropout: float = 0.0,
+                 dropout_seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.labels = tuple(labels)
+        self.units = tuple(units)
+        self.label_units = tuple(label_units)
+        self.input_norm = input_norm
+        self.activation = activation
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.dropout_seed = dropout_seed
+        self._norm = normalization(input_norm)
+        self._input_dropout = dropout_layer(input_dropout, dropout_seed, 0, self.dtype_policy)
+        self._networks = {label: self.network(label_units, place, f"{label}_network")
+                          for place, label in enumerate(self.labels)}
+
+    def network(self, units: Sequence[int], place: int, name: str) -> MLPTower:
+        """Hidden layers with the tower's options, and dropout masks of their own."""
+        return MLPTower(units, "none", self.activation, self.dropout, dropout_seed=self.seed_of(place), name=name,
+                        dtype=self.dtype_policy)
+
+    def seed_of(self, place: int) -> int:
+        """Seed of the dropout masks of the network at a place; the labels have the first ones."""
+        return self.dropout_seed + (place + 1) * 2**40
+
+    def shared(self, inputs: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """Inputs `[B, C, W]` -> label -> what its hidden layers read, `[B, C, width]`."""
+        raise NotImplementedError
+
+    def call(self, inputs: tf.Tensor, mask: tf.Tensor | None = None, training: bool = False) -> dict[str, tf.Tensor]:
+        """Inputs `[B, C, W]` -> label -> hidden `[B, C, label_units[-1]]`."""
+        inputs = tf.cast(normalize(self._norm, inputs, mask, training), self.compute_dtype)
+        shared = self.shared(drop(self._input_dropout, inputs, training), training)
+        return {label: network(shared[label], training=training) for label, network in self._networks.items()}
+
+    def compute_mask(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> None:
+        """Hidden vectors carry no implicit mask: every layer here takes masks as arguments."""
+
+    def compute_output_shape(self, input_shape):
+        """`[B, C, W]` -> label -> `[B, C, label_units[-1]]`."""
+        return {label: (*tuple(input_shape)[:-1], self.label_units[-1]) for label in self.labels}
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        names = ("labels", "units", "label_units", "input_norm", "activation", "dropout", "input_dropout",
+                 "dropout_seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def normalization(kind: str) -> Any:

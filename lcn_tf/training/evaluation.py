@@ -38,11 +38,13 @@ class OtherLabel(NamedTuple):
       label: 0 or 1, float32.
       logit: float32; of a label that is given another, given that.
       counted: bool, where it says something.
+      joint_logit: float32, that it and all labels that it is given are 1; None where it is given none.
     """
 
     label: np.ndarray
     logit: np.ndarray
     counted: np.ndarray
+    joint_logit: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +73,10 @@ class Predictions:
     others: Mapping[str, OtherLabel] = dataclasses.field(default_factory=dict)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Every array by name; of another label "<its name>_label", "<its name>_logit" and "<its name>_counted"."""
+        """Every array by name; of another label "<its name>_label", "<its name>_logit" and the like."""
         own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "others"}
         return own | {f"{name}_{field}": values for name, other in self.others.items()
-                      for field, values in other._asdict().items()}
+                      for field, values in other._asdict().items() if values is not None}
 
     @property
     def probability(self) -> np.ndarray:
@@ -84,7 +86,9 @@ class Predictions:
     def metrics(self, gauc_weights: str = "impressions") -> dict[str, float]:
         """AUC, GAUC, log loss and calibration (see `lcn_tf.metrics.report`).
 
-        Of another label they are called "<its name>_auc" ..., over the impressions of which it says something.
+        Of another label they are called "<its name>_auc" ..., over the impressions of which it says something, and
+        "<its name>_joint_auc" ... over all impressions, of it and what it is given, where it is given a label: clicked
+        and stayed.
         """
         found = report.evaluate(self.label, self.logit, self.user_key, gauc_weights=gauc_weights)
         for name, other in self.others.items():
@@ -92,6 +96,9 @@ class Predictions:
             metrics = report.evaluate(other.label[counted], other.logit[counted], self.user_key[counted], gauc_weights
                                       ) if counted.any() else {}
             found.update({f"{name}_{metric}": value for metric, value in metrics.items()})
+            if other.joint_logit is not None:
+                joint = report.evaluate(other.label * counted, other.joint_logit, self.user_key, gauc_weights)
+                found.update({f"{name}_joint_{metric}": value for metric, value in joint.items()})
         return found
 
     def slices(self, gauc_weights: str = "impressions") -> dict[str, list[dict[str, str | float]]]:
@@ -116,6 +123,6 @@ def predict(model: CTRModel, dataset: tf.data.Dataset | Batches) -> Predictions:
     order = np.lexsort((rows.pop("row_number"), rows["impression_id"]))
     rows = {name: values[order] for name, values in rows.items()}
     others = {name.removeprefix("label of ") for name in rows if name.startswith("label of ")}
-    found = {name: OtherLabel(*(rows.pop(f"{field} of {name}") for field in OtherLabel._fields))
-             for name in sorted(others)}
+    found = {name: OtherLabel(**{field: rows.pop(key) for field in OtherLabel._fields
+                                 if (key := f"{field} of {name}") in rows}) for name in sorted(others)}
     return Predictions(**rows, others=found)

@@ -2,7 +2,7 @@
 
 import math
 
-from experiments.printed_metrics import attainable_share, format_consistency, format_slices, format_table
+from experiments.printed_metrics import attainable_share, format_consistency, format_slices, format_table, other_labels
 
 
 def test_share_of_the_attainable_auc():
@@ -24,6 +24,18 @@ def test_a_log_loss_worse_than_the_base_rates_is_pointed_out_in_its_split():
     table = lines(0.49, 0.51)
     (place,) = (number for number, line in enumerate(table) if "log loss worse than the base rate's" in line)
     assert place > [line.startswith("test") for line in table].index(True)
+
+
+def test_every_label_has_a_line_below_the_models():
+    row = {"auc": 0.6, "gauc": 0.5, "logloss": 0.4, "calibration_ratio": 1.0}
+    model = {**row, "impressions": 100.0, "click_rate": 0.2, "gauc_impression_coverage": 1.0,
+             **{f"long_stay_{name}": value + 0.01 for name, value in row.items()},
+             **{f"long_stay_joint_{name}": value + 0.02 for name, value in row.items()}}
+    assert other_labels(model) == ["long_stay", "long_stay_joint"]
+    lines = format_table("lap", {"test": {"model": model, "base rate": row}}).splitlines()
+    assert [line.split()[1:] for line in lines[2:6]] == [
+        ["lap", "0.6000", "0.5000", "0.4000", "1.0000"], ["long_stay", "0.6100", "0.5100", "0.4100", "1.0100"],
+        ["long_stay,", "joint", "0.6200", "0.5200", "0.4200", "1.0200"], lines[5].split()[1:]]
 
 
 def test_slices_are_rows_in_a_fixed_order():

@@ -31,6 +31,10 @@ SMALL = {
     ("long_term", "dien"): {"top_k": 11, "hidden_units": (7, 5)},
     ("short_term", "dien"): {"hidden_units": (7, 5)},
     ("short_term", "tem4ctr"): {"hidden_units": (7, 5), "neighbours": 2},
+    ("towers", "shared_bottom"): {"units": (7,), "label_units": (5,)},
+    ("towers", "mmoe"): {"units": (7,), "label_units": (5,), "num_experts": 3},
+    ("towers", "ple"): {"units": (7,), "label_units": (5,)},
+    ("heads", "mesi"): {"width": 3},
 }
 OF_OBJECTIVES = {"num_negatives": 31, "width": 6, "num_layers": 1, "units": (5, 3), "queue_size": 17, "num_items": 19}
 for _name in registry.components("objectives"):
@@ -41,6 +45,7 @@ SCHEMA = dataclasses.replace(synthetic.make_schema(), labels=(CLICK, Label("long
 WITH_EXTRA = dataclasses.replace(SCHEMA, histories={
     **SCHEMA.histories, UNCLICKED: HistorySpec(TARGET, 7, "extra", context=())})
 VECTORS = {"item": np.random.default_rng(3).normal(size=(SCHEMA.tables["item"], 9))}
+OF_LABELS = ("shared_bottom", "mmoe", "ple")  # towers that have hidden layers for each label
 FLAG = {"towers": "tower", "heads": "head"}
 VALUE = {"objectives": lambda name: (name,), "tables": lambda name: (f"item:{name}",)}
 
@@ -48,7 +53,8 @@ VALUE = {"objectives": lambda name: (name,), "tables": lambda name: (f"item:{nam
 def choice_of(kind, name):
     """As `ModelConfig` names a part, beside simple ones of the other kinds; models of many are in trajectories."""
     simple = {"long_term": "mean_pool", "short_term": "mean", "objectives": ()}
-    return {**simple, FLAG.get(kind, kind): VALUE.get(kind, str)(name)}
+    of_labels = {"head": "conditional"} if kind == "towers" and name in OF_LABELS else {}
+    return {**simple, **of_labels, FLAG.get(kind, kind): VALUE.get(kind, str)(name)}
 
 
 # Each composition once: several parts are those of the default one.

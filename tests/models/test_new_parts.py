@@ -71,8 +71,8 @@ def test_a_kill_changes_nothing_and_an_export_holds_what_scores(data_dir, tmp_pa
     _, halves, _ = trained(files, tmp_path / "between epochs")
     assert {**halves.history[1], "seconds": 0} == pytest.approx({**expected.history[1], "seconds": 0}, rel=1e-4)
     model, result, again = trained(files, tmp_path / "killed")
-    assert {"validation_long_stay_auc", "validation_long_stay_logloss", "train_added_losses", "train_queue_nce"
-            } <= set(result.history[0])
+    assert {"validation_long_stay_auc", "validation_long_stay_joint_auc", "validation_long_stay_logloss",
+            "train_added_losses", "train_queue_nce"} <= set(result.history[0])
     for row, other in zip(result.history, expected.history, strict=True):
         assert {**row, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-4)
     for name, values in rows.arrays().items():
