@@ -44,6 +44,7 @@ from lcn_tf.contracts.scoring import (
     TowerSpec,
 )
 from lcn_tf.contracts.tables import (
+    GivesRows,
     OwnUpdate,
     Table,
     TableSpec,
@@ -72,6 +73,7 @@ __all__ = [
     "Tower",
     "TowerInputs",
     "TowerSpec",
+    "GivesRows",
     "OwnUpdate",
     "Table",
     "TableSpec",

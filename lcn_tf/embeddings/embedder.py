@@ -63,10 +63,10 @@ class FeatureEmbedder(tf.keras.layers.Layer):
 
     @property
     def table_weights(self) -> list[tf.Variable]:
-        """Trained weights of dense tables, search tables among them: not what other kinds train, as projections."""
-        dense = {weight.ref() for tables in (self.tables, self.search_tables) if tables is not None
-                 for weight in tables.dense_weights}
-        return [weight for weight in self.trainable_variables if weight.ref() in dense]
+        """Trained rows of tables, search tables among them: not what some kinds train beside rows, as projections."""
+        rows = {weight.ref() for tables in (self.tables, self.search_tables) if tables is not None
+                for weight in tables.row_weights}
+        return [weight for weight in self.trainable_variables if weight.ref() in rows]
 
     @property
     def item_width(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from lcn_tf.contracts import Table, TableSpec
+from lcn_tf.contracts import GivesRows, Table, TableSpec
 from lcn_tf.embeddings.config import EmbeddingConfig
 from lcn_tf.embeddings.tables import dense
 
@@ -43,9 +43,12 @@ class EmbeddingTables(tf.keras.layers.Layer):
         return {name: table.vectors for name, table in self.tables.items() if isinstance(table, dense.DenseTable)}
 
     @property
-    def dense_weights(self) -> list[tf.Variable]:
-        """Those of dense tables as optimisers see them: a table that is divided over parameter servers in parts."""
-        return [weight for table in self.tables.values() if isinstance(table, dense.DenseTable)
+    def row_weights(self) -> list[tf.Variable]:
+        """What is trained of dense tables and of those that give rows, as optimisers see it.
+
+        A table that is divided over parameter servers is there in parts.
+        """
+        return [weight for table in self.tables.values() if isinstance(table, dense.DenseTable | GivesRows)
                 for weight in table.trainable_weights]
 
     def call(self, table: str, ids: tf.Tensor) -> tf.Tensor:

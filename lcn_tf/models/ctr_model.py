@@ -18,6 +18,7 @@ from lcn_tf.contracts import (
     AfterUpdate,
     ComparesRows,
     Everyone,
+    GivesRows,
     Head,
     LongTerm,
     Objective,
@@ -35,6 +36,7 @@ from lcn_tf.models.microbatches import ADDS_LOSS, check_independent, sum_over_pa
 from lcn_tf.models.negative_events import add_negative_events, negative_pool, negative_pool_names
 from lcn_tf.models.network import Batch, Network
 from lcn_tf.ops.replica_exchange import everyones_rows, prefixed, sum_over_replicas, unprefixed
+from lcn_tf.optimizers.slots import begin_anew
 
 _ADDED = "added_losses"  # by `add_loss`
 _FIRST_NAME = "crp"  # whose draws are those of the seed itself
@@ -255,11 +257,16 @@ class CTRModel(Network):
         """One step of the optimiser; returns running means over the global batches of the epoch."""
         losses, gradients, step, of_rows = self._gradients(self._with_items(batch))
         seeds = {name: self._seed(name) for name in self.objectives}  # of this step, before it is counted
+        of_tables = {name: self._seed(f"tables/{name}") for name, table in self.embedder.tables.tables.items()
+                     if isinstance(table, GivesRows)}
         pairs = zip(gradients, self.trainable_variables, strict=True)
         self.optimizer.apply_gradients([(gradient, variable) for gradient, variable in pairs if gradient is not None])
         for name, table in self.embedder.tables.tables.items():
             if isinstance(table, OwnUpdate) and name in step.own.reader.rows:
                 table.apply_gradient(*summed_by_id(*step.of_table(name, of_rows)))
+            if isinstance(table, GivesRows) and name in step.own.reader.rows:
+                given = table.give_rows(*step.reads_of_table(name, of_rows), of_tables[name])
+                begin_anew(self.optimizer, table.own_rows, given)
         for name, objective in self.objectives.items():
             if isinstance(objective, AfterUpdate):
                 objective.after_update(step.own, step.seen_by(objective), seeds[name])

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from lcn_tf.contracts import GivesRows
 from lcn_tf.embeddings.tables.dense import DenseTable
 from lcn_tf.models import CTRModel
 from lcn_tf.optimizers.slots import slots_of
@@ -17,9 +18,9 @@ class Rows(NamedTuple):
     """Rows of a variable.
 
     Attributes:
-      variable: `[rows, width]`.
+      variable: `[rows, ...]`.
       places: int64 `[n]`.
-      values: `[n, width]`.
+      values: `[n, ...]`.
     """
 
     variable: tf.Variable
@@ -38,21 +39,24 @@ def rows_of(model: CTRModel, ids: Mapping[str, np.ndarray]) -> list[Rows]:
       ids: table -> int64 ids.
 
     Raises:
-      ValueError: a table of another kind than dense; the message names it.
+      ValueError: a table that neither is dense nor gives rows; the message names it.
     """
     found = []
     for tables in filter(None, (model.embedder.tables, model.embedder.search_tables)):
         for name, table in tables.tables.items():
             if name not in ids or not len(ids[name]):
                 continue
-            if not isinstance(table, DenseTable):
+            if isinstance(table, GivesRows):
+                variables = list(table.by_id)
+            elif isinstance(table, DenseTable):
+                variables = [table.vectors, *slots_of(model.optimizer, table.vectors)]
+            else:
                 raise ValueError(f"table {name!r}: rows of a {type(table).__name__} cannot begin anew, those of dense "
                                  "tables can")
             size = model.embedder.schema.tables[name]
-            copies = int(table.vectors.shape[0]) // size  # of each domain's own, where they are kept apart
+            copies = int(variables[0].shape[0]) // size  # of each domain's own, where they are kept apart
             places = np.concatenate([ids[name] + size * copy for copy in range(copies)])
-            found += [Rows(variable, places, tf.gather(variable, places))
-                      for variable in (table.vectors, *slots_of(model.optimizer, table.vectors))]
+            found += [Rows(variable, places, tf.gather(variable, places)) for variable in variables]
     return found
 
 
