@@ -55,7 +55,7 @@ class StepInputs:
         return tf.concat(ids, 0), tf.concat(found, 0)
 
     def reads_of_table(self, table: str, gradients: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The global batch's ids of a table, each once, `[U]`, their gradients `[U, d]`, and which are seen, bool `[U]`.
+        """The global batch's ids of a table, each once, `[U]`, gradients `[U, d]`, and which are seen, bool `[U]`.
 
         An id is seen if `LookedUp.seen_rows` says so on any replica.
         """
