@@ -110,7 +110,7 @@ def compositions() -> tuple[Composition, ...]:
 def _add(found: dict[Any, Composition], name: str, layout: str, arguments: Iterable[str]) -> None:
     flags.parse(["trajectories", *arguments])
     experiment = flags.read()
-    model, configs = experiment.groups["model"], experiment.components
+    model, configs = _with_known_tables(experiment.groups["model"]), experiment.components
     small = {part: dataclasses.replace(config, **_sizes(config)) for part, config in configs.items()}
     prefixes = ("model", "embeddings", *(flags.prefix_of(kind, name) for kind, name in model.parts))
     settings = {name: text for name, text in deciding(experiment.settings()).items() if name.split(".")[0] in prefixes}
@@ -118,6 +118,14 @@ def _add(found: dict[Any, Composition], name: str, layout: str, arguments: Itera
     here = dataclasses.replace(model, tables=tuple(f"{table}:{kind}" for table, kind in tables))
     composition = Composition(f"{name} {layout}", layout, here, small, Configuration(part_versions(model), settings))
     found.setdefault(repr(composition.of), composition)
+
+
+def _with_known_tables(model: ModelConfig) -> ModelConfig:
+    """Kinds of tables that the small data lacks are those of its items."""
+    known = synthetic.make_schema().tables
+    named = ((entry, *entry.split(":")) for entry in model.tables)
+    return dataclasses.replace(model, tables=tuple(dict.fromkeys(
+        entry if table in (*known, "*") else f"item:{kind}" for entry, table, kind in named)))
 
 
 def _sizes(config: Any) -> dict[str, Any]:

@@ -48,6 +48,7 @@ from lcn_tf.contracts.scoring import (
     TowerSpec,
 )
 from lcn_tf.contracts.tables import (
+    GivesRows,
     HasRowWeights,
     OwnUpdate,
     RowState,
@@ -84,6 +85,7 @@ __all__ = [
     "Tower",
     "TowerInputs",
     "TowerSpec",
+    "GivesRows",
     "OwnUpdate",
     "RowState",
     "SecondPass",

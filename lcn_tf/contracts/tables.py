@@ -38,7 +38,7 @@ class Table(Protocol):
 
 @runtime_checkable
 class HasRowWeights(Protocol):
-    """A table that trains a vector for every id, alone or with other weights.
+    """A table that trains vectors of ids, alone or with other weights.
 
     Optimisers of tables take these weights: a step moves the rows that it read, without weight decay, where the
     optimiser is one for rows. What else the table trains, as a projection, counts among the network's weights.
@@ -126,3 +126,32 @@ class RowState(Protocol):
     @property
     def slots(self) -> Sequence[tf.Variable]:
         """What only training needs; none before it is built."""
+
+
+@runtime_checkable
+class GivesRows(Protocol):
+    """A table with fewer rows than ids: who has one is decided in training, and the optimiser trains the rows.
+
+    Attributes:
+      own_rows: these rows, a weight `[S, width]`.
+      by_id: variables with an entry for each id, `[rows, ...]`, whose first values are those of an id never seen.
+    """
+
+    own_rows: tf.Variable
+
+    @property
+    def by_id(self) -> tuple[tf.Variable, ...]: ...  # noqa: D102
+
+    def give_rows(self, ids: tf.Tensor, gradient: tf.Tensor, seen: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Changes who has rows, once in each step, after the optimiser; evaluation changes nothing.
+
+        Args:
+          ids: int64 `[U]`, distinct ones of the global batch, the same on every replica but for their order.
+          gradient: of the loss by their vectors, float32 `[U, width]`.
+          seen: bool `[U]`, whether a real candidate sees the id, and it stands for one value: not for padding, values
+            out of vocabulary, or what a loss drew.
+          seed: int64 `[2]`, the second of which is the number of steps before this one; decides every draw.
+
+        Returns:
+          Places `[N]` in `own_rows`, integers, that another id has now: the optimiser's slots of them begin anew.
+        """

@@ -63,7 +63,7 @@ class FeatureEmbedder(tf.keras.layers.Layer):
 
     @property
     def table_weights(self) -> list[tf.Variable]:
-        """Trained weights with a row for every id, search tables among them; not projections and the like."""
+        """Trained rows of tables, search tables among them: not what some kinds train beside them, as projections."""
         rows = {weight.ref() for tables in (self.tables, self.search_tables) if tables is not None
                 for weight in tables.row_weights}
         return [weight for weight in self.trainable_variables if weight.ref() in rows]

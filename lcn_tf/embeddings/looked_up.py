@@ -14,6 +14,7 @@ from lcn_tf.embeddings.history import EmbeddedHistory
 from lcn_tf.embeddings.row_penalty import row_penalty
 from lcn_tf.embeddings.row_reader import RowReader, TableReading
 from lcn_tf.embeddings.schema_reading import visible_events
+from lcn_tf.embeddings.seen_rows import seen_rows
 from lcn_tf.schema import Feature
 
 
@@ -97,6 +98,10 @@ class LookedUp:
     def row_penalty(self) -> tf.Tensor:
         """The L2 penalty on the batch's rows, see `lcn_tf.embeddings.row_penalty`."""
         return row_penalty(self.reader, self.lengths)
+
+    def seen_rows(self, table: str) -> tf.Tensor:
+        """Which of a table's rows are of values that a candidate sees, see `lcn_tf.embeddings.seen_rows`."""
+        return seen_rows(self.reader, self.lengths, table)
 
     def part(self, begin: tf.Tensor, end: tf.Tensor) -> LookedUp:
         """The requests from `begin` to before `end`, with the rows of the whole batch."""

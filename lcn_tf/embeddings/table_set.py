@@ -44,7 +44,7 @@ class EmbeddingTables(tf.keras.layers.Layer):
 
     @property
     def row_weights(self) -> list[tf.Variable]:
-        """The trained weights with a row for every id as optimisers see them, of dense tables and within others."""
+        """The trained rows as optimisers see them, of dense tables and within others."""
         return [weight for table in self.tables.values() if isinstance(table, HasRowWeights)
                 for weight in table.row_weights]
 

@@ -18,6 +18,7 @@ from lcn_tf.contracts import (
     AfterUpdate,
     ComparesRows,
     Everyone,
+    GivesRows,
     Head,
     LongTerm,
     Objective,
@@ -34,7 +35,7 @@ from lcn_tf.models.global_batch import StepInputs, gather, requests_before
 from lcn_tf.models.microbatches import ADDS_LOSS, check_independent, sum_over_parts
 from lcn_tf.models.negative_events import add_negative_events, negative_pool, negative_pool_names
 from lcn_tf.models.network import Batch, Network
-from lcn_tf.models.table_updates import forward_state, pass_again, second_passes, table_step, update_tables
+from lcn_tf.models.table_updates import forward_state, pass_again, second_passes, seed_name, table_step, update_tables
 from lcn_tf.models.task_balance import BALANCE, BalanceConfig, GradNorm, PCGrad, create, last_shared
 from lcn_tf.ops.replica_exchange import everyones_rows, prefixed, sum_over_replicas, unprefixed
 
@@ -180,7 +181,9 @@ class CTRModel(Network):
         return losses
 
     def _inputs(self, own: LookedUp, batch: Batch) -> StepInputs:
-        names = (*self.objectives, *([BALANCE] if self.balance else []))
+        of_tables = (seed_name(name) for name, table in self.embedder.tables.tables.items()
+                     if isinstance(table, GivesRows))
+        names = (*self.objectives, *of_tables, *([BALANCE] if self.balance else []))
         return StepInputs(own, self._everyone(batch), {name: self._seed(name) for name in names})
 
     def _all_losses(self, step: StepInputs, training: bool = True) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
@@ -352,7 +355,7 @@ class CTRModel(Network):
         told = table_step(step.own, self.optimizer) if again else None
         pairs = zip(gradients, self.trainable_variables, strict=True)
         self.optimizer.apply_gradients([(gradient, variable) for gradient, variable in pairs if gradient is not None])
-        update_tables(tables, step, of_rows)
+        update_tables(tables, step, of_rows, self.optimizer)
         if told is not None:
             compared = self.trainable_variables if isinstance(self.balance, PCGrad) else []
             pass_again(again, step, of_rows, told, lambda second: self._differentiated(second, compared).of_rows,

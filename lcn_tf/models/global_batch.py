@@ -68,6 +68,17 @@ class StepInputs:
                 place += count
         return tf.concat(ids, 0), tf.concat(found, 0)
 
+    def reads_of_table(self, table: str, gradients: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The global batch's ids of a table, each once, `[U]`, gradients `[U, d]`, and which are seen, bool `[U]`.
+
+        An id is seen if `LookedUp.seen_rows` says so on any replica.
+        """
+        ids, gradient = self.of_table(table, gradients)
+        seen = self.own.seen_rows(table)  # of the rows that come first
+        seen = tf.pad(seen, [[0, tf.size(ids) - tf.size(seen)]])
+        ids, sums = summed_by_id(ids, tf.concat([gradient, seen[:, tf.newaxis]], axis=1))
+        return ids, sums[:, :-1], sums[:, -1] > 0
+
     def _looked_up(self) -> list[contracts.LookedUp]:
         return [self.own] if self.everyone is None else [self.own, self.everyone.looked_up]
 

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 
 from lcn_tf import contracts
-from lcn_tf.contracts import OwnUpdate, SecondPass, Table, TableStep
+from lcn_tf.contracts import GivesRows, OwnUpdate, SecondPass, Table, TableStep
 from lcn_tf.embeddings import LookedUp
 from lcn_tf.embeddings.distinct_rows import TableRows
 from lcn_tf.layers import StatelessDropout
 from lcn_tf.models.global_batch import StepInputs, summed_by_id
 from lcn_tf.ops.replica_exchange import sum_over_replicas
 from lcn_tf.optimizers.composition import table_learning_rate
+from lcn_tf.optimizers.slots import begin_anew
 
 _STATEFUL = (tf.keras.layers.BatchNormalization, StatelessDropout)  # whose forward pass in training changes a variable
 
@@ -42,17 +43,29 @@ def second_passes(tables: Mapping[str, Table]) -> dict[str, SecondPass]:
     return {name: table for name, table in tables.items() if isinstance(table, SecondPass)}
 
 
-def update_tables(tables: Mapping[str, Table], step: StepInputs, gradients: Sequence[tf.Tensor]) -> None:
-    """Tells every `OwnUpdate` among the tables the gradient of the rows that were read of it.
+def update_tables(tables: Mapping[str, Table], step: StepInputs, gradients: Sequence[tf.Tensor],
+                  optimizer: tf.keras.optimizers.Optimizer) -> None:
+    """Tells every `OwnUpdate` and `GivesRows` among the tables the gradient of the rows that were read of it.
 
     Args:
       tables: by name.
-      step: what was read.
+      step: what was read, with the seeds of `seed_name`.
       gradients: of `step.rows()`.
+      optimizer: whose slots of rows that are given to other ids begin anew.
     """
     for name, table in tables.items():
-        if isinstance(table, OwnUpdate) and name in step.own.reader.rows:
+        if name not in step.own.reader.rows:
+            continue
+        if isinstance(table, OwnUpdate):
             table.apply_gradient(*summed_by_id(*step.of_table(name, gradients)))
+        if isinstance(table, GivesRows):
+            given = table.give_rows(*step.reads_of_table(name, gradients), step.seeds[seed_name(name)])
+            begin_anew(optimizer, table.own_rows, given)
+
+
+def seed_name(table: str) -> str:
+    """Name of the draws of a table among a step's seeds."""
+    return f"tables/{table}"
 
 
 def pass_again(tables: Mapping[str, SecondPass], step: StepInputs, gradients: Sequence[tf.Tensor], told: TableStep,

@@ -23,3 +23,22 @@ def slots_of(optimizer: tf.keras.optimizers.Optimizer, weight: tf.Variable) -> l
     if isinstance(optimizer, tf.keras.optimizers.Adam):
         return [optimizer._momentums[place], optimizer._velocities[place]]
     raise TypeError(f"expected Adam or Adagrad, got {type(optimizer).__name__}")
+
+
+def begin_anew(optimizer: tf.keras.optimizers.Optimizer, weight: tf.Variable, rows: tf.Tensor) -> None:
+    """Gives the slots of some rows of a weight `[S, width]` the values that they had before training.
+
+    Args:
+      optimizer: of `create_optimizer`.
+      weight: one that it trains, or not.
+      rows: integers `[N]`, distinct.
+    """
+    if isinstance(optimizer, tfrs.experimental.optimizers.CompositeOptimizer):
+        for part in optimizer.optimizers:
+            begin_anew(part, weight, rows)
+        return
+    adagrad = isinstance(optimizer, tf.keras.optimizers.Adagrad)
+    value = optimizer.initial_accumulator_value if adagrad else 0.0
+    for slot in slots_of(optimizer, weight):
+        values = tf.fill([tf.size(rows), *slot.shape[1:]], tf.cast(value, slot.dtype))
+        slot.scatter_update(tf.IndexedSlices(values, rows))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from lcn_tf.contracts import RowState, Table
+from lcn_tf.contracts import GivesRows, RowState, Table
 from lcn_tf.embeddings.tables.dense import DenseTable
 from lcn_tf.models import CTRModel
 from lcn_tf.optimizers.slots import slots_of
@@ -39,7 +39,7 @@ def rows_of(model: CTRModel, ids: Mapping[str, np.ndarray]) -> list[Rows]:
       ids: table -> int64 ids.
 
     Raises:
-      ValueError: a table that is neither dense nor a `RowState`; the message names it.
+      ValueError: a table that neither is dense nor gives rows nor is a `RowState`; the message names it.
     """
     found = []
     for tables in filter(None, (model.embedder.tables, model.embedder.search_tables)):
@@ -56,6 +56,8 @@ def rows_of(model: CTRModel, ids: Mapping[str, np.ndarray]) -> list[Rows]:
 def _variables(model: CTRModel, name: str, table: Table) -> list[tf.Variable]:
     if isinstance(table, DenseTable):
         return [table.vectors, *slots_of(model.optimizer, table.vectors)]
+    if isinstance(table, GivesRows):
+        return list(table.by_id)
     if isinstance(table, RowState):
         return [*table.stored, *table.slots]
     raise ValueError(f"table {name!r}: rows of a {type(table).__name__} cannot begin anew, those of dense tables "
