@@ -18,8 +18,9 @@ class Industrial(RequestGroups):
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
     Put impressions.csv (with row_set=source: video_impressions.csv), events.csv and users.csv into `manual_dir`;
     data_prep/industrial/README.md describes them. No such log is public; this generates one:
-    python -m data_prep.industrial.generate --output_dir=MANUAL_DIR. Files with a column scenario or feedback are not for
-    this builder: prepare them with data_prep.industrial, and read them with tfds.builder_from_directory."""
+    python -m data_prep.industrial.generate --output_dir=MANUAL_DIR
+    Files with a column scenario or feedback are not for this builder: prepare them with data_prep.industrial, and read
+    the records with tfds.builder_from_directory."""
 
     def _describe(self, dataset_config: IndustrialConfig) -> DatasetDescription:
         return describe(dataset_config)

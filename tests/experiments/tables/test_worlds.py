@@ -31,5 +31,5 @@ def test_worlds_are_those_of_the_generator():
 @pytest.mark.parametrize("preset", [[], ["--preset=small"]])
 def test_another_preset_is_refused(monkeypatch, preset):
     monkeypatch.setattr(flags, "define", lambda: None)  # once in a process
-    with pytest.raises(SystemExit, match="--table=worlds needs a --preset that is a world, one of scenarios, unclicked"):
+    with pytest.raises(SystemExit, match="--table=worlds needs a --preset that is a world, one of scenarios"):
         main(["--table=worlds", *preset])
