@@ -25,7 +25,8 @@ _MAY_CHANGE = {"workdir"}  # a continued run may be named differently, nothing e
 def name_of(experiment: Experiment) -> str:
     """What a run is called in tables and default folders: its components, like "lap-200-50_crp" or "sim-inner".
 
-    Tables that are not dense come last, like "lap-200-50_crp_author-pretrained". LAP has its sizes, and each component what it was told to be other than by default, as far as that is a word.
+    Tables that are not dense come last, like "lap-200-50_crp_author-pretrained". LAP has its sizes, and each component
+    what it was told to be other than by default, as far as that is a word.
     """
     model, components = experiment.groups["model"], experiment.components
     active = [name for name in model.objectives if components[("objectives", name)].weight]
