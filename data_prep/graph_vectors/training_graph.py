@@ -45,7 +45,7 @@ class TrainingGraph:
 
 def read_graph(files: RecordFiles, table: str, user_feature: str | None, behaviour: str | None, clicks: bool,
                say: Say) -> TrainingGraph:
-    """Reads the training records once; memory grows with the distinct edges, 16 bytes each.
+    """Reads the training records once; memory grows with the distinct edges, about 50 bytes each.
 
     Values that are out of vocabulary are no nodes: they stand for many. Extra histories, such as what was shown and
     not clicked, are no edges.
