@@ -76,7 +76,7 @@ def files_of(experiment: Experiment, data_dir: str) -> pipeline.RecordFiles:
     """
     files, data = pipeline.RecordFiles.open(data_dir), experiment.groups["data"]
     extra = registry.extra_histories(files.schema, experiment.groups["model"], experiment.components)
-    return files.reading(data.item_fields, data.context_fields, extra)
+    return files.reading(data.item_fields, data.context_fields, extra, data.scenario)
 
 
 def _own_logs(data_dir: str) -> PreparedData:

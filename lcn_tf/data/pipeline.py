@@ -42,6 +42,8 @@ class DataConfig:
     context_fields: tuple[str, ...] = dataclasses.field(
         default=(), metadata={"help": "context features of events that the model reads, time_gap among them; none "
                                       "given: all of the data set"})
+    scenario: str | None = dataclasses.field(
+        default=None, metadata={"help": "request feature that tells scenarios apart, in place of the data set's own"})
     shuffle_buffer: int = dataclasses.field(
         default=20_000, metadata={"help": "records held in memory for shuffling the training split"})
 

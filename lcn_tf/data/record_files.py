@@ -83,9 +83,18 @@ class RecordFiles:
                    fingerprint.digits)
 
     def reading(self, item_fields: Sequence[str] = (), context_fields: Sequence[str] = (),
-                extra: Sequence[str] | None = None) -> RecordFiles:
-        """The same files for a model that reads only some features and histories, see `FeatureSchema.reading`."""
-        return dataclasses.replace(self, schema=self.schema.reading(item_fields, context_fields, extra))
+                extra: Sequence[str] | None = None, scenario: str | None = None) -> RecordFiles:
+        """The same files for a model that reads only some features and histories, see `FeatureSchema.reading`.
+
+        Args:
+          item_fields, context_fields, extra: see there.
+          scenario: request feature that is the scenario instead of the schema's own, if any.
+
+        Raises:
+          ValueError: a name that is not known.
+        """
+        schema = self.schema.reading(item_fields, context_fields, extra)
+        return dataclasses.replace(self, schema=dataclasses.replace(schema, scenario=scenario or schema.scenario))
 
     def hiding(self, ids: Mapping[str, np.ndarray]) -> RecordFiles:
         """The same files for a model that does not know some ids (table -> int64): batches have them as `OOV_ID`."""
