@@ -8,9 +8,10 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from experiments import flags, prepared_data, run_files
+from experiments.new_model import new_model
 from lcn_tf.checkpoint_folder import latest_checkpoint, restore
 from lcn_tf.data import pipeline
-from lcn_tf.models import CTRModel, build_model
+from lcn_tf.models import CTRModel
 
 
 class FinishedRun(NamedTuple):
@@ -58,10 +59,8 @@ def load(workdir: str, experiment: flags.Experiment) -> FinishedRun:
     """
     if not has_checkpoint(workdir):
         raise ValueError(f"--workdir={workdir} holds no finished run (metrics.json and checkpoints/best)")
-    groups = experiment.groups
     files = prepared_data.files_of(experiment, prepared_data.find_or_prepare(experiment).data_dir)
-    model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"], experiment.components,
-                        groups["embeddings"], groups["train"].seed, files.vectors(), files.catalogue, groups["balance"])
+    model = new_model(experiment, files)
     model.build_weights()
     restore(tf.train.Checkpoint(model=model), _best(workdir)).assert_existing_objects_matched().expect_partial()
     return FinishedRun(experiment, files, model)

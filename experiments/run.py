@@ -38,10 +38,11 @@ from experiments import (
     run_files,
     workdir_lock,
 )
+from experiments.new_model import new_model
 from lcn_tf.checkpoint_folder import restore
 from lcn_tf.data import pipeline
 from lcn_tf.data.prepared_folder import MEASURED_SPLITS
-from lcn_tf.models import CTRModel, build_model
+from lcn_tf.models import CTRModel
 from lcn_tf.serving import VerificationError, export_model, verify_export
 from lcn_tf.training import (
     cluster,
@@ -140,7 +141,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
         files.check(split)
     total_steps = planned_steps(files, groups["data"], groups["train"])
     with strategy.scope():
-        model = _new_model(experiment, files)
+        model = new_model(experiment, files)
         compile_model(model, groups["train"], total_steps)
     bytes_of_tables = dataclasses.asdict(table_bytes(model))
     gauc_weights, consistency_rows = groups["eval"].gauc_weights, groups["eval"].consistency_rows
@@ -148,7 +149,7 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
     trained = train(model, files, groups["data"], groups["train"], workdir, gauc_weights, verbose,
                     consistency_rows)
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):  # from here on without the servers and their shards
-        model = _new_model(experiment, files)
+        model = new_model(experiment, files)
         model.build_weights()
         restore(tf.train.Checkpoint(model=model), trained.best_checkpoint).assert_existing_objects_matched(
             ).expect_partial()
@@ -179,12 +180,6 @@ def _consistency(model: CTRModel, files: pipeline.RecordFiles, data: pipeline.Da
     """Split -> consistency of retrieval on its first `rows` impressions; None if 0, or nothing is retrieved."""
     found = {split: measure_split(model, files, split, data, rows) for split in MEASURED_SPLITS if rows}
     return {split: dataclasses.asdict(value) for split, value in found.items() if value} or None
-
-
-def _new_model(experiment: flags.Experiment, files: pipeline.RecordFiles) -> CTRModel:
-    groups = experiment.groups
-    return build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"], experiment.components,
-                       groups["embeddings"], groups["train"].seed, files.vectors(), files.catalogue, groups["balance"])
 
 
 def main(argv: list[str]) -> None:

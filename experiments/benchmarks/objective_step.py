@@ -24,54 +24,23 @@ import lcn_tf  # noqa: F401  (chooses Keras 2 before TensorFlow is loaded)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import tensorflow as tf
-
 from command_line.text_table import align
-from experiments import flags, prepared_data
+from experiments import flags
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
+from experiments.benchmarks.run_steps import RunSteps
 from experiments.tables.report import STEP_COSTS
-from lcn_tf.data import pipeline
-from lcn_tf.models import build_model, registry
-from lcn_tf.training import compile_model
+from lcn_tf.models import registry
 
 _OBJECTIVES = absl_flags.DEFINE_list("objectives", list(registry.components("objectives")), "which to measure")
 
 NONE, BASE = "none", "crp"  # what is compared with
-_BATCHES = 4
 
 
-class Steps:
-    """Training steps of LCN-200-50 with one objective, or none, over the first batches of a training split."""
-
-    def __init__(self, objective: str, arguments: Sequence[str]):
-        chosen = "" if objective == NONE else objective
-        unexpected = flags.parse(["objective_step", "--flagfile=lcn_200_50.cfg", "--dataset=industrial", *arguments,
-                                  f"--model.objectives={chosen}"])[1:]
-        if unexpected:
-            raise ValueError(f"expected flags of experiments.run, like --dataset=industrial, got {unexpected[0]}")
-        experiment = flags.read()
-        groups = experiment.groups
-        tf.keras.mixed_precision.set_global_policy(groups["train"].precision)
-        files = prepared_data.files_of(experiment, prepared_data.find_or_prepare(experiment).data_dir)
-        batches = pipeline.read(files, "train", groups["data"], groups["train"].batch_size, seed=(1, 0))
-        self.model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"],
-                                 experiment.components, groups["embeddings"], 1, files.vectors(), files.catalogue,
-                                 groups["balance"])
-        compile_model(self.model, groups["train"], 1_000)
-        self._kept, self._number = list(batches.take(_BATCHES)), 0
-        self._step = tf.function(self.model.train_step, input_signature=[batches.element_spec])
-
-    def __call__(self) -> float:
-        """One step; returns the running loss when the step is done."""
-        batch = self._kept[self._number % len(self._kept)]
-        self._number += 1
-        return float(self._step(batch)["loss"])
-
-    @property
-    def trained(self) -> int:
-        """Numbers that training changes."""
-        return sum(weight.shape.num_elements() for weight in self.model.trainable_weights)
+def steps_of(objective: str, arguments: Sequence[str]) -> RunSteps:
+    """Training steps of LCN-200-50 with one objective, or none."""
+    chosen = "" if objective == NONE else objective
+    return RunSteps(["--flagfile=lcn_200_50.cfg", "--dataset=industrial", *arguments, f"--model.objectives={chosen}"])
 
 
 def main(argv: list[str]) -> None:
@@ -98,7 +67,7 @@ def measure_objectives(objectives: Sequence[str], steps: int, arguments: Sequenc
     if unknown := sorted(set(objectives) - set(registry.components("objectives"))):
         raise ValueError(f"--objectives names {unknown[0]!r}; known: {', '.join(registry.components('objectives'))}")
     flags.define()
-    models = {name: Steps(name, arguments) for name in dict.fromkeys((NONE, BASE, *objectives))}
+    models = {name: steps_of(name, arguments) for name in dict.fromkeys((NONE, BASE, *objectives))}
     seconds = measure.durations(models, steps)
     return [{"objective": name, "seconds": statistics.median(values), "steps": steps,
              "over_none": measure.ratio(values, seconds[NONE]), "over_crp": measure.ratio(values, seconds[BASE]),

@@ -34,13 +34,14 @@ from experiments import flags, prepared_data
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
 from experiments.flags import Experiment
+from experiments.new_model import new_model
 from lcn_tf.contracts import GivesRows
 from lcn_tf.data import tfrecords
 from lcn_tf.data.pipeline import RecordFiles
 from lcn_tf.data.prepared_folder import PREPARATION
 from lcn_tf.data.record_chunks import read_chunks
 from lcn_tf.metrics import exact_auc
-from lcn_tf.models import CTRModel, build_model
+from lcn_tf.models import CTRModel
 from lcn_tf.optimizers.slots import slots_of
 from lcn_tf.schema import FIRST_ID, FeatureSchema
 from lcn_tf.training import compile_model, evaluation_batches, predict, results, train_further
@@ -172,9 +173,7 @@ def _measure(experiment: Experiment, days: Sequence[Day], tables: Sequence[str],
     opened = [RecordFiles.open(day.folder).reading(data.item_fields, data.context_fields) for day in days]
     tf.keras.mixed_precision.set_global_policy(train.precision)
     tf.keras.utils.set_random_seed(train.seed)
-    schema = opened[0].schema
-    model = build_model(schema, data.lengths_of(schema), groups["model"], experiment.components, groups["embeddings"],
-                        train.seed)
+    model = new_model(experiment, opened[0])
     compile_model(model, train)
     lines, labels, logits, cold = [], [], [], []
     for day, files in zip(days, opened, strict=True):

@@ -16,10 +16,11 @@ from experiments import prepared_data
 from experiments.daily.config import DailyConfig
 from experiments.daily.series import Series, version
 from experiments.flags import Experiment
+from experiments.new_model import new_model
 from lcn_tf.checkpoint_folder import latest_checkpoint, restore
 from lcn_tf.data.pipeline import RecordFiles
 from lcn_tf.data.prepared_folder import SPLITS
-from lcn_tf.models import CTRModel, build_model
+from lcn_tf.models import CTRModel
 from lcn_tf.serving import export_model, verify_export
 from lcn_tf.training import compile_model, create_strategy, evaluation_batches, predict, results, train_further
 from lcn_tf.training.checkpoints import Checkpoints
@@ -90,9 +91,7 @@ def _untrained(experiment: Experiment, files: RecordFiles) -> CTRModel:
     tf.keras.utils.set_random_seed(groups["train"].seed)
     tf.keras.mixed_precision.set_global_policy(groups["train"].precision)
     with create_strategy(groups["strategy"]).scope():
-        model = build_model(files.schema, groups["data"].lengths_of(files.schema), groups["model"],
-                            experiment.components, groups["embeddings"], groups["train"].seed, files.vectors(),
-                            files.catalogue, groups["balance"])
+        model = new_model(experiment, files)
         compile_model(model, groups["train"])
     return model
 

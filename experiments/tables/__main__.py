@@ -4,6 +4,7 @@
     python -m experiments.tables --figure=5 --dataset=movielens --input_dir=ml-latest-small --seeds=5
     python -m experiments.tables --sweep=crp.weight --dataset=industrial --preset=small --seeds=5
     python -m experiments.tables --choice=level_norm --dataset=industrial --preset=hard --seeds=3
+    python -m experiments.tables --table=systems --seeds=5
     python -m experiments.tables --table=worlds --dataset=industrial --preset=scenarios --seeds=5
 
 Finished runs are kept in `<results_dir>` and used again while their flags, their data and the versions of their
@@ -19,6 +20,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags as absl_flags
 
@@ -31,6 +33,7 @@ from experiments.tables.plan import Planned, plan
 from experiments.tables.rows import CHOICES, FIGURE_4, FIGURE_5, SWEEPS, TABLES, Table
 from experiments.tables.runs import Missing, missing, run_missing
 from experiments.tables.store import Store
+from experiments.tables.systems import SYSTEMS
 from lcn_tf.data.catalogue import Catalogue
 from lcn_tf.schema import FeatureSchema
 
@@ -79,7 +82,8 @@ def _make(options: argparse.Namespace, command: str) -> int:
     elif options.choice:
         print(choice.write(folder, table, lines, command))
     else:
-        print(report.write_table(folder, table, lines, command, report.Beside(chosen, _step_costs(folder))))
+        print(report.write_table(folder, table, lines, command, report.Beside(
+            chosen, _step_costs(folder), _system_costs(folder) if table is SYSTEMS else {})))
         slices.write(folder, table.key, table.title, lines)
         if options.sweep:
             sweep.draw(folder, table, lines)
@@ -94,6 +98,15 @@ def _step_costs(folder: str) -> dict[str, float]:
         return {}
     with open(path, encoding="utf-8") as file:
         return {one["objective"]: one["over_none"] for one in json.load(file)["figures"]}
+
+
+def _system_costs(folder: str) -> dict[str, dict[str, Any]]:
+    """What `experiments.benchmarks.system_step` measured, likewise."""
+    path = os.path.join(folder, report.SYSTEM_COSTS)
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return {one["row"]: one for one in json.load(file)["figures"]}
 
 
 def _tune(options: argparse.Namespace, command: str, table: Table, tried: Sequence[tuning.Trial], store: Store) -> int:
@@ -136,6 +149,8 @@ def _chosen(options: argparse.Namespace) -> Table:
         return CHOICES[options.choice]
     if options.table == worlds.KEY:
         return worlds.table_of(options.preset)
+    if options.table == SYSTEMS.key:
+        return SYSTEMS
     return TABLES[options.table] if options.table else SWEEPS[options.sweep]
 
 
@@ -170,8 +185,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m experiments.tables", description=__doc__.splitlines()[0],
                                      epilog="What follows -- are flags of all runs; it needs a --results_dir.")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--table", choices=[*sorted(TABLES), worlds.KEY], help="one of the paper's tables, or that of "
-                      "the --preset, a world of generated logs")
+    what.add_argument("--table", choices=[*sorted(TABLES), SYSTEMS.key, worlds.KEY], help="one of the paper's "
+                      "tables, further systems, or the table of the --preset, a world of generated logs")
     what.add_argument("--figure", choices=["4", "5"],
                       help="item embeddings by domain and category; consistency of retrieval and attention")
     what.add_argument("--choice", choices=sorted(CHOICES), help="what a default is chosen by, on the validation day")

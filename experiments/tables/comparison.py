@@ -82,8 +82,8 @@ class Line:
         return f"{self.planned.row.name} [older: {', '.join([*parts, *flags])}]"
 
     def metric(self, name: str) -> Spread:
-        """A test metric of the model."""
-        return Spread.of([run["metrics"]["test"]["model"][name] for run in self.runs.values()])
+        """A test metric of the model; undefined where it is of a label that the model does not predict."""
+        return Spread.of([run["metrics"]["test"]["model"].get(name) for run in self.runs.values()])
 
     @property
     def attainable_share(self) -> Spread:

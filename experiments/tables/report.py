@@ -15,11 +15,13 @@ import pandas as pd
 from experiments.printed_metrics import worse_than_base_rate
 from experiments.tables.comparison import Line, Spread
 from experiments.tables.rows import Table
-from lcn_tf.metrics import Interval, detectable_difference
+from lcn_tf.metrics import Interval, detectable_difference, paired_t_test
 from lcn_tf.whole_files import write_text
 
 METRICS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"))
 STEP_COSTS = "objective_step.json"  # of `experiments.benchmarks.objective_step`, in a folder of results
+SYSTEM_COSTS = "system_step.json"  # of `experiments.benchmarks.system_step`, likewise
+_SYSTEM_COLUMNS = ("tables MiB", "peak MiB")
 _WORSE = "†"  # beside a log loss that is worse than the base rate's in some run
 
 
@@ -30,10 +32,12 @@ class Beside:
     Attributes:
       chosen: row -> flags of options that were chosen on the validation day.
       step_cost: objective -> time of a step beside LCN over that of one without any.
+      system_costs: row -> figures of `experiments.benchmarks.system_step`.
     """
 
     chosen: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     step_cost: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    system_costs: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 def write_table(folder: str, table: Table, lines: Sequence[Line], command: str, beside: Beside = Beside()
@@ -47,9 +51,14 @@ def write_table(folder: str, table: Table, lines: Sequence[Line], command: str, 
 
 def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside = Beside()) -> str:
     """The table, with what it can tell above it and what it is made of below it."""
-    metrics = (*METRICS, *_of_other_labels(lines))
-    header = ["", *(name for name, _ in metrics), "ΔAUC [95 %]", "ΔGAUC [95 %]", "compared with", "p", "options",
-              "step ×", "parameters ×", "attainable share", "paper AUC / GAUC", "minutes", "parameters", "seeds"]
+    of_labels = _of_other_labels(lines)
+    metrics = (*METRICS, *of_labels)
+    header = ["", *(name for name, _ in metrics), "ΔAUC [95 %]", "ΔGAUC [95 %]", "compared with", "p",
+              *(f"Δ{name}, p" for name, _ in of_labels), "options",
+              "step ×", "parameters ×", *_SYSTEM_COLUMNS, "attainable share", "paper AUC / GAUC", "minutes",
+              "parameters", "seeds"]
+    if not any(line.planned.row.name in beside.system_costs for line in lines):
+        header = [name for name in header if name not in _SYSTEM_COLUMNS]
     if not any(_known(line.attainable_share) for line in lines):
         header.remove("attainable share")
     if not beside.chosen:
@@ -70,9 +79,11 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
                 cells["logloss"] += f" {_WORSE}"
             cells.update({"attainable share": spread_text(line.attainable_share, 3),
                           "minutes": f"{line.minutes.mean:.1f}", "parameters": f"{_parameters(line):,}"})
+        cells.update(_system_cells(beside.system_costs.get(row.name)))
         if comparison:
             cells.update({"ΔAUC [95 %]": interval_text(comparison.auc), "ΔGAUC [95 %]": interval_text(comparison.gauc),
                           "compared with": names[row.against], "p": p_value_text(comparison.p_value)})
+            cells.update({f"Δ{name}, p": _difference(line, lines, key) for name, key in of_labels})
         rows.append([cells.get(name, "") for name in header])
     above = [detectable, ""] if table.with_seeds and (detectable := _detectable(lines)) else []
     notes = [*_worse_note(lines), *facts(lines)]
@@ -86,6 +97,17 @@ def _of_other_labels(lines: Sequence[Line]) -> list[tuple[str, str]]:
     return [(f"AUC of {key.removesuffix('_auc')}", key) for key in sorted(keys) if key.endswith("_auc")]
 
 
+def _difference(line: Line, lines: Sequence[Line], key: str) -> str:
+    """Mean difference of a metric to the row that a line is compared with, and the p of a paired t-test over seeds."""
+    other = next(other for other in lines if other.planned.row.name == line.planned.row.against)
+    pairs = [(line.runs[seed]["metrics"]["test"]["model"].get(key), other.runs[seed]["metrics"]["test"]["model"].get(key))
+             for seed in sorted(line.runs.keys() & other.runs.keys())]
+    if len(pairs) < 2 or any(None in pair for pair in pairs):
+        return ""
+    test = paired_t_test(*zip(*pairs, strict=True))
+    return f"{test.mean:+.4f}, {p_value_text(test.p_value)}"
+
+
 def _step_cost(line: Line, costs: Mapping[str, float]) -> str:
     """Of a row of LCN-200-50 with one objective: a step's time over that without."""
     parts, settings = line.planned.configuration.parts, line.planned.configuration.settings
@@ -93,6 +115,13 @@ def _step_cost(line: Line, costs: Mapping[str, float]) -> str:
     is_lcn = "long_term/lap" in parts and not any(name.endswith("_top_k") for name in settings)
     known = is_lcn and len(objectives) == 1 and objectives[0] in costs
     return f"{costs[objectives[0]]:.2f}" if known else ""
+
+
+def _system_cells(figures: Mapping[str, Any] | None) -> dict[str, str]:
+    if figures is None:
+        return {}
+    sizes = (f"{figures[name] / 2**20:,.1f}" if figures[name] else "" for name in ("table_bytes", "peak_bytes"))
+    return {"step ×": f"{figures['over_first']:.2f}", **dict(zip(_SYSTEM_COLUMNS, sizes, strict=True))}
 
 
 def _parameters_over(line: Line, lines: Sequence[Line]) -> str:

@@ -26,27 +26,37 @@ def _world(preset: str, title: str, flags: tuple[str, ...], first: Row, *rows: R
 WORLDS = {
     "scenarios": _world(
         "scenarios", "three scenarios with click laws of their own", (),
-        Row("LCN, MLP", _LCN)),  # and HAMUR, HierRec
+        Row("LCN, MLP", _LCN),
+        Row("LCN, HAMUR", "lcn_hamur.cfg"),
+        Row("LCN, HierRec", "lcn_hierrec.cfg")),
     "unclicked": _world(
         "unclicked", "what was shown and not clicked makes its topic less attractive for hours",
         ("--prep.unclicked_length=50",),
-        Row("LCN, DIN", _LCN)),  # and TEM4CTR
+        Row("LCN, DIN", _LCN),
+        Row("LCN, TEM4CTR", "lcn_tem4ctr.cfg")),
     "cascade": _world(
         "cascade", "rare long stays after the click, by a law of their own",
         (f"--industrial.long_stay_seconds={PRESETS['cascade'].stay_law.seconds}", "--model.head=conditional"),
-        Row("LCN, a logit for each label", _LCN)),  # and shared bottom, MMoE, PLE, ESMM
+        Row("LCN for long stays alone", _LCN, flags=("--conditional.weights=0.000001,1",)),
+        Row("LCN, a logit for each label", _LCN),
+        Row("LCN, shared bottom", "lcn_shared_bottom.cfg"),
+        Row("LCN, MMoE", "lcn_mmoe.cfg"),
+        Row("LCN, PLE", "lcn_ple.cfg"),
+        Row("LCN, ESMM", "lcn_esmm.cfg"),
+        Row("LCN, MESI", "lcn_mesi.cfg")),
     "feedbacks": _world(
         "feedbacks", "the rarer a feedback, the more it tells", (),
         Row("LCN", _LCN),
         Row("LCN, feedback not read", _LCN, flags=("--data.context_fields=watch,finished,time_gap",))),
-    # and graph, MESI
     "texts": _world(
         "texts", "new and rare authors, whose texts tell topics", (),
         Row("LCN, an embedding for each author", _LCN),
         Row("LCN, authors by their texts", _LCN, flags=("--model.tables=author:pretrained",))),
     "stream": _world(
         "stream", "30 days of new authors and rooms, most of them seen rarely", ("--industrial.num_days=30",),
-        Row("LCN, dense tables", _LCN)),  # and AutoAssign, ALPT
+        Row("LCN, dense tables", _LCN),
+        Row("LCN, rows for ids that are read often", "lcn_autoassign.cfg"),
+        Row("LCN, 8-bit codes", "lcn_alpt.cfg")),
 }
 
 
