@@ -100,7 +100,7 @@ def _of_other_labels(lines: Sequence[Line]) -> list[tuple[str, str]]:
 def _difference(line: Line, lines: Sequence[Line], key: str) -> str:
     """Mean difference of a metric to the row that a line is compared with, and the p of a paired t-test over seeds."""
     other = next(other for other in lines if other.planned.row.name == line.planned.row.against)
-    pairs = [(line.runs[seed]["metrics"]["test"]["model"].get(key), other.runs[seed]["metrics"]["test"]["model"].get(key))
+    pairs = [tuple(runs[seed]["metrics"]["test"]["model"].get(key) for runs in (line.runs, other.runs))
              for seed in sorted(line.runs.keys() & other.runs.keys())]
     if len(pairs) < 2 or any(None in pair for pair in pairs):
         return ""
