@@ -1,4 +1,4 @@
-"""Every tower with every head, kind of table and layout, on one and two replicas, in pairs: trained, exported, reread."""
+"""Towers with heads, kinds of tables, layouts and replicas, in pairs: trained, exported and read again."""
 
 import dataclasses
 import itertools

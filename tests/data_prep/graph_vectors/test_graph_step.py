@@ -94,7 +94,7 @@ def test_vectors_lie_at_the_ids_of_what_has_an_edge(tmp_path):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"table": "price"}, "schema.json, item: expected one item feature of the table 'price', .*none; .*: category, i"),
+    ({"table": "price"}, "schema.json, item: expected one item feature of the table 'price', .*: category, item"),
     ({"user_table": "item"}, "schema.json, user: expected one user feature of the table 'item', .*: age, user"),
     ({"behaviour": "btag"}, "schema.json, context: no feature 'btag'; known: behaviour")])
 def test_what_cannot_be_is_named(tmp_path, options, message):
