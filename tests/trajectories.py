@@ -142,8 +142,8 @@ def compute(composition: Composition) -> Trajectory:
 
 
 def _schema(head: str) -> FeatureSchema:
-    """Of one label, or of two for a head that needs them."""
-    schema = synthetic.make_schema(lengths=_LENGTHS)
+    """Of one label, or of two for a head that needs them; the scenario is for towers that know one."""
+    schema = dataclasses.replace(synthetic.make_schema(lengths=_LENGTHS), scenario="slot")
     return schema if head == "click" else dataclasses.replace(
         schema, labels=(*schema.labels, Label("long_stay", given="click")))
 

@@ -11,7 +11,7 @@ from absl import flags as absl_flags
 from command_line import flag_files
 from data_prep.registry import DATASETS
 from experiments import flags
-from lcn_tf.contracts import TableSpec
+from lcn_tf.contracts import TableSpec, TowerSpec
 from lcn_tf.models import registry
 from lcn_tf.schema import CLICK, Label
 
@@ -19,7 +19,8 @@ CONFIGS = sorted(path.name for path in pathlib.Path(str(flags.CONFIGS)).glob("*.
 PRESETS = sorted(path.name for path in pathlib.Path(str(flags.CONFIGS / "data")).glob("*.cfg"))
 
 # What `build` is given beside the configuration.
-FACTS = {"heads": ((CLICK, Label("long_stay", given="click")),),
+FACTS = {"towers": (TowerSpec((CLICK,), 5),),
+         "heads": ((CLICK, Label("long_stay", given="click")),),
          "tables": (TableSpec("item", 5, 3, "zeros", np.ones((5, 2))),)}
 
 
