@@ -60,8 +60,8 @@ class Config:
 class Adapter(tf.keras.layers.Layer):
     """`h + DomainNorm(sigmoid(h W_down + b1) W_up)`, `W_down = U1 S V1`, `W_up = U2 S V2` with an impression's S.
 
-    `h W_down` is `((h U1) S) V1`: no matrix `[n, b]` of an impression is built. There is no `b2`, which the normalisation
-    would take away again, like all biases before one here.
+    `h W_down` is `((h U1) S) V1`: no matrix `[n, b]` of an impression is built. There is no `b2`, which the
+    normalisation would take away again, like all biases before one here.
 
     Args:
       bottleneck: b.

@@ -40,7 +40,8 @@ for _name in registry.components("objectives"):
     SMALL["objectives", _name] = {size: OF_OBJECTIVES[size] for size in OF_OBJECTIVES if size in _fields}
 ORDERED = ("dien",)  # these read the order of the events
 UNDIVIDED = ("HamurTower", "HierRecTower")  # these take statistics over the batch
-SCHEMA = dataclasses.replace(synthetic.make_schema(), labels=(CLICK, Label("long_stay", given="click")), scenario="slot")
+SCHEMA = dataclasses.replace(synthetic.make_schema(), labels=(CLICK, Label("long_stay", given="click")),
+                             scenario="slot")
 VECTORS = {"item": np.random.default_rng(3).normal(size=(SCHEMA.tables["item"], 9))}
 FLAG = {"towers": "tower", "heads": "head"}
 VALUE = {"objectives": lambda name: (name,), "tables": lambda name: (f"item:{name}",)}

@@ -160,8 +160,9 @@ def test_padded_candidates_change_nothing(training):
         with tf.GradientTape() as tape:
             tape.watch(values)
             user, candidate, side, *interests = values
-            hidden = tower(TowerInputs({"age": user}, candidate, {"price": side}, dict(zip("sl", interests, strict=True)),
-                                       scenario), mask=tf.constant(MASK), training=training)
+            inputs = TowerInputs({"age": user}, candidate, {"price": side}, dict(zip("sl", interests, strict=True)),
+                                 scenario)
+            hidden = tower(inputs, mask=tf.constant(MASK), training=training)
             loss = tf.reduce_sum(tf.boolean_mask(hidden, MASK) ** 2)
         gradients = tape.gradient(loss, values)
         assert all(np.all(gradient.numpy()[~MASK] == 0.0) for gradient in gradients)
