@@ -46,9 +46,10 @@ _BOTH_LAYOUTS = ("lcn_200_50.cfg", "sim.cfg", "twin.cfg")
 _NARROW = {"attention_dim": 8, "units": (13, 7), "aux_units": (11, 5), "hidden_units": (11, 5), "num_negatives": 31,
            "num_items": 31}
 # Where a choice follows from small differences (the best events of tables of SIM's own, the surest pairs, the best
-# action), processors that round otherwise grow apart from step to step: smaller steps keep them together.
+# action), or small differences are divided by their own size (statistics of a few rows), processors that round
+# otherwise grow apart from step to step: smaller steps keep them together.
 _LEARNING_RATE, _SMALL_STEPS = 1e-2, 1e-4
-_CHOOSE = {"objectives/dss", "objectives/sac", "objectives/sqn"}
+_CHOOSE = {"objectives/dss", "objectives/sac", "objectives/sqn", "towers/hamur", "towers/hierrec"}
 _TABLE_SCALE = 15.0  # of the initial tables: large enough for every path to matter, as after an epoch
 
 Trajectory = dict[str, Any]

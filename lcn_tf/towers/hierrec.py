@@ -83,8 +83,9 @@ class Hidden(tf.keras.layers.Layer):
 class GeneratedLayers(tf.keras.layers.Layer):
     """`(x W1 + b1) W2 + b2`, all four linear in a condition: a map of rank r, with no activation between the two.
 
-    The condition's map has a bias, weights that all conditions share, and begins as PyTorch's linear layers do: evenly
-    within 1 / sqrt(width of the condition). So weights have a size of use, whatever that of the condition is.
+    The map to W1, b1 and W2 has a bias, what all conditions share, and begins as PyTorch's linear layers do: evenly
+    within 1 / sqrt(width of the condition). So weights have a size of use, whatever that of the condition is. That to
+    b2 has none, which a normalisation would take away again.
 
     Args:
       hidden_dim: h.
@@ -110,12 +111,12 @@ class GeneratedLayers(tf.keras.layers.Layer):
         limit = width**-0.5
         self.kernel, self.bias = (
             self.add_weight(name=name, shape=shape, initializer=tf.keras.initializers.RandomUniform(-limit, limit))
-            for name, shape in (("kernel", (width, numbers)), ("bias", (numbers,))))
+            for name, shape in (("kernel", (width, numbers)), ("bias", (numbers - self.hidden_dim,))))
         super().build(input_shape)
 
     def call(self, condition: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:
         """Condition `[B, C, H, E]` and hidden `[B, C, h]` -> `[B, C, H, h]`."""
-        numbers = tf.matmul(condition, self.kernel) + self.bias  # [B, C, H, G]
+        numbers = tf.matmul(condition, self.kernel) + tf.pad(self.bias, [[0, self.hidden_dim]])  # [B, C, H, G]
         w1, b1, w2, b2 = tf.split(numbers, self.sizes, axis=-1)
         w1, w2 = (tf.reshape(flat, tf.concat([tf.shape(numbers)[:3], shape], 0))
                   for flat, shape in ((w1, [self.hidden_dim, self.rank]), (w2, [self.rank, self.hidden_dim])))

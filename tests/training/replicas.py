@@ -42,8 +42,8 @@ class Case(NamedTuple):
     input_norm: str | None
 
 
-CASES = (Case("lap", "cross", "grouped", "same", 1, "batch"), Case("dien", "mlp", "grouped", "same", 1, "none"),
-         Case("din", "hamur", "grouped", "same", 1, None), Case("mean_pool", "hierrec", "grouped", "same", 1, None),
+CASES = (Case("lap", "cross", "grouped", "same", 1, "batch"), Case("dien", "hamur", "grouped", "same", 1, None),
+         Case("mean_pool", "hierrec", "grouped", "same", 1, None),
          Case("sim", "mlp", "flat", "row_sparse_adam", 2, "none"))
 
 

@@ -51,7 +51,7 @@ def test_replicas_and_processes_agree(tmp_path):
     tasks = cluster.tasks(free_addresses(worker=2))
     workers = {f"worker-{task.index}": ("multi_worker", task) for task in tasks}
     run_processes(tmp_path, {"mirrored": ("mirrored", None), **workers})
-    terms = {"lap": set(), "din": set(), "mean_pool": set(), "dien": {"log_dien_next_event"}, "sim": {"log_sim_gsu"}}
+    terms = {"lap": set(), "mean_pool": set(), "dien": {"log_dien_next_event"}, "sim": {"log_sim_gsu"}}
     for name in terms:
         outputs = ["mirrored", *(workers if name == "sim" else ())]
         expected = dict(np.load(tmp_path / f"one-{name}.npz"))
