@@ -47,9 +47,10 @@ _BOTH_LAYOUTS = ("lcn_200_50.cfg", "sim.cfg", "twin.cfg")
 _NARROW = {"attention_dim": 8, "units": (13, 7), "aux_units": (11, 5), "hidden_units": (11, 5), "label_units": (5,),
            "num_negatives": 31, "num_items": 31}
 # Where a choice follows from small differences (the best events of tables of SIM's own, the surest pairs, the best
-# action), processors that round otherwise grow apart from step to step: smaller steps keep them together.
+# action), or small differences are divided by their own size (statistics of a few rows), processors that round
+# otherwise grow apart from step to step: smaller steps keep them together.
 _LEARNING_RATE, _SMALL_STEPS = 1e-2, 1e-4
-_CHOOSE = {"objectives/dss", "objectives/sac", "objectives/sqn"}
+_CHOOSE = {"objectives/dss", "objectives/sac", "objectives/sqn", "towers/hamur", "towers/hierrec"}
 _ITEM_TABLES = ("item", "category")  # of the small data, in place of a cfg's own
 _TABLE_SCALE = 15.0  # of the initial tables: large enough for every path to matter, as after an epoch
 
@@ -154,8 +155,9 @@ def compute(composition: Composition) -> Trajectory:
 
 
 def _schema(head: str, extra: Iterable[str]) -> FeatureSchema:
-    """Of one label, or of two for a head that needs them, and with the extra histories that a model reads."""
-    schema = synthetic.make_schema(lengths=_LENGTHS)
+    """Of one label, or of two for a head that needs them; with the extra histories that a model reads, and with a
+    scenario for towers that know one."""
+    schema = dataclasses.replace(synthetic.make_schema(lengths=_LENGTHS), scenario="slot")
     schema = dataclasses.replace(schema, histories={**schema.histories, **{name: _EXTRA[name] for name in extra}})
     return schema if head == "click" else dataclasses.replace(
         schema, labels=(*schema.labels, Label("long_stay", given="click")))

@@ -22,6 +22,21 @@ class TowerSpec(NamedTuple):
     labels: tuple[Label, ...]
     scenarios: int | None
 
+    def scenarios_for(self, tower: str) -> int:
+        """How many scenario ids there are, for a tower that cannot do without.
+
+        Args:
+          tower: its name.
+
+        Raises:
+          ValueError: the schema has no scenario.
+        """
+        if self.scenarios is None:
+            raise ValueError(f"model.tower={tower} needs to know the scenario of an impression, but the schema has "
+                             "none: prepare the data with `scenario`, in the schema or the mapping of own logs, as the "
+                             "name of the request feature that tells surfaces or markets apart")
+        return self.scenarios
+
 
 class TowerInputs(NamedTuple):
     """What a tower may read of a batch's candidates.
@@ -41,9 +56,14 @@ class TowerInputs(NamedTuple):
     scenario: tf.Tensor | None
 
     @property
+    def fields(self) -> list[tf.Tensor]:
+        """All of it but the scenario, `[B, C, width]` each."""
+        return [*self.user.values(), self.candidate, *self.side.values(), *self.interests.values()]
+
+    @property
     def concatenated(self) -> tf.Tensor:
         """All of it but the scenario, `[B, C, F + W]`."""
-        return tf.concat([*self.user.values(), self.candidate, *self.side.values(), *self.interests.values()], -1)
+        return tf.concat(self.fields, -1)
 
 
 class Tower(Protocol):

@@ -11,12 +11,13 @@ import tensorflow as tf
 
 from lcn_tf.embeddings.distinct_rows import dense_gradient
 from lcn_tf.layers import StatelessDropout
+from lcn_tf.layers.domain_batch_norm import DomainBatchNorm
 
 Losses = dict[str, tf.Tensor]
 
 ADDS_LOSS = ("microbatches must be 1 with a part that calls add_loss, whose value depends on how the batch is divided")
 # The result of these depends on which requests come together in a call.
-_DEPENDENT = (tf.keras.layers.BatchNormalization, tf.keras.layers.Dropout, StatelessDropout)
+_DEPENDENT = (tf.keras.layers.BatchNormalization, DomainBatchNorm, tf.keras.layers.Dropout, StatelessDropout)
 
 
 def check_independent(model: tf.keras.Model) -> None:
@@ -30,8 +31,8 @@ def check_independent(model: tf.keras.Model) -> None:
     for layer in model.submodules:
         if isinstance(layer, _DEPENDENT):
             raise ValueError(f"microbatches must be 1 with the layer {layer.name!r} ({type(layer).__name__}), whose "
-                             "result depends on how the batch is divided; tower.input_norm=none or layer, and no "
-                             "dropout, are without such layers")
+                             "result depends on how the batch is divided; tower.input_norm=none or layer, "
+                             "hierrec.batch_norm=false, and no dropout, are without such layers")
 
 
 def sum_over_parts(function: Callable[[tf.Tensor, tf.Tensor], tuple[Losses, tf.Tensor]], names: Sequence[str],

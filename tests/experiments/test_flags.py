@@ -20,7 +20,7 @@ PRESETS = sorted(path.name for path in pathlib.Path(str(flags.CONFIGS / "data"))
 
 # What `build` is given beside the configuration.
 LABELS = (CLICK, Label("long_stay", given="click"))
-FACTS = {"heads": (LABELS,), "towers": (TowerSpec(LABELS, None),),
+FACTS = {"heads": (LABELS,), "towers": (TowerSpec(LABELS, 5),),
          "tables": (TableSpec("item", 5, 3, "zeros", np.ones((5, 2))),)}
 
 

@@ -17,6 +17,7 @@ from lcn_tf.towers import mlp
 from lcn_tf.training import TrainConfig, compile_model
 from tests import synthetic
 
+SCHEMA = dataclasses.replace(synthetic.make_schema(), scenario="slot")
 LENGTHS = {"short_target": 3, "short_source": 5, "lifelong_source": 13}
 SMALL = {
     ("long_term", "lap"): {"msa_top_k": 7, "fsa_top_k": 3, "attention_dim": 4},
@@ -32,23 +33,23 @@ def make_model(train, long_term="lap", tower="mlp", objectives=("crp",), **optio
     configs = {part: dataclasses.replace(component(*part).Config(), **{**SMALL.get(part, {}), **more.get(part, {})})
                for part in model.parts}
     tf.keras.utils.set_random_seed(11)
-    built = build_model(synthetic.make_schema(), LENGTHS, model, configs, EmbeddingConfig(embedding_dim=5), seed=3)
+    built = build_model(SCHEMA, LENGTHS, model, configs, EmbeddingConfig(embedding_dim=5), seed=3)
     compile_model(built, train)
     return built
 
 
 def batches(rows, count=3):
-    schema = synthetic.make_schema()
     for seed in range(count):
-        groups = synthetic.make_groups(schema, 11, seed=seed, offsets=True)
-        yield rows(schema, tf.constant([records.encode(schema, group) for group in groups]), LENGTHS)
+        groups = synthetic.make_groups(SCHEMA, 11, seed=seed, offsets=True)
+        yield rows(SCHEMA, tf.constant([records.encode(SCHEMA, group) for group in groups]), LENGTHS)
 
 
 @pytest.mark.parametrize("rows, parts, train, options", [
     (grouped_rows, 3, {"optimizer": "adam"}, {}),
     (grouped_rows, 100, {"table_optimizer": "row_sparse_adam"}, {"objectives/crp": {"tables": "separate"}}),
     (flat_rows, 4, {"optimizer": "row_sparse_adam"}, {"long_term": "sim", "objectives/crp": {"rows": "positive"}}),
-], ids=["adam", "more parts than requests", "sim flat"])
+    (grouped_rows, 3, {"optimizer": "adam"}, {"tower": "hierrec", "towers/hierrec": {"batch_norm": False}}),
+], ids=["adam", "more parts than requests", "sim flat", "hierrec"])
 def test_parts_train_as_the_whole_batch(rows, parts, train, options):
     check_steps(TrainConfig(**train), parts, batches(rows), lambda model: model.train_step, **options)
 
@@ -135,6 +136,7 @@ def test_a_loss_that_a_part_adds_is_refused():
 
 @pytest.mark.parametrize("options, layer", [
     ({"towers/mlp": {"input_norm": "batch"}}, "BatchNormalization"),
+    ({"tower": "hamur"}, "DomainBatchNorm"), ({"tower": "hierrec"}, "DomainBatchNorm"),
     ({"long_term/lap": {"fsa_dropout": 0.1}}, "StatelessDropout"),
     ({"towers/mlp": {"dropout": 0.1}}, "StatelessDropout"),
     ({"tower": "cross", "towers/cross": {"input_dropout": 0.1}}, "StatelessDropout")])

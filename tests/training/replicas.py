@@ -25,21 +25,25 @@ SMALL = {
     ("long_term", "sim"): {"top_k": 3, "attention_dim": 4, "aux_units": (7,)},
     ("objectives", "crp"): {"num_negatives": 64},
     ("towers", "cross"): {"units": (31, 7), "dropout": 0.2, "input_dropout": 0.3},  # microbatches refuse it
+    ("towers", "hamur"): {"units": (13, 7), "rank": 3, "bottleneck": 2, "hyper_units": (11,)},
+    ("towers", "hierrec"): {"field_dim": 6, "num_heads": 2, "hidden_dim": 7, "rank": 3, "units": (13, 7),
+                            "dropout": 0.2},
 }
 
 
 class Case(NamedTuple):
-    """A model and how it is trained; microbatches are those under `mirrored`."""
+    """A model and how it is trained; microbatches are those under `mirrored`, the norm is None for towers without."""
 
     long_term: str
     tower: str
     layout: str
     table_optimizer: str
     microbatches: int
-    input_norm: str
+    input_norm: str | None
 
 
-CASES = (Case("lap", "cross", "grouped", "same", 1, "batch"), Case("dien", "mlp", "grouped", "same", 1, "none"),
+CASES = (Case("lap", "cross", "grouped", "same", 1, "batch"), Case("dien", "hamur", "grouped", "same", 1, None),
+         Case("mean_pool", "hierrec", "grouped", "same", 1, None),
          Case("sim", "mlp", "flat", "row_sparse_adam", 2, "none"))
 
 
@@ -48,7 +52,8 @@ def train(strategy: tf.distribute.Strategy, files: RecordFiles, case: Case, micr
     data = DataConfig(layout=case.layout, short_length=3, lifelong_length=11, shuffle_buffer=50)
     model_config = ModelConfig(long_term=case.long_term, tower=case.tower)
     tower = ("towers", case.tower)
-    options = {**SMALL, tower: {**SMALL.get(tower, {}), "input_norm": case.input_norm}}
+    norm = {"input_norm": case.input_norm} if case.input_norm else {}
+    options = {**SMALL, tower: {**SMALL.get(tower, {}), **norm}}
     configs = {part: dataclasses.replace(component(*part).Config(), **options.get(part, {}))
                for part in model_config.parts}
     tf.keras.utils.set_random_seed(7)
