@@ -20,6 +20,7 @@ from lcn_tf.training.memory import table_bytes
 from lcn_tf.training.recycled_rows import put_back, rows_of
 from tests import synthetic
 from tests.embeddings import alpt_model
+from tests.optimizers.test_strategies import free_ports
 
 SCRIPT = pathlib.Path(alpt_model.__file__)
 ROWS, WIDTH = 13, 3
@@ -244,18 +245,43 @@ def test_memory_of_tables(data_dir):
     assert codes.stored <= 0.3 * floats.stored and codes.slots > floats.slots == 2 * floats.stored
 
 
-@pytest.mark.slow
-def test_replicas_and_parts_of_batches_change_nothing(data_dir, tmp_path):
+def run(*arguments):
     environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent.parent.parent)}
-    done = subprocess.run([sys.executable, str(SCRIPT), data_dir, str(tmp_path)], env=environment, text=True,
+    done = subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], env=environment, text=True,
                           stderr=subprocess.PIPE, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
-    one, *others = (dict(np.load(path)) for path in sorted(tmp_path.glob("*.npz")))
-    assert len(others) == 2
-    for other in others:
-        for name, values in one.items():
-            if values.dtype == np.int8:  # rounding of floats may turn a lot
-                different = (other[name] != values).mean()
-                assert different < 0.002 and np.abs(other[name].astype(int) - values).max() <= 1, name
-            else:
-                np.testing.assert_allclose(other[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.slow
+def test_parameter_servers_hold_parts_of_a_table(tmp_path):
+    run("", tmp_path / "servers.npz", *free_ports(3))
+    found, expected = np.load(tmp_path / "servers.npz"), alpt_model.steps_of_a_table(tf.distribute.get_strategy())
+    assert (found["parts"], expected.pop("parts")) == (4, 2)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+def check(found, expected):
+    """Compares states; what floats are rounded to may turn a lot."""
+    assert set(found) == set(expected)
+    for name, values in expected.items():
+        if values.dtype == np.int8:
+            apart = np.abs(found[name].astype(int) - values)
+            assert apart.max() <= 1 and apart.mean() < 0.002, name
+        else:
+            np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_parts_of_a_batch_change_nothing(data_dir):
+    files, found = RecordFiles.open(data_dir), []
+    for microbatches in (1, 3):
+        model = alpt_model.new_model(files, tower="mlp", microbatches=microbatches, delta_learning_rate=1e-3)
+        model.train_step(next(iter(alpt_model.batches_of(files))))
+        found.append(alpt_model.state_of(model))
+    check(*found)
+
+
+@pytest.mark.slow
+def test_replicas_change_nothing(data_dir, tmp_path):
+    run(data_dir, tmp_path)
+    check(*(dict(np.load(tmp_path / f"{count}.npz")) for count in (2, 1)))
