@@ -15,6 +15,7 @@ from experiments.settings import Configuration
 from lcn_tf import canonical_json
 from lcn_tf.checkpoint_folder import latest_checkpoint
 from lcn_tf.long_term import lap
+from lcn_tf.models.registry import EVERY_OTHER
 from lcn_tf.training import Predictions, results
 from lcn_tf.whole_files import replacing, write_text
 
@@ -32,8 +33,8 @@ def name_of(experiment: Experiment) -> str:
     active = [name for name in model.objectives if components[("objectives", name)].weight]
     parts = [("long_term", model.long_term), *(("objectives", name) for name in active)]
     named = ["-".join([name, *_traits(components[(kind, name)])]) for kind, name in parts]
-    named += ["-".join([table, kind, *_traits(components[("tables", kind)])])
-              for table, kind in model.table_kinds.items()]
+    named += ["-".join(["all" if table == EVERY_OTHER else table, kind, *_traits(components[("tables", kind)])])
+              for table, kind in model.table_kinds.items() if kind != "dense"]
     return "_".join(named)
 
 

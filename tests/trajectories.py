@@ -51,7 +51,6 @@ _NARROW = {"attention_dim": 8, "units": (13, 7), "aux_units": (11, 5), "hidden_u
 # otherwise grow apart from step to step: smaller steps keep them together.
 _LEARNING_RATE, _SMALL_STEPS = 1e-2, 1e-4
 _CHOOSE = {"objectives/dss", "objectives/sac", "objectives/sqn", "towers/hamur", "towers/hierrec"}
-_ITEM_TABLES = ("item", "category")  # of the small data, in place of a cfg's own
 _TABLE_SCALE = 15.0  # of the initial tables: large enough for every path to matter, as after an epoch
 
 Trajectory = dict[str, Any]
@@ -115,9 +114,7 @@ def _add(found: dict[Any, Composition], name: str, layout: str, arguments: Itera
     small = {part: dataclasses.replace(config, **_sizes(config)) for part, config in configs.items()}
     prefixes = ("model", "embeddings", *(flags.prefix_of(kind, name) for kind, name in model.parts))
     settings = {name: text for name, text in deciding(experiment.settings()).items() if name.split(".")[0] in prefixes}
-    tables = zip(_ITEM_TABLES, model.table_kinds.values(), strict=False)
-    here = dataclasses.replace(model, tables=tuple(f"{table}:{kind}" for table, kind in tables))
-    composition = Composition(f"{name} {layout}", layout, here, small, Configuration(part_versions(model), settings))
+    composition = Composition(f"{name} {layout}", layout, model, small, Configuration(part_versions(model), settings))
     found.setdefault(repr(composition.of), composition)
 
 

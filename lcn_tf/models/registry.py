@@ -43,7 +43,7 @@ class ModelConfig:
         for kind, flag, names in (
                 ("long_term", "long_term", (self.long_term,)), ("short_term", "short_term", (self.short_term,)),
                 ("objectives", "objectives", self.objectives), ("towers", "tower", (self.tower,)),
-                ("heads", "head", (self.head,)), ("tables", "tables", tuple(self._table_kinds.values()))):
+                ("heads", "head", (self.head,)), ("tables", "tables", tuple(self.table_kinds.values()))):
             for name in names:
                 if name not in components(kind):
                     raise ValueError(f"model.{flag}={name!r} is not known; known: {', '.join(components(kind))}")
@@ -53,7 +53,7 @@ class ModelConfig:
             raise ValueError(f"model.tables names a table twice: {','.join(self.tables)}")
 
     @property
-    def _table_kinds(self) -> dict[str, str]:
+    def table_kinds(self) -> dict[str, str]:
         """Table name, or `EVERY_OTHER`, -> kind, as `tables` has them."""
         return {table: kind for table, _, kind in (entry.partition(":") for entry in self.tables)}
 
@@ -66,7 +66,7 @@ class ModelConfig:
         Raises:
           ValueError: a kind is given to a table that is not among them.
         """
-        kinds = self._table_kinds
+        kinds = self.table_kinds
         if unknown := sorted(set(kinds) - {EVERY_OTHER, *tables}):
             raise ValueError(f"model.tables names {', '.join(unknown)}; known: {', '.join(sorted(tables))}, and "
                              f"{EVERY_OTHER} for all that are not named")
@@ -76,7 +76,7 @@ class ModelConfig:
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
         """(kind, name) of every component in use."""
-        kinds = [kind for kind in dict.fromkeys(self._table_kinds.values()) if kind != "dense"]  # that is of the core
+        kinds = [kind for kind in dict.fromkeys(self.table_kinds.values()) if kind != "dense"]  # that is of the core
         return (("long_term", self.long_term), ("short_term", self.short_term), ("towers", self.tower),
                 ("heads", self.head), *(("objectives", name) for name in self.objectives),
                 *(("tables", name) for name in kinds))
