@@ -15,7 +15,7 @@ from experiments.settings import Configuration
 from lcn_tf import canonical_json
 from lcn_tf.checkpoint_folder import latest_checkpoint
 from lcn_tf.long_term import lap
-from lcn_tf.models.registry import EVERY_OTHER
+from lcn_tf.models.registry import EVERY_OTHER, ModelConfig
 from lcn_tf.training import Predictions, results
 from lcn_tf.whole_files import replacing, write_text
 
@@ -26,12 +26,14 @@ _MAY_CHANGE = {"workdir"}  # a continued run may be named differently, nothing e
 def name_of(experiment: Experiment) -> str:
     """What a run is called in tables and default folders: its components, like "lap-200-50_crp" or "sim-inner".
 
-    Tables that are not dense come last, like "lap-200-50_crp_author-pretrained". LAP has its sizes, and each component
-    what it was told to be other than by default, as far as that is a word.
+    Other parts than the default's come last, like "lap-200-50_crp_mmoe_conditional_author-pretrained". LAP has its
+    sizes, and each component what it was told to be other than by default, as far as that is a word.
     """
-    model, components = experiment.groups["model"], experiment.components
+    model, components, usual = experiment.groups["model"], experiment.components, ModelConfig()
     active = [name for name in model.objectives if components[("objectives", name)].weight]
     parts = [("long_term", model.long_term), *(("objectives", name) for name in active)]
+    parts += [part for part in (("short_term", model.short_term), ("towers", model.tower), ("heads", model.head))
+              if part not in usual.parts]
     named = ["-".join([name, *_traits(components[(kind, name)])]) for kind, name in parts]
     named += ["-".join(["all" if table == EVERY_OTHER else table, kind, *_traits(components[("tables", kind)])])
               for table, kind in model.table_kinds.items() if kind != "dense"]

@@ -6,6 +6,7 @@ import shlex
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from absl import flags as absl_flags
 
 from command_line import flag_files
@@ -21,7 +22,7 @@ PRESETS = sorted(path.name for path in pathlib.Path(str(flags.CONFIGS / "data"))
 # What `build` is given beside the configuration.
 LABELS = (CLICK, Label("long_stay", given="click"))
 FACTS = {"heads": (LABELS,), "towers": (TowerSpec(LABELS, 5),),
-         "tables": (TableSpec("item", 5, 3, "zeros", np.ones((5, 2))),)}
+         "tables": (TableSpec("item", 5, 3, tf.keras.initializers.Zeros(), np.ones((5, 2))),)}
 
 
 def parsed(arguments=""):
