@@ -33,8 +33,8 @@ class TowerSpec(NamedTuple):
         """
         if self.scenarios is None:
             raise ValueError(f"model.tower={tower} needs to know the scenario of an impression, but the schema has "
-                             "none: prepare the data with `scenario`, in the schema or the mapping of own logs, as the "
-                             "name of the request feature that tells surfaces or markets apart")
+                             "none: name the request feature that tells surfaces or markets apart, with data.scenario, "
+                             "or with scenario in the mapping of own logs")
         return self.scenarios
 
 

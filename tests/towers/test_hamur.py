@@ -235,7 +235,7 @@ def test_impossible_values_are_refused(change, message):
 
 
 def test_a_schema_without_scenarios_is_refused():
-    with pytest.raises(ValueError, match="model.tower=hamur needs to know the scenario .*prepare the data with"):
+    with pytest.raises(ValueError, match="model.tower=hamur needs to know the scenario .*data.scenario"):
         hamur.build(hamur.Config(), TowerSpec((CLICK,), None))
     with pytest.raises(ValueError, match="scenarios must be at least 2, .*got 1"):
         HamurTower(1)
