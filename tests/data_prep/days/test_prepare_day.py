@@ -118,6 +118,7 @@ def test_a_value_that_is_rare_waits(logs, tmp_path):
 
 @pytest.mark.parametrize("settings, config, message", [
     ({"vocabulary": "hashed"}, CONFIG, "vocabulary must be counted for days"),
+    ({"unclicked_length": 7}, CONFIG, "unclicked_length must be 0 for days, .*, got 7"),
     ({}, LastingIdsConfig(table_rows=("room:9",)), "table_rows names room; known: user_id, author, watched")])
 def test_what_does_not_fit_is_refused(logs, tmp_path, settings, config, message):
     with pytest.raises(ValueError, match=message):
