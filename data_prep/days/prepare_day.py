@@ -92,8 +92,8 @@ def prepare_day(mapping: OwnLogsConfig, input_dir: str, output_dir: str, one_day
         raise ValueError("vocabulary must be counted for days, as hashed ids last anyhow, got "
                          f"{preparation.vocabulary}")
     if preparation.unclicked_length:
-        raise ValueError("unclicked_length must be 0 for days, whose records know only what was shown on their day, got "
-                         f"{preparation.unclicked_length}")
+        raise ValueError("unclicked_length must be 0 for days, whose records know only what was shown on their day, "
+                         f"got {preparation.unclicked_length}")
 
     def assign(engine: Engine, source: Source, preparation: PreparationConfig,
                folder: str) -> tuple[dict[str, ir.Table], dict[str, int]]:
