@@ -16,7 +16,8 @@ def test_rows_are_measured_beside_the_first(tmp_path, monkeypatch):
     rows = [Row("LCN", "lcn_200_50.cfg"), Row("codes", "lcn_alpt.cfg", flags=("--alpt.every=2",))]
     lcn, codes = system_step.measure_systems(rows, 2, False, [
         f"--data_dir={tmp_path / 'data'}", "--data.short_length=3", "--data.lifelong_length=11",
-        "--embeddings.exclude=", "--embeddings.embedding_dim=32", "--tower.units=5", "--crp.num_negatives=16", "--train.batch_size=16"])
+        "--embeddings.exclude=", "--embeddings.embedding_dim=32", "--tower.units=5", "--crp.num_negatives=16",
+        "--train.batch_size=16"])
     assert (lcn["row"], lcn["over_first"], lcn["peak_bytes"]) == ("LCN", 1.0, None)
     assert codes["table_bytes"] == pytest.approx(lcn["table_bytes"] * (32 + 4) / (4 * 32))  # and a step size per row
     assert codes["seconds"] > 0 and codes["trained"] < lcn["trained"]  # no optimiser trains codes

@@ -1,4 +1,4 @@
-"""Every world has a table whose rows can be read on its preset, and whose first row lacks the part."""
+"""The tables of worlds and systems have rows that can be read and differ, on the same records."""
 
 import pytest
 
@@ -6,11 +6,12 @@ from data_prep.industrial.generator_config import WORLDS as PRESETS
 from experiments import flags
 from experiments.tables import worlds
 from experiments.tables.__main__ import main
+from experiments.tables.systems import SYSTEMS
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", [*PRESETS, "small"])
 def test_rows_can_be_read_and_differ(preset):
-    table, settings = worlds.table_of(preset), []
+    table, settings = SYSTEMS if preset == "small" else worlds.table_of(preset), []
     for row in table.rows:
         unexpected = flags.parse(["experiments.run", f"--flagfile={row.cfg}", "--dataset=industrial",
                                   f"--industrial_generator.preset={preset}", *row.flags])[1:]
