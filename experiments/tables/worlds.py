@@ -36,9 +36,9 @@ WORLDS = {
         Row("LCN, TEM4CTR", "lcn_tem4ctr.cfg")),
     "cascade": _world(
         "cascade", "rare long stays after the click, by a law of their own",
-        (f"--industrial.long_stay_seconds={PRESETS['cascade'].stay_law.seconds}", "--model.head=conditional"),
-        Row("LCN for long stays alone", _LCN, flags=("--conditional.weights=0.000001,1",)),
-        Row("LCN, a logit for each label", _LCN),
+        (f"--industrial.long_stay_seconds={PRESETS['cascade'].stay_law.seconds}",),
+        Row("LCN for long stays alone", _LCN, flags=("--model.head=conditional", "--conditional.weights=0.000001,1")),
+        Row("LCN, a logit for each label", _LCN, flags=("--model.head=conditional",)),
         Row("LCN, shared bottom", "lcn_shared_bottom.cfg"),
         Row("LCN, MMoE", "lcn_mmoe.cfg"),
         Row("LCN, PLE", "lcn_ple.cfg"),
