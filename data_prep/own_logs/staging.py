@@ -5,6 +5,7 @@ All files pass through here, whatever they are, so that no engine reads them its
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
@@ -89,6 +90,8 @@ def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mappin
     candidates, starts, rows, rejected, fingerprints = set(wanted), [], 0, 0, {}
     with contextlib.ExitStack() as stack:
         writer: pq.ParquetWriter | None = None
+        background = concurrent.futures.ThreadPoolExecutor(1)  # writes a batch while the next one is typed
+        written: concurrent.futures.Future[None] | None = None
         for file in files:
             _check_columns(file, text, wanted)
             starts.append(rows)
@@ -112,13 +115,19 @@ def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mappin
                 kept = len(batch) - len(bad)
                 table = pa.table({ROW: np.arange(rows, rows + kept), **typed})
                 rows += kept
-                writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema))
-                writer.write_table(table)
+                if writer is None:
+                    writer = stack.enter_context(pq.ParquetWriter(path, table.schema, use_dictionary=False))
+                    stack.enter_context(background)  # ends before the file is closed
+                if written is not None:
+                    written.result()
+                written = background.submit(writer.write_table, table)
             count += len(misfits)
             if count:
                 lines = [(line or 0, reason, "") for line, reason in misfits] + refused
                 rejected += count
                 rejects.add(file.path, read + len(misfits), count, lines)
+        if written is not None:
+            written.result()
     if not rows:
         raise InputError(f"{label}: the files have no rows: {', '.join(file.path for file in files)}")
     return Staged(rows, rejected, frozenset(candidates), tuple(starts), tuple(files), fingerprints)
