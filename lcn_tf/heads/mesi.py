@@ -13,28 +13,26 @@ import tensorflow as tf
 
 from lcn_tf.contracts import TowerInputs
 from lcn_tf.layers.experts import mixture
-from lcn_tf.ops.label_terms import check_weights, loss_factors
+from lcn_tf.layers.label_head import LabelHead, LossWeights
 from lcn_tf.schema import Label
 
 VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(LossWeights):
     """Options of the products and the losses."""
 
     width: int = dataclasses.field(default=64, metadata={"help": "width of the vectors of user and item"})
     scale: float = dataclasses.field(
         default=1.0, metadata={"help": "reading: factor of the sum that makes the logit"})
-    weights: tuple[float, ...] = dataclasses.field(
-        default=(), metadata={"help": "weights of the labels' losses, in the order of the schema; none given: 1 each"})
 
     def __post_init__(self):
+        super().__post_init__()
         if self.width < 1:
             raise ValueError(f"mesi.width must be at least 1, got {self.width}")
         if not 0 < self.scale < float("inf"):
             raise ValueError(f"mesi.scale must be a positive number, got {self.scale}")
-        check_weights("mesi.weights", self.weights)
 
 
 class BehaviourProducts(tf.keras.layers.Layer):
@@ -94,7 +92,7 @@ class GatedSum(tf.keras.layers.Layer):
         return tf.reduce_sum(mixture(self.gate(read), experts), -1)
 
 
-class MESIHead(tf.keras.layers.Layer):
+class MESIHead(LabelHead):
     """Experts of every label: the products of all behaviours, and the label's hidden vector.
 
     A label b has a vector of the user, u_b, a linear map of its hidden vector, and one of the item, i_b, a linear map
@@ -105,22 +103,22 @@ class MESIHead(tf.keras.layers.Layer):
     where x_h are the products of the behaviours (`BehaviourProducts`). Losses are cross-entropies, that of a label
     which is given another over the candidates where that is 1; see docs/readings.md, MESI's experts.
 
+    Args:
+      config: options.
+      labels: of the schema.
+
     Attributes:
-      labels, terms: see `lcn_tf.contracts.Head`; "ctr_loss" is the first label's term, "<label>_loss" each other one's.
       reads_fields: it reads candidate and interests, see `lcn_tf.contracts.ReadsFields`.
 
     Raises:
-      ValueError: fewer than two labels, or weights of another number.
+      ValueError: what `LabelHead` refuses.
     """
 
     reads_fields = True
 
     def __init__(self, config: Config, labels: Sequence[Label], **kwargs):
-        super().__init__(**kwargs)
-        self.terms = loss_factors("mesi", labels, config.weights)
-        self.labels = tuple(label.name for label in labels)
+        super().__init__(config.weights, labels, "mesi", **kwargs)
         self.scale = config.scale
-        self._given = {label.name: label.given for label in labels}
         self.products = BehaviourProducts(config.width, name="products", dtype=self.dtype_policy)
         self.users, self.items = ({name: tf.keras.layers.Dense(config.width, name=f"{name}_{of}",
                                                                dtype=self.dtype_policy) for name in self.labels}
@@ -140,17 +138,7 @@ class MESIHead(tf.keras.layers.Layer):
             logits[name] = self.scale * self.gated(experts, tf.concat([user, item], -1)) + self.biases[name]
         return logits
 
-    def counted(self, labels: Mapping[str, tf.Tensor], mask: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Real candidates whose given label, if there is one, is 1, `[B, C]`."""
-        return {term: mask if (given := self._given[name]) is None else mask & (labels[given] > 0)
-                for term, name in zip(self.terms, self.labels, strict=True)}
-
-    def targets(self, logits: Mapping[str, tf.Tensor], labels: Mapping[str, tf.Tensor]
-                ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        """Each label and its logit."""
-        return {term: (labels[name], logits[name]) for term, name in zip(self.terms, self.labels, strict=True)}
-
 
 def build(config: Config, labels: Sequence[Label]) -> MESIHead:
     """The head of a configuration, for the labels of a schema."""
-    return MESIHead(config, labels, name="mesi")
+    return MESIHead(config, labels)

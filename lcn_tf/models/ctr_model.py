@@ -36,7 +36,7 @@ from lcn_tf.models.microbatches import ADDS_LOSS, check_independent, sum_over_pa
 from lcn_tf.models.negative_events import add_negative_events, negative_pool, negative_pool_names
 from lcn_tf.models.network import Batch, Network
 from lcn_tf.models.table_updates import forward_state, pass_again, second_passes, seed_name, table_step, update_tables
-from lcn_tf.models.task_balance import BALANCE, BalanceConfig, GradNorm, PCGrad, create, last_shared
+from lcn_tf.models.task_balance import BALANCE, BalanceConfig, GradNorm, LearntWeights, PCGrad, create, last_shared
 from lcn_tf.ops.replica_exchange import everyones_rows, prefixed, sum_over_replicas, unprefixed
 
 _ADDED = "added_losses"  # by `add_loss`
@@ -118,7 +118,7 @@ class CTRModel(Network):
         return [f"{name}_{term}" for name, objective in self.objectives.items() for term in objective.terms]
 
     def _balance_terms(self) -> list[str]:
-        return [BALANCE] if self.balance and self.balance.adds_loss else []
+        return [BALANCE] if isinstance(self.balance, LearntWeights) else []
 
     def _penalty_terms(self) -> list[str]:
         return ["embeddings_l2"] if self.embedder.tables.config.l2 else []
@@ -223,7 +223,7 @@ class CTRModel(Network):
         for term, loss in of_long_term.items():
             totals[f"{self.long_term.name}_{term}"] = tf.reduce_sum(tf.where(own.mask, loss, 0.0))
         losses = {name: tf.math.divide_no_nan(total, counts[name]) for name, total in totals.items()}
-        if self.balance and self.balance.adds_loss:
+        if isinstance(self.balance, LearntWeights):
             terms = self.head.terms
             shares = [tf.math.divide_no_nan(tf.reduce_sum(tf.cast(counted[term], tf.float32)), counts[term])
                       for term in terms]

@@ -6,6 +6,7 @@ penalties, a lifelong model's own loss) is added as it is. Shape letters: T term
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -51,12 +52,10 @@ class TaskBalance(tf.keras.layers.Layer):
 
     Attributes:
       method: as `BalanceConfig` names it.
-      adds_loss: whether learnt weights add `BALANCE` to the losses.
       whole_batch: whether it needs the gradients of a whole batch at once.
     """
 
     method = ""
-    adds_loss = True
     whole_batch = True
 
     def __init__(self, terms: Sequence[str], **kwargs):
@@ -66,6 +65,11 @@ class TaskBalance(tf.keras.layers.Layer):
     def build_weights(self) -> None:
         """Creates its weights."""
 
+
+class LearntWeights(TaskBalance, abc.ABC):
+    """A balance whose learnt weights add `BALANCE` to the losses."""
+
+    @abc.abstractmethod
     def added_loss(self, losses: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
         """What the weights add to the sum of the losses.
 
@@ -77,10 +81,9 @@ class TaskBalance(tf.keras.layers.Layer):
         Returns:
           Scalar; over all parts it sums to the batch's.
         """
-        raise NotImplementedError
 
 
-class Uncertainty(TaskBalance):
+class Uncertainty(LearntWeights):
     """Learnt variances (Kendall, Gal and Cipolla, CVPR 2018): `sum_t exp(-s_t) L_t + s_t / 2`.
 
     The form for classification, with s_t = log sigma_t^2, which begins at 0: the weights begin at 1. The optimiser of
@@ -99,7 +102,7 @@ class Uncertainty(TaskBalance):
         return tf.reduce_sum((tf.exp(-self.log_variances) - 1) * losses + shares * self.log_variances / 2)
 
 
-class GradNorm(TaskBalance):
+class GradNorm(LearntWeights):
     """Weights under which labels learn at one pace (Chen et al., ICML 2018, algorithm 1).
 
     With G_t the norm of the gradient of w_t L_t by the last shared layer, and r_t the loss relative to that of the
@@ -122,7 +125,7 @@ class GradNorm(TaskBalance):
         self.first_losses = self.add_weight(name="first_losses", shape=shape, initializer="zeros", **_ONE_STATE)
 
     def added_loss(self, losses: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
-        """See `TaskBalance`."""
+        """See `LearntWeights`."""
         return tf.reduce_sum((self.loss_weights.read_value() - 1) * losses)
 
     def seen(self, tape: tf.GradientTape, losses: Mapping[str, tf.Tensor], shared: Sequence[tf.Variable]
@@ -165,7 +168,6 @@ class PCGrad(TaskBalance):
     """
 
     method = "pcgrad"
-    adds_loss = False
 
     def gradients(self, tape: tf.GradientTape, losses: Mapping[str, tf.Tensor], variables: Sequence[tf.Variable],
                   tables: Sequence[tf.Variable], step: StepInputs, seed: tf.Tensor

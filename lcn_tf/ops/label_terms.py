@@ -12,16 +12,6 @@ import tensorflow as tf
 from lcn_tf.schema_entries import Label
 
 
-def check_weights(flag: str, weights: Sequence[float]) -> None:
-    """Refuses weights of losses that are not positive numbers.
-
-    Raises:
-      ValueError: naming the flag.
-    """
-    if any(not 0 < weight < float("inf") for weight in weights):
-        raise ValueError(f"{flag} must be positive numbers, got {tuple(weights)}")
-
-
 def loss_factors(head: str, labels: Sequence[Label], weights: Sequence[float]) -> dict[str, float]:
     """Term -> its factor in the loss, in the order of the labels: "ctr_loss", then "<label>_loss" of each other one.
 

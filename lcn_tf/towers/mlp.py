@@ -6,6 +6,7 @@ W width of all features and interests of a candidate, U last hidden width.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -158,7 +159,7 @@ class LabelConfig(Config):
         self.check_widths("label_units")
 
 
-class LabelTower(tf.keras.layers.Layer):
+class LabelTower(tf.keras.layers.Layer, abc.ABC):
     """Base of towers with hidden layers for each label above something that the labels share.
 
     A subclass creates what is shared, and says in `shared` what the hidden layers of each label read.
@@ -208,9 +209,9 @@ class LabelTower(tf.keras.layers.Layer):
         """Seed of the dropout masks of the network at a place; the labels have the first ones."""
         return self.dropout_seed + (place + 1) * 2**40
 
+    @abc.abstractmethod
     def shared(self, inputs: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """Inputs `[B, C, W]` -> label -> what its hidden layers read, `[B, C, width]`."""
-        raise NotImplementedError
 
     def call(self, inputs: tf.Tensor, mask: tf.Tensor | None = None, training: bool = False) -> dict[str, tf.Tensor]:
         """Inputs `[B, C, W]` -> label -> hidden `[B, C, label_units[-1]]`."""

@@ -20,6 +20,7 @@ VERSION = 1
 
 _SHARED = "all labels"  # beside the names of labels
 
+
 @dataclasses.dataclass(frozen=True)
 class Config(mlp.LabelConfig):
     """Options of the levels."""
