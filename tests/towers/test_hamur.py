@@ -11,35 +11,17 @@ from lcn_tf.layers.domain_batch_norm import DomainBatchNorm
 from lcn_tf.schema import CLICK
 from lcn_tf.towers import hamur
 from lcn_tf.towers.hamur import Adapter, HamurTower
+from tests.towers.scenario_inputs import MASK, SCENARIO, B, C, make_inputs, random, randomised, weights_of
 
-B, C, W = 5, 3, 26
 SMALL = {"scenarios": 5, "units": (13, 11), "rank": 3, "bottleneck": 2, "hyper_units": (17,)}
-SCENARIO = np.array([[2, 2, 3], [1, 3, 4], [2, 2, 0], [3, 0, 0], [2, 4, 4]])
-MASK = SCENARIO > 0
 # n = 3, k = 2, b = 2, numbers worked out by hand.
 U1, S, V1 = [[1.0, 0.5], [0.0, 1.0], [1.0, 1.0]], [[0.2, 0.0], [0.1, 0.3]], [[1.0, 0.0], [0.5, 1.0]]
 U2, V2, HIDDEN = [[1.0, 0.0], [0.5, 1.0]], [[1.0, 0.0, 0.5], [0.0, 1.0, 0.5]], [1.0, 2.0, -1.0]
 HIDDEN_UP = [0.240661, 0.183192, 0.211926]
 
 
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def make_inputs(scenario=SCENARIO, seed=1):
-    rows = np.shape(scenario)
-    parts = iter(np.split(random(*rows, W, seed=seed), np.cumsum([5, 7, 3, 7]), -1))
-    return TowerInputs({"age": tf.constant(next(parts))}, tf.constant(next(parts)), {"price": tf.constant(next(parts))},
-                       {"short": tf.constant(next(parts)), "lifelong": tf.constant(next(parts))},
-                       tf.constant(scenario, tf.int64))
-
-
 def make_tower(seed=3, **options):
-    tower = HamurTower(**{**SMALL, **options}, name="tower")
-    tower(make_inputs())
-    for place, weight in enumerate(tower.trainable_weights):
-        weight.assign(0.5 * random(*weight.shape, seed=seed + place))
-    return tower
+    return randomised(HamurTower(**{**SMALL, **options}, name="tower"), seed)
 
 
 def sigmoid(values):
@@ -54,8 +36,7 @@ def moments(values, mask):
 
 def reference(tower, inputs, mask, adapters=1):
     """Candidate by candidate in float64, with the statistics of the batch."""
-    weights = {weight.name.removesuffix(":0").removeprefix("tower/"): weight.numpy().astype(np.float64)
-               for weight in tower.weights}
+    weights = weights_of(tower)
     features, scenario = inputs.concatenated.numpy().astype(np.float64), np.maximum(inputs.scenario, 1) - 1
     domains = [np.where(mask, scenario, -1) == domain for domain in range(4)]
 
@@ -160,7 +141,7 @@ def test_padded_candidates_change_nothing(training):
         with tf.GradientTape() as tape:
             tape.watch(values)
             user, candidate, side, *interests = values
-            inputs = TowerInputs({"age": user}, candidate, {"price": side}, dict(zip("sl", interests, strict=True)),
+            inputs = TowerInputs({"age": user}, candidate, {"price": side}, dict(zip("nsl", interests, strict=True)),
                                  scenario)
             hidden = tower(inputs, mask=tf.constant(MASK), training=training)
             loss = tf.reduce_sum(tf.boolean_mask(hidden, MASK) ** 2)

@@ -11,32 +11,14 @@ from lcn_tf.layers.domain_batch_norm import DomainBatchNorm
 from lcn_tf.schema import CLICK
 from lcn_tf.towers import hierrec
 from lcn_tf.towers.hierrec import FieldChoice, GeneratedLayers, HierRecTower
+from tests.towers.scenario_inputs import MASK, SCENARIO, B, C, W, make_inputs, randomised, weights_of
 
-B, C, W, F = 5, 3, 26, 5
+F = 5
 SMALL = {"scenarios": 5, "field_dim": 6, "num_heads": 2, "hidden_dim": 7, "rank": 3, "units": (13, 11)}
-SCENARIO = np.array([[2, 2, 3], [1, 3, 4], [2, 2, 0], [3, 0, 0], [2, 4, 4]])
-MASK = SCENARIO > 0
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def make_inputs(scenario=SCENARIO, seed=1):
-    rows = np.shape(scenario)
-    parts = iter(np.split(random(*rows, W, seed=seed), np.cumsum([5, 7, 3, 7]), -1))
-    nothing = tf.zeros([*rows, 0])  # as a lifelong model that returns nothing
-    return TowerInputs({"age": tf.constant(next(parts))}, tf.constant(next(parts)), {"price": tf.constant(next(parts))},
-                       {"none": nothing, "short": tf.constant(next(parts)), "lifelong": tf.constant(next(parts))},
-                       tf.constant(scenario, tf.int64))
 
 
 def make_tower(seed=3, **options):
-    tower = HierRecTower(**{**SMALL, **options}, name="tower")
-    tower(make_inputs())
-    for place, weight in enumerate(tower.trainable_weights):
-        weight.assign(0.5 * random(*weight.shape, seed=seed + place))
-    return tower
+    return randomised(HierRecTower(**{**SMALL, **options}, name="tower"), seed)
 
 
 def softmax(values):
@@ -46,8 +28,7 @@ def softmax(values):
 
 def reference(tower, inputs, mask):
     """Candidate by candidate, head by head in float64, with the statistics of the batch."""
-    weights = {weight.name.removesuffix(":0").removeprefix("tower/"): weight.numpy().astype(np.float64)
-               for weight in tower.weights}
+    weights = weights_of(tower)
     options, scenario = tower.options, np.maximum(inputs.scenario, 1) - 1
     width, h, r = options.field_dim, options.hidden_dim, options.rank
 
