@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
 import numpy as np
 
-from data_prep.content_vectors.table_vectors import put_beside
+from data_prep.content_vectors.table_vectors import Added, put_beside
 from data_prep.errors import InputError
 from data_prep.graph_vectors.config import GraphConfig
 from data_prep.graph_vectors.training import trained_vectors
@@ -16,25 +15,8 @@ from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.schema import FIRST_ID
 
 
-@dataclasses.dataclass(frozen=True)
-class Written:
-    """Vectors of a table.
-
-    Attributes:
-      path: where they are.
-      ids: of the table, without padding and out of vocabulary.
-      known: of these, how many have a vector.
-      width: numbers of a vector.
-    """
-
-    path: str
-    ids: int
-    known: int
-    width: int
-
-
 def add_graph_vectors(data_dir: str, table: str, user_table: str | None, config: GraphConfig,
-                      say: Say) -> dict[str, Written]:
+                      say: Say) -> dict[str, Added]:
     """Writes `vectors/{table}.npy` of items and, on request, of users, and names them in the schema.
 
     Ids without an edge in the training records, padding and out of vocabulary have zeros. Where several users share an
@@ -68,8 +50,8 @@ def add_graph_vectors(data_dir: str, table: str, user_table: str | None, config:
     if user_table:
         ordered[user_table] = _by_id(graph.user_ids, vectors[:users], files.schema.tables[user_table])
     put_beside(data_dir, ordered)
-    return {name: Written(os.path.join(data_dir, "vectors", f"{name}.npy"), len(values) - FIRST_ID,
-                          int(values.any(axis=1).sum()), values.shape[1]) for name, values in ordered.items()}
+    return {name: Added(os.path.join(data_dir, "vectors", f"{name}.npy"), len(values) - FIRST_ID,
+                        int(values.any(axis=1).sum()), 0, values.shape[1]) for name, values in ordered.items()}
 
 
 def _user_feature(files: RecordFiles, table: str) -> str:

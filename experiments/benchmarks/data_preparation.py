@@ -2,9 +2,10 @@
 
     python -m experiments.benchmarks.data_preparation [--folder=...] [--output=data_preparation.json]
 
-Generates Taobao-format logs of 5 and of 20 million events, prepares both, and the smaller one with pandas too
-(`pandas_preparation`), each in a process of its own, one after the other. Then prepares the smaller in every kind of
-snapshot, and with one record per impression, for the bytes per impression. 2 cores, 4 GB of disk: 5 minutes.
+Generates Taobao-format logs of 5 and of 20 million events, prepares both, the larger one also from Parquet by a mapping
+file (`data_prep.own_logs`), and the smaller one with pandas too (`pandas_preparation`), each in a process of its own,
+one after the other. Then prepares the smaller in every kind of snapshot, and with one record per impression, for the
+bytes per impression. 2 cores, 5 GB of disk: 5 minutes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from absl import app, flags
 from command_line.text_table import align
 from data_prep.taobao.generator import GeneratorConfig, generate
 from experiments.benchmarks import flags as common
-from experiments.benchmarks import measure
+from experiments.benchmarks import mapped_logs, measure
 from lcn_tf.data.prepared_folder import preparation_facts
 
 _SMALL_USERS = flags.DEFINE_integer("small_users", 13_000, "users of the smaller logs, 384 events each", lower_bound=1)
@@ -75,23 +76,25 @@ def measure_preparations(folder: str) -> dict[str, Any]:
         generate(logs[size], GeneratorConfig(num_users=users))
     for size, input_dir in logs.items():
         output_dir = os.path.join(folder, f"records-{size}")
-        costs[size] = _prepare(input_dir, output_dir)
+        costs[size] = _prepare("data_prep.taobao", output_dir, f"--input_dir={input_dir}")
         events[size] = preparation_facts(output_dir)["rows"]["behavior_log.csv"]["read"]
+    mapping = mapped_logs.write(logs["large"], os.path.join(folder, "logs-mapped"))
+    costs["mapped"] = _prepare("data_prep.own_logs", os.path.join(folder, "records-mapped"), f"--mapping={mapping}")
+    events["mapped"] = events["large"]
     costs["pandas"] = _run("experiments.benchmarks.pandas_preparation", logs["small"],
                            os.path.join(folder, "records-pandas"))
     events["pandas"] = events["small"]
     sizes = {}
     for name, settings in SNAPSHOTS.items():
         output_dir = os.path.join(folder, f"records-{name.replace(' ', '-')}")
-        _prepare(logs["small"], output_dir, *settings)
+        _prepare("data_prep.taobao", output_dir, f"--input_dir={logs['small']}", *settings)
         splits = preparation_facts(output_dir)["splits"].values()
         sizes[name] = sum(split["bytes"] for split in splits) / sum(split["impressions"] for split in splits)
     return figures_of(costs, events, sizes)
 
 
-def _prepare(input_dir: str, output_dir: str, *settings: str) -> Cost:
-    return _run("data_prep.taobao", f"--input_dir={input_dir}", f"--output_dir={output_dir}",
-                f"--memory_limit={_MEMORY_LIMIT.value}", *settings)
+def _prepare(module: str, output_dir: str, *settings: str) -> Cost:
+    return _run(module, f"--output_dir={output_dir}", f"--memory_limit={_MEMORY_LIMIT.value}", *settings)
 
 
 def _run(module: str, *arguments: str) -> Cost:
@@ -107,13 +110,14 @@ def _run(module: str, *arguments: str) -> Cost:
 
 
 def figures_of(costs: Mapping[str, Cost], events: Mapping[str, int], sizes: Mapping[str, float]) -> dict[str, Any]:
-    """The figures of the costs of `small`, `large` and `pandas`, the events of each, and bytes per impression."""
+    """The figures of the costs of each preparation, the events of each, and bytes per impression."""
     # What an event more costs, free of what every preparation costs.
     per_event = (costs["large"].seconds - costs["small"].seconds) / (events["large"] - events["small"])
     return {
         "preparations": {name: {"events": events[name], "seconds": cost.seconds, "peak_bytes": cost.peak_bytes,
                                 "events_per_second": events[name] / cost.seconds} for name, cost in costs.items()},
         "speed_over_pandas": costs["pandas"].seconds / costs["small"].seconds,
+        "mapped_over_reader": costs["mapped"].seconds / costs["large"].seconds,
         "peak_large_over_small": costs["large"].peak_bytes / costs["small"].peak_bytes,
         "seconds_per_further_million_events": 1e6 * per_event,
         "hours_for_the_real_log": (costs["large"].seconds + (REAL_EVENTS - events["large"]) * per_event) / 3600,
@@ -133,6 +137,7 @@ def report(figures: Mapping[str, Any]) -> str:
         *align(rows), "",
         f"{figures['speed_over_pandas']:.1f} times as fast as pandas; the larger log's peak memory is "
         f"{figures['peak_large_over_small']:.2f} times the smaller's;",
+        f"by a mapping the larger one takes {figures['mapped_over_reader']:.2f} times as long;",
         f"{figures['seconds_per_further_million_events']:.2f} s for a million events more, hence "
         f"{figures['hours_for_the_real_log']:.1f} hours for {REAL_EVENTS:,}", "",
         *align(records)])

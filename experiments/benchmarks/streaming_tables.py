@@ -170,7 +170,7 @@ def _measure(experiment: Experiment, days: Sequence[Day], tables: Sequence[str],
     shutil.rmtree(workdir, ignore_errors=True)
     groups = experiment.groups
     data, train = groups["data"], dataclasses.replace(groups["train"], epochs=1)
-    opened = [RecordFiles.open(day.folder).reading(data.item_fields, data.context_fields) for day in days]
+    opened = [prepared_data.files_of(experiment, day.folder) for day in days]
     tf.keras.mixed_precision.set_global_policy(train.precision)
     tf.keras.utils.set_random_seed(train.seed)
     model = new_model(experiment, opened[0])

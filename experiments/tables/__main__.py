@@ -82,8 +82,9 @@ def _make(options: argparse.Namespace, command: str) -> int:
     elif options.choice:
         print(choice.write(folder, table, lines, command))
     else:
-        print(report.write_table(folder, table, lines, command, report.Beside(
-            chosen, _step_costs(folder), _system_costs(folder) if table is SYSTEMS else {})))
+        steps = {one["objective"]: one["over_none"] for one in _measured(folder, report.STEP_COSTS)}
+        systems = {one["row"]: one for one in _measured(folder, report.SYSTEM_COSTS)} if table is SYSTEMS else {}
+        print(report.write_table(folder, table, lines, command, report.Beside(chosen, steps, systems)))
         slices.write(folder, table.key, table.title, lines)
         if options.sweep:
             sweep.draw(folder, table, lines)
@@ -91,22 +92,13 @@ def _make(options: argparse.Namespace, command: str) -> int:
     return len(failed)
 
 
-def _step_costs(folder: str) -> dict[str, float]:
-    """What `experiments.benchmarks.objective_step` measured, where its figures are in the folder."""
-    path = os.path.join(folder, report.STEP_COSTS)
+def _measured(folder: str, name: str) -> list[dict[str, Any]]:
+    """The figures of a benchmark, where they are in the folder."""
+    path = os.path.join(folder, name)
     if not os.path.exists(path):
-        return {}
+        return []
     with open(path, encoding="utf-8") as file:
-        return {one["objective"]: one["over_none"] for one in json.load(file)["figures"]}
-
-
-def _system_costs(folder: str) -> dict[str, dict[str, Any]]:
-    """What `experiments.benchmarks.system_step` measured, likewise."""
-    path = os.path.join(folder, report.SYSTEM_COSTS)
-    if not os.path.exists(path):
-        return {}
-    with open(path, encoding="utf-8") as file:
-        return {one["row"]: one for one in json.load(file)["figures"]}
+        return json.load(file)["figures"]
 
 
 def _tune(options: argparse.Namespace, command: str, table: Table, tried: Sequence[tuning.Trial], store: Store) -> int:

@@ -40,8 +40,6 @@ class Sizes:
       unique_ids: U, over all tables.
       optimizer: of the tables, as `TrainConfig.optimizer`.
       microbatches: parts of the batch.
-      code_bits: of the tables' codes, 8 or 16, where tables are of the kind `alpt` with all its moments; 0: float32.
-        The constants were measured without codes.
     """
 
     requests: int
@@ -57,7 +55,6 @@ class Sizes:
     unique_ids: int
     optimizer: str
     microbatches: int = 1
-    code_bits: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,18 +104,14 @@ def training_bytes(sizes: Sizes, constants: Constants = Constants()) -> float:
     fields = _ID * (sizes.item_fields + sizes.context_fields) + _MASK
     batch = sizes.requests * (sizes.lifelong_length + 2 * sizes.short_length) * fields
     ids = _FLOAT * constants.ids * sizes.requests * sizes.lifelong_length
-    kept_table = (1 + slots[sizes.optimizer]) * table
-    if sizes.code_bits:  # and their moments, step sizes and moments of these
-        kept_table = table * sizes.code_bits // 32 + 2 * table + 3 * _FLOAT * sizes.table_rows
-    staying = constants.traced * 2**20 + kept_table + batch + ids
+    staying = constants.traced * 2**20 + (1 + slots[sizes.optimizer]) * table + batch + ids
 
     events = constants.flat_events if sizes.candidates == 1 else constants.grouped_events
     kept = constants.kept * sizes.candidates * (sizes.msa_top_k + sizes.fsa_top_k)
     requests = math.ceil(sizes.requests / sizes.microbatches)
     part = _FLOAT * requests * width * (events * sizes.lifelong_length + kept)
     gradients = constants.gradients if sizes.microbatches == 1 else constants.gradients_of_parts
-    by_row = sizes.optimizer == "row_sparse_adam" or sizes.code_bits
-    update = 0 if by_row else constants.dense_update * table
+    update = 0 if sizes.optimizer == "row_sparse_adam" else constants.dense_update * table
     return staying + max(gradients * rows + part, constants.gradients * rows + update)
 
 

@@ -22,12 +22,6 @@ def test_tables_with_their_slots_and_the_batch_stay():
     assert training_bytes(dataclasses.replace(SIZES, optimizer="adagrad"), NOTHING) == STAYING - 4 * 1009 * 5
 
 
-def test_tables_of_codes_have_step_sizes_and_moments_of_both():
-    codes = dataclasses.replace(SIZES, code_bits=8, optimizer="adam")
-    assert training_bytes(codes, NOTHING) == STAYING - 3 * 4 * 1009 * 5 + 1009 * (5 + 4) + 2 * 4 * 1009 * (5 + 1)
-    assert added(codes, dense_update=1) == 0
-
-
 def test_terms_of_a_step():
     grouped, parts = dataclasses.replace(SIZES, candidates=3), dataclasses.replace(SIZES, microbatches=4)
     assert added(traced=1) == 2**20

@@ -1,6 +1,7 @@
 """The benchmark of the preparation: its pandas version makes the same records, and the command runs as a whole."""
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -8,10 +9,12 @@ import pytest
 import tensorflow as tf
 
 from data_prep.config import PreparationConfig
+from data_prep.own_logs.config import OwnLogsConfig
+from data_prep.own_logs.prepare import prepare as prepare_own_logs
 from data_prep.taobao.config import TaobaoConfig
 from data_prep.taobao.generator import GeneratorConfig, generate
 from data_prep.taobao.prepare import prepare
-from experiments.benchmarks import data_preparation, pandas_preparation
+from experiments.benchmarks import data_preparation, mapped_logs, pandas_preparation
 from experiments.benchmarks.data_preparation import Cost
 
 
@@ -30,12 +33,25 @@ def test_pandas_makes_the_same_records(tmp_path):
         assert ours and ours == records([str(tmp_path / "pandas" / f"{split}.tfrecord")])
 
 
+def test_a_mapping_of_25_lines_makes_the_same_records(tmp_path):
+    generate(tmp_path / "logs", GeneratorConfig(num_users=60, seed=3))
+    prepare(str(tmp_path / "logs"), str(tmp_path / "ours"), TaobaoConfig(), PreparationConfig())
+    mapping = mapped_logs.write(str(tmp_path / "logs"), str(tmp_path / "mapped"))
+    assert len(pathlib.Path(mapping).read_text().splitlines()) <= 25
+    prepare_own_logs("", str(tmp_path / "own"), OwnLogsConfig(mapping), PreparationConfig())
+    for path in sorted((tmp_path / "ours").glob("*.tfrecord-*")):
+        assert path.read_bytes() == (tmp_path / "own" / path.name).read_bytes()
+    schemas = [(tmp_path / folder / "schema.json").read_text() for folder in ("ours", "own")]
+    assert schemas[0] == schemas[1]
+
+
 def test_figures():
     figures = data_preparation.figures_of(
-        {"small": Cost(10, 100), "large": Cost(25, 110), "pandas": Cost(60, 900)},
-        {"small": 2_000_000, "large": 5_000_000, "pandas": 2_000_000},
+        {"small": Cost(10, 100), "large": Cost(25, 110), "mapped": Cost(28, 120), "pandas": Cost(60, 900)},
+        {"small": 2_000_000, "large": 5_000_000, "mapped": 5_000_000, "pandas": 2_000_000},
         dict(zip(data_preparation.SNAPSHOTS, (50, 40, 30, 200), strict=True)))
-    assert figures["speed_over_pandas"] == 6 and figures["peak_large_over_small"] == pytest.approx(1.1)
+    assert figures["speed_over_pandas"] == 6 and figures["mapped_over_reader"] == pytest.approx(1.12)
+    assert figures["peak_large_over_small"] == pytest.approx(1.1)
     assert figures["seconds_per_further_million_events"] == pytest.approx(5)
     assert figures["hours_for_the_real_log"] == pytest.approx((25 + 718.268134 * 5) / 3600)
     text = data_preparation.report(figures)
@@ -48,7 +64,7 @@ def test_the_command_measures_everything(tmp_path):
     subprocess.run([sys.executable, "-m", "experiments.benchmarks.data_preparation", "--small_users=40",
                     "--large_users=80", f"--folder={tmp_path / 'work'}", f"--output={output}"], check=True)
     figures = json.loads(output.read_text())["figures"]
-    assert set(figures["preparations"]) == {"small", "large", "pandas"}
+    assert set(figures["preparations"]) == {"small", "large", "mapped", "pandas"}
     sizes = figures["bytes_per_impression"]
     assert sizes["user"] < sizes["day"] < sizes["one record per impression"]
     assert all(cost["peak_bytes"] > 50 * 2**20 for cost in figures["preparations"].values())
