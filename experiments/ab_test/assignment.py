@@ -1,4 +1,4 @@
-"""Which arm serves a user: by a hash of the user and the test's salt, so that it is the same on every day and machine."""
+"""Which arm serves a user: by a hash of the user and the test's salt, the same on every day and machine."""
 
 from __future__ import annotations
 

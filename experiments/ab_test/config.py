@@ -23,10 +23,10 @@ class WorldConfig:
     preset: str = option("small", "preset of the generator of industrial logs, whose users return; how often they "
                          "visit a day is the preset's")
     num_users: int | None = option(None, "users, any number; none: the preset's")
-    pre_days: int = option(10, "days of impressions before the test, at least 4: all users are served by chance; models "
-                           "are trained on these days, and they give the covariates of the analysis")
-    candidates: int = option(50, "rooms that a request offers, some of topics that the user likes (as a retrieval stage "
-                             "would), the others of any")
+    pre_days: int = option(10, "days of impressions before the test, at least 4: all users are served by chance; "
+                           "models are trained on these days, and they give the covariates of the analysis")
+    candidates: int = option(50, "rooms that a request offers, some of topics that the user likes (as a retrieval "
+                             "stage would), the others of any")
     shown: int = option(8, "rooms on a page, the first ones of the ranking")
     examination_power: float | None = option(
         None, "users look at the room of rank r with probability r^-power, and never click what they do not look at; "

@@ -125,7 +125,8 @@ def outcomes_of(population: str, requests: Requests, places: np.ndarray, arm_of_
     shown = np.full(len(rows), places.shape[1])
     before = dict(zip(BEFORE, (shown, clicks, stays), strict=True))
     table = pd.DataFrame({
-        "population": population, "user": np.repeat(np.arange(1, users + 1), days), "day": np.tile(np.arange(days), users),
+        "population": population, "user": np.repeat(np.arange(1, users + 1), days),
+        "day": np.tile(np.arange(days), users),
         "arm": np.repeat(np.array(names, dtype=object)[arm_of_user], days), "requests": by_day(np.ones(len(rows))),
         "impressions": by_day(shown), "clicks": by_day(clicks), "stay_seconds": by_day(stays),
         **{name: by_user(values) for name, values in before.items()}})
