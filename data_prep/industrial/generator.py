@@ -20,7 +20,7 @@ import numpy as np
 from data_prep import processes
 from data_prep.generating.log_text import csv_rows, probability_texts
 from data_prep.industrial import planted_process, planted_texts
-from data_prep.industrial.generator_config import TRUE_PROBABILITY_FILES, GeneratorConfig
+from data_prep.industrial.generator_config import TRUE_PROBABILITY_FILES, GeneratorConfig, Process
 from data_prep.industrial.planted_videos import VideoImpressions, draw_author_quality, draw_video_impressions
 from data_prep.industrial.planted_worlds import feedback_names
 
@@ -61,7 +61,7 @@ def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig, worker
         for chunk in chunks:
             os.mkdir(os.path.join(folder, str(chunk)))
         processes.for_each(functools.partial(_write_chunk, folder, config), chunks, workers or os.cpu_count() or 1)
-        for name, header in _headers(config).items():
+        for name, header in headers(config.process).items():
             _join(folder, chunks, name, header)
         for row_set, name in TRUE_PROBABILITY_FILES.items():
             _join_probabilities(folder, chunks, name, _truth_header(config) if row_set == "target" else _TRUTH)
@@ -76,10 +76,10 @@ def files_of(config: GeneratorConfig) -> tuple[str, ...]:
     return (ITEM_TEXTS, *ALL_FILES) if config.process.text_words else ALL_FILES
 
 
-def _headers(config: GeneratorConfig) -> dict[str, str]:
+def headers(process: Process) -> dict[str, str]:
     """Header of each log; worlds have further columns."""
-    further = {"impressions.csv": ",scenario" if config.process.scenarios else "",
-               "events.csv": ",feedback" if config.process.feedbacks else ""}
+    further = {"impressions.csv": ",scenario" if process.scenarios else "",
+               "events.csv": ",feedback" if process.feedbacks else ""}
     return {name: header + further.get(name, "") for name, header in FILES.items()}
 
 
@@ -111,9 +111,9 @@ def _write_chunk(folder: str, config: GeneratorConfig, chunk: int) -> None:
     videos = draw_video_impressions(world, drawn, draw_author_quality(world, np.random.default_rng([config.seed, 2])),
                                     np.random.default_rng([config.seed, 3, chunk]))
     users = np.arange(first + 1, first + 1 + count)
-    texts = {"impressions.csv": _impression_columns(world, users, impressions),
-             "events.csv": _event_columns(world, users, events),
-             "users.csv": [users, *_profile_columns(count, rng)],
+    texts = {"impressions.csv": impression_columns(world, users, impressions),
+             "events.csv": event_columns(world, users, events),
+             "users.csv": [users, *profile_columns(count, rng)],
              "video_impressions.csv": _video_impression_columns(users, videos)}
     for name, columns in texts.items():
         with open(os.path.join(folder, str(chunk), name), "wb") as file:
@@ -140,8 +140,9 @@ def _write_texts(path: str, config: GeneratorConfig) -> None:
         file.write(csv_rows([author[order], texts[order]]))
 
 
-def _impression_columns(
+def impression_columns(
         world: planted_process.World, users: np.ndarray, shown: planted_process.Impressions) -> list[np.ndarray]:
+    """The columns of `impressions.csv`; `users` `[U]` are raw ids."""
     room = shown.room
     return [users[shown.user], shown.timestamp, world.room[room], world.room_author[room], world.room_category[room],
             np.where(shown.in_feed, "feed", "live"), shown.clicked.astype(np.int64), shown.stay_seconds,
@@ -154,15 +155,15 @@ def _video_impression_columns(users: np.ndarray, shown: VideoImpressions) -> lis
             shown.clicked.astype(np.int64), shown.watch_seconds]
 
 
-def _event_columns(
+def event_columns(
         world: planted_process.World, users: np.ndarray, events: planted_process.Events) -> list[np.ndarray]:
-    """Whether a room was watched to its end is not a question: its cell is empty."""
+    """The columns of `events.csv`. Whether a room was watched to its end is not a question: its cell is empty."""
     return [users[events.user], events.timestamp, np.where(events.is_live, "live", "video"), events.author,
             events.category, events.watch_seconds, np.array(["0", "1", ""])[events.finished],
             *([np.array(feedback_names(known))[events.feedback]] if (known := world.process.feedbacks) else [])]
 
 
-def _profile_columns(count: int, rng: np.random.Generator) -> list[np.ndarray]:
+def profile_columns(count: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Gender, age band (empty where it is not known) and city level; they say nothing about interests."""
     return [np.array(["f", "m"])[rng.integers(2, size=count)],
             np.array(["", "18-24", "25-34", "35-49", "50+"])[rng.choice(5, p=[0.1, 0.3, 0.3, 0.2, 0.1], size=count)],

@@ -12,6 +12,7 @@ videos. `planted_worlds` has the laws of presets in which a further part of a mo
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -172,11 +173,20 @@ def day_of(timestamp: np.ndarray) -> np.ndarray:
     return (timestamp - FIRST_EVENT) // DAY
 
 
-def _draw_impressions(
-        world: World, users: Users, taste: np.ndarray | None, rng: np.random.Generator) -> Impressions:
+def draw_impressions(world: World, users: Users, taste: np.ndarray | None, rng: np.random.Generator,
+                     sizes: tuple[int, int] = PAGE_SIZES) -> Impressions:
+    """Draws the rooms of every page of the users' visits, page by page, and what the users do with each.
+
+    Args:
+      world: what all users share.
+      users: whose visits.
+      taste: of `draw_visitors`.
+      rng: source of every draw.
+      sizes: smallest and largest number of rooms on a page.
+    """
     process = world.process
     pages, page_time = planted.draw_pages(rng, users, process.extra_pages_per_visit)
-    page, slot = draw_candidates(process, users, pages, day_of(page_time), world.slot_popularity, rng)
+    page, slot = draw_candidates(process, users, pages, day_of(page_time), world.slot_popularity, rng, sizes)
     room = world.open_room[day_of(page_time)[page], slot]
     user = users.visit_user[pages[page]]
     scenario = planted_worlds.draw_scenarios(process, len(pages), rng)[page]
@@ -208,7 +218,7 @@ def _stays(world: World, users: Users, taste: np.ndarray | None, user: np.ndarra
 
 
 def draw_candidates(process: Process, users: Users, pages: np.ndarray, day: np.ndarray, popularity: Popularity,
-                    rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+                    rng: np.random.Generator, sizes: tuple[int, int] = PAGE_SIZES) -> tuple[np.ndarray, np.ndarray]:
     """Fills pages with different things of a kind, some of topics picked by the user's affinity, the others of any.
 
     Args:
@@ -218,11 +228,12 @@ def draw_candidates(process: Process, users: Users, pages: np.ndarray, day: np.n
       day: `[P]` of the log.
       popularity: of the things of the kind.
       rng: source of every draw.
+      sizes: smallest and largest number of things on a page.
 
     Returns:
       `page` and `thing` of each candidate, `[n]` indices.
     """
-    page = np.repeat(np.arange(len(pages)), rng.integers(PAGE_SIZES[0], PAGE_SIZES[1] + 1, size=len(pages)))
+    page = np.repeat(np.arange(len(pages)), rng.integers(sizes[0], sizes[1] + 1, size=len(pages)))
     user = users.visit_user[pages[page]]
     interest = users.interests[user, planted.pick(rng, users.affinity[user])]
     thing = popularity.draw_of_topic(rng, interest, day[page])
@@ -288,11 +299,72 @@ def draw_watching(from_interest: np.ndarray, rng: np.random.Generator) -> tuple[
     return watched.astype(np.int64), finished
 
 
-def _rooms_entered(world: World, user: np.ndarray, timestamp: np.ndarray, room: np.ndarray, stay_seconds: np.ndarray,
-                   from_interest: np.ndarray) -> Events:
+def rooms_entered(world: World, user: np.ndarray, timestamp: np.ndarray, room: np.ndarray, stay_seconds: np.ndarray,
+                  from_interest: np.ndarray) -> Events:
+    """The events of users `[n]` who enter rooms `[n]` (index) at seconds `[n]` for `stay_seconds` `[n]`."""
     return Events(user, timestamp, np.ones(len(user), bool), world.room_author[room], world.room_category[room],
                   stay_seconds, np.full(len(user), NOT_A_VIDEO), room % world.process.num_topics, from_interest,
                   np.zeros(len(user), np.int8))
+
+
+@dataclasses.dataclass(frozen=True)
+class Visitors:
+    """Users with what their visits do not tell.
+
+    Attributes:
+      users: of the process.
+      activity: `[U]` factor of their visits and background events.
+      taste: `[U, J]` of long stays; None without such a law.
+    """
+
+    users: Users
+    activity: np.ndarray
+    taste: np.ndarray | None
+
+
+def draw_visitors(world: World, count: int, rng: np.random.Generator) -> Visitors:
+    """Draws `count` users and their visits."""
+    process, activity = world.process, np.ones(count)
+    if process.activity_exponent:
+        activity = planted.power_law(rng, count, process.activity_exponent, process.activity_span)
+    users = planted.draw_users(
+        rng, count, process.num_topics, process.interests_per_user, process.focus_interests, process.focus_persistence,
+        process.visits_per_user * activity, FIRST_IMPRESSION, process.impression_days,
+        world.second_of_day)
+    return Visitors(users, activity,
+                    planted_worlds.draw_tastes(process.stay_law, users, rng) if process.stay_law else None)
+
+
+def draw_own_events(world: World, visitors: Visitors, rng: np.random.Generator) -> tuple[Events, Events]:
+    """Draws the videos that users watch and the rooms that they enter without being shown them."""
+    process, users = world.process, visitors.users
+    videos, lives = (planted.draw_activity(
+        rng, users, world.trends, FIRST_EVENT, world.second_of_day, near, far, process.focus_interest_share, far_share)
+        for near, far, far_share in (
+            (process.focus_video_events, process.background_video_events * visitors.activity,
+             process.background_interest_share),
+            (process.focus_live_events, process.background_live_events * visitors.activity,
+             process.focus_interest_share)))
+    if process.followed_share:
+        lives = planted.draw_followers(rng, videos, process.followed_share)
+    entered = day_of(lives.timestamp)
+    room = world.open_room[entered, world.slot_popularity.draw_of_topic(rng, lives.topic, entered)]
+    watched = _videos(world, videos, rng)
+    seconds, _ = _stays(world, users, visitors.taste, lives.user, room, lives.from_interest, rng)
+    return watched, rooms_entered(world, lives.user, lives.timestamp, room, seconds, lives.from_interest)
+
+
+def rooms_clicked(world: World, shown: Impressions, rows: np.ndarray) -> Events:
+    """The events of the clicks among impressions, whose places are `rows`: each is of the second after."""
+    return rooms_entered(world, shown.user[rows], shown.timestamp[rows] + 1, shown.room[rows],
+                         shown.stay_seconds[rows], shown.liked[rows])
+
+
+def in_order(parts: Sequence[Events]) -> Events:
+    """Events in the order of time; of equal times in that of the parts."""
+    columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(Events)]
+    order = np.argsort(columns[1], kind="stable")
+    return Events(*(column[order] for column in columns))
 
 
 def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[Users, Impressions, Events]:
@@ -306,33 +378,9 @@ def draw_users(world: World, count: int, rng: np.random.Generator) -> tuple[User
     Returns:
       The users; impressions page by page; events in the order of time.
     """
-    process, activity = world.process, np.ones(count)
-    if process.activity_exponent:
-        activity = planted.power_law(rng, count, process.activity_exponent, process.activity_span)
-    users = planted.draw_users(
-        rng, count, process.num_topics, process.interests_per_user, process.focus_interests, process.focus_persistence,
-        process.visits_per_user * activity, FIRST_IMPRESSION, process.impression_days,
-        world.second_of_day)
-    taste = planted_worlds.draw_tastes(process.stay_law, users, rng) if process.stay_law else None
-    shown = _draw_impressions(world, users, taste, rng)
-    videos, lives = (planted.draw_activity(
-        rng, users, world.trends, FIRST_EVENT, world.second_of_day, near, far, process.focus_interest_share, far_share)
-        for near, far, far_share in (
-            (process.focus_video_events, process.background_video_events * activity, process.background_interest_share),
-            (process.focus_live_events, process.background_live_events * activity, process.focus_interest_share)))
-    if process.followed_share:
-        lives = planted.draw_followers(rng, videos, process.followed_share)
-    entered = day_of(lives.timestamp)
-    room = world.open_room[entered, world.slot_popularity.draw_of_topic(rng, lives.topic, entered)]
-    clicked = np.flatnonzero(shown.clicked)
-    parts = (
-        _videos(world, videos, rng),
-        _rooms_entered(world, lives.user, lives.timestamp, room,
-                       _stays(world, users, taste, lives.user, room, lives.from_interest, rng)[0], lives.from_interest),
-        _rooms_entered(world, shown.user[clicked], shown.timestamp[clicked] + 1, shown.room[clicked],
-                       shown.stay_seconds[clicked], shown.liked[clicked]))
-    columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(Events)]
-    order = np.argsort(columns[1], kind="stable")
-    events = Events(*(column[order] for column in columns))
-    feedback = planted_worlds.draw_feedbacks(process.feedbacks, events.from_interest, rng)
-    return users, shown, dataclasses.replace(events, feedback=feedback)
+    visitors = draw_visitors(world, count, rng)
+    shown = draw_impressions(world, visitors.users, visitors.taste, rng)
+    own = draw_own_events(world, visitors, rng)
+    events = in_order((*own, rooms_clicked(world, shown, np.flatnonzero(shown.clicked))))
+    feedback = planted_worlds.draw_feedbacks(world.process.feedbacks, events.from_interest, rng)
+    return visitors.users, shown, dataclasses.replace(events, feedback=feedback)

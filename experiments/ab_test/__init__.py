@@ -1,1 +1,1 @@
-"""Simulated A/B tests with a known truth: users of the generated industrial logs return, and each arm ranks for them."""
+"""Simulated A/B tests with a known truth: users of the generated industrial logs return, arms rank for them."""

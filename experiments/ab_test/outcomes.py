@@ -4,17 +4,20 @@
 
 | column | type | what |
 |---|---|---|
-| `population` | text | `split`: the A/B traffic; `split:own`: the same with nightly training on each arm's own data; `all:<arm>`: the same users, days and random numbers under that arm alone, the truth |
+| `population` | text | of the users and their arms, see below |
 | `user` | int64 | raw id |
 | `day` | int64 | 0 is the first day of the test |
 | `arm` | text | that served the user |
 | `requests`, `impressions`, `clicks` | int64 | of the day |
 | `stay_seconds` | float64 | in the rooms that were clicked |
-| `before_impressions`, `before_clicks` | int64 | the user's totals in the days before the test, which one logging policy served |
-| `before_stay_seconds` | float64 | likewise; the three are the same in every population and on every day |
+| `before_impressions`, `before_clicks` | int64 | totals of the user over the days before the test, which one policy served |
+| `before_stay_seconds` | float64 | likewise; all three are the same in every population and on every day |
+
+Populations: `split` is the A/B traffic; `split:own` the same traffic with nightly training of each arm on its own data;
+`all:<arm>` are the same users, days and random numbers under that arm alone, the truth.
 
 `latency.parquet` has one row for each scoring call that was timed: `arm`, `day`, `milliseconds`.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 
@@ -57,4 +60,5 @@ def check_outcomes(outcomes: pd.DataFrame) -> None:
       ValueError: a column is missing.
     """
     if missing := [name for name in OUTCOME_COLUMNS if name not in outcomes.columns]:
-        raise ValueError(f"outcomes: expected the columns {', '.join(OUTCOME_COLUMNS)}, {', '.join(missing)} is missing")
+        raise ValueError(f"outcomes: expected the columns {', '.join(OUTCOME_COLUMNS)}, got none called "
+                         f"{', '.join(missing)}")
