@@ -1,0 +1,144 @@
+"""All that an A/B test says about two of its arms."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from experiments.ab_test import analysis, latency, sequential
+from experiments.ab_test.decidable import days_until
+from experiments.ab_test.linearised import effects_of
+from experiments.ab_test.metrics import METRICS, USERS, Metric
+from experiments.ab_test.outcomes import SPLIT
+from experiments.ab_test.totals import Totals, of_population
+from experiments.ab_test.truth import true_effects
+
+TARGETS = (0.01, 0.02, 0.03, 0.05)  # relative effects that a plan asks for
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequential:
+    """Relative effects with intervals that hold on all days at once, each `[T]`.
+
+    Attributes:
+      relative: from the first day to each day.
+      low: of the interval; -1 where it is unbounded.
+      high: likewise; infinite there.
+    """
+
+    relative: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @property
+    def decided_after(self) -> int | None:
+        """The first number of days whose interval leaves out 0."""
+        outside = np.flatnonzero((self.low > 0) | (self.high < 0))
+        return int(outside[0]) + 1 if len(outside) else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """A metric, plain or by CUPED.
+
+    Attributes:
+      metric: what is measured.
+      adjusted: whether by CUPED.
+      by_day: the effects from the first day to each day on which both arms have two users.
+      sequential: intervals for daily looks.
+      detectable: the effect that is found with 80 % after each number of days, `[T]`; NaN where unknown.
+      power: relative effect -> probability that the test of all days finds it.
+      days: relative effect -> days after which it is found with 80 %.
+      truth: the effect on these very users from the first day to each day, `[T]`; None where it is not known.
+    """
+
+    metric: Metric
+    adjusted: bool
+    by_day: Sequence[analysis.Effect]
+    sequential: Sequential
+    detectable: Sequence[float]
+    power: Mapping[float, float]
+    days: Mapping[float, float]
+    truth: NDArray[np.float64] | None
+
+    @property
+    def last(self) -> analysis.Effect:
+        """The effect of all days."""
+        return self.by_day[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two arms.
+
+    Attributes:
+      control: name of the arm that is compared with.
+      treatment: name of the other arm.
+      days: of the test.
+      sample_ratio: of the users of both.
+      readings: of each metric, plain and by CUPED.
+      latency: figure -> treatment minus control; {} without times.
+    """
+
+    control: str
+    treatment: str
+    days: int
+    sample_ratio: analysis.SampleRatio
+    readings: Sequence[Reading]
+    latency: Mapping[str, latency.Difference]
+
+
+def compare(outcomes: pd.DataFrame, times: pd.DataFrame | None, control: str, treatment: str,
+            shares: Mapping[str, float] | None = None, population: str = SPLIT) -> Comparison:
+    """Analyses two arms.
+
+    Args:
+      outcomes: see `experiments.ab_test.outcomes`.
+      times: of scoring calls, likewise; None where none were taken.
+      control: name of the arm that is compared with.
+      treatment: name of the other arm.
+      shares: arm -> its share of the users; default equal ones.
+      population: whose users are split between the arms.
+
+    Raises:
+      ValueError: columns, a population or an arm that are not there, or fewer than two users in an arm.
+    """
+    totals = of_population(outcomes, population)
+    truths = true_effects(outcomes, control, treatment)
+    first = _first_days(totals, control, treatment)
+    by_day = [analysis.effects(totals, control, treatment, days) for days in range(first, totals.days + 1)]
+    readings = []
+    for place, effect in enumerate(by_day[-1]):
+        metric, adjusted = effect.metric, effect.adjusted
+        detectable = [analysis.detectable(totals, control, treatment, metric, adjusted, days) if days >= first
+                      else math.nan for days in range(1, totals.days + 1)]
+        power = analysis.power(totals, control, treatment, metric, adjusted, TARGETS)
+        readings.append(Reading(
+            metric, adjusted, [effects[place] for effects in by_day],
+            daily_looks(totals, metric, control, treatment, adjusted), detectable,
+            dict(zip(TARGETS, power, strict=True)), {target: days_until(detectable, target) for target in TARGETS},
+            truths.get(metric)))
+    differences = {} if times is None else {figure: latency.difference(times, control, treatment, figure)
+                                            for figure in latency.FIGURES}
+    return Comparison(control, treatment, totals.days,
+                      analysis.sample_ratio(totals, control, treatment, shares), readings, differences)
+
+
+def daily_looks(totals: Totals, metric: Metric, control: str, treatment: str, adjusted: bool,
+                alpha: float = 0.05) -> Sequential:
+    """A metric's intervals for daily looks, tuned to the days of the test."""
+    effects = effects_of(totals, metric, control, treatment, adjusted)
+    width = sequential.half_widths(effects.covariance, totals.days, alpha)
+    return Sequential(np.expm1(effects.logs), np.expm1(effects.logs - width), np.expm1(effects.logs + width))
+
+
+def _first_days(totals: Totals, control: str, treatment: str) -> int:
+    """The first number of days after which both arms have two users; all days where there is none."""
+    counts = [totals.sums[USERS][totals.members(arm)].sum(0) for arm in (control, treatment)]
+    enough = np.flatnonzero(np.minimum(*counts) >= 2)
+    return int(enough[0]) + 1 if len(enough) else totals.days
