@@ -64,20 +64,27 @@ class NightlyModels:
         if day == first:
             input_dir = self._logs(os.path.join(self.folder, f"{_BEFORE}_logs"))
             return self._trained(self._before(arm), input_dir, arm, day - 1)
-        here = os.path.join(self.folder, population.replace(":", "_"))
-        workdir, own = os.path.join(here, arm), population == SPLIT_OWN
+        workdir = os.path.join(self._here(population), arm)
         if not os.path.isdir(workdir):
             partial = f"{workdir}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             shutil.copytree(self._before(arm), partial)
             os.rename(partial, workdir)
-        input_dir = self._logs(os.path.join(here, f"{arm}_logs" if own else "logs"))
+        return self._trained(workdir, self.write_logs(population, arm, day, places, arm_of_user), arm, day - 1)
+
+    def write_logs(self, population: str, arm: str, day: int, places: np.ndarray, arm_of_user: np.ndarray) -> str:
+        """Writes what a series learns from until the end of the day before; returns the folder. See `version`."""
+        own = population == SPLIT_OWN
+        folder = self._logs(os.path.join(self._here(population), f"{arm}_logs" if own else "logs"))
         users = arm_of_user if own else np.ones(len(arm_of_user), bool)
-        for before in range(first, day):
-            paths = [os.path.join(input_dir, kind, f"day_{before:04d}.csv") for kind in ("impressions", "events")]
+        for before in range(self.site.config.pre_days, day):
+            paths = [os.path.join(folder, kind, f"day_{before:04d}.csv") for kind in ("impressions", "events")]
             if not os.path.exists(paths[-1]):
                 logs.write_days(self.site, places, before, before + 1, users, *paths)
-        return self._trained(workdir, input_dir, arm, day - 1)
+        return folder
+
+    def _here(self, population: str) -> str:
+        return os.path.join(self.folder, population.replace(":", "_"))
 
     def _before(self, arm: str) -> str:
         return os.path.join(self.folder, _BEFORE, arm)

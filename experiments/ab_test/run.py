@@ -96,8 +96,8 @@ class _Test:
         order = sorted(config.populations, key=lambda population: alone_arm(population) is None)
         todo = [(population, day) for population in order for day in self._test_days
                 if self.days.read(population, day) is None]
-        print(f"{len(self.site.requests):,} requests of {self.world.users:,} users, {self.world.pre_days} days before the "
-              f"test and {config.days} of it; {len(order)} populations, {len(todo)} of their days to serve", flush=True)
+        print(f"{len(self.site.requests):,} requests of {self.world.users:,} users, {self.world.pre_days} days before "
+              f"the test and {config.days} of it; {len(todo)} days of {len(order)} populations to serve", flush=True)
         started, done = time.monotonic(), 0
         for population in order:
             past, arm_of_user = self._begin(population)

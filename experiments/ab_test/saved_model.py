@@ -33,6 +33,7 @@ class SavedModelArm:
 
     Attributes:
       path: of the version.
+      ids: that the export gives to the values of the site.
       turn_by_turn: always, as histories grow by what was shown before on the day.
       depends_on_others: whether the model goes on to be trained on what users do in the test.
 
@@ -55,7 +56,7 @@ class SavedModelArm:
         if "user_id" not in [feature.name for feature in self._schema.user]:
             raise ValueError(f"{path}: its schema has no user feature user_id, so that it cannot be told whose its "
                              "recorded requests are")
-        self._ids = ExportedIds(path, self._schema, site)
+        self.ids = ExportedIds(path, self._schema, site)
         self._recorded = _recorded(path)
         self._skip = self._skipped_by_lifelong()
         self._model = tf.saved_model.load(path)
@@ -71,7 +72,7 @@ class SavedModelArm:
         requests, schema = self._site.requests, self._schema
         found = self._of_candidates(rows, requests.room[rows])
         users = requests.user[rows]
-        found |= {feature.name: self._ids.user[feature.name][users] for feature in schema.user}
+        found |= {feature.name: self.ids.user[feature.name][users] for feature in schema.user}
         for name, spec in schema.histories.items():
             if spec.domain == schema.source:
                 skip = self._skip if spec.kind == "lifelong" else 0
@@ -92,7 +93,7 @@ class SavedModelArm:
         """
         recorded, requests = self._recorded, self._site.requests
         row_of = {(user, timestamp): row for row, (user, timestamp) in enumerate(
-            zip(self._ids.user["user_id"][requests.user].tolist(), requests.timestamp.tolist(), strict=True))}
+            zip(self.ids.user["user_id"][requests.user].tolist(), requests.timestamp.tolist(), strict=True))}
         compared = 0
         for place in range(len(recorded["timestamp"])):
             user, timestamp = recorded["user_id"][place], recorded["timestamp"][place, 0]
@@ -120,19 +121,19 @@ class SavedModelArm:
     def _of_candidates(self, rows: np.ndarray, room: np.ndarray) -> dict[str, np.ndarray]:
         """Names of shape `[n, C]` for the rooms `[n, C]` of requests `[n]`."""
         requests, schema = self._site.requests, self._schema
-        found = {feature.name: self._ids.room[feature.name][room] for feature in (*schema.item, *schema.candidate)}
+        found = {feature.name: self.ids.room[feature.name][room] for feature in (*schema.item, *schema.candidate)}
         of_requests = {"timestamp": requests.timestamp[rows]}
-        if self._ids.page is not None:
-            of_requests["page"] = self._ids.page[requests.in_feed[rows].astype(np.int64)]
-        if self._ids.scenario is not None:
-            of_requests["scenario"] = self._ids.scenario[requests.scenario[rows]]
+        if self.ids.page is not None:
+            of_requests["page"] = self.ids.page[requests.in_feed[rows].astype(np.int64)]
+        if self.ids.scenario is not None:
+            of_requests["scenario"] = self.ids.scenario[requests.scenario[rows]]
         return found | {name: np.repeat(values[:, np.newaxis], room.shape[1], 1)
                         for name, values in of_requests.items()}
 
     def _of_events(self, name: str, history: History) -> dict[str, np.ndarray]:
         features = (*self._schema.item, *self._schema.stored_context(name))
         return {f"{name}_timestamp": history.timestamp, **{
-            f"{name}_{feature.name}": self._ids.of_events(feature.name, history) for feature in features}}
+            f"{name}_{feature.name}": self.ids.of_events(feature.name, history) for feature in features}}
 
     def _skipped_by_lifelong(self) -> int:
         """How many of the latest source events the lifelong history leaves out, as the recorded requests show."""
