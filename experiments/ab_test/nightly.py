@@ -97,9 +97,10 @@ class NightlyModels:
             config, rows = self.site.config, 2 + self._most_values()
             run([sys.executable, "-m", "experiments.daily", *FITTING, f"--train.epochs={_EPOCHS}",
                  f"--flagfile={self.cfgs[arm]}", f"--train.seed={self.seed}", f"--ids.rows={rows}",
-                 f"--ids.max_idle_days={_NEVER_IDLE}", *self.flags, f"--mapping={os.path.join(input_dir, 'logs.toml')}",
-                 f"--first_day={_FIRST_DAY.isoformat()}", f"--first_days={config.pre_days}", f"--last_day={name}",
-                 f"--keep={1 + self.site.days}", f"--workdir={workdir}"], workdir)
+                 f"--ids.max_idle_days={_NEVER_IDLE}", *self.flags, f"--mapping={logs.write_mapping(self.folder)}",
+                 f"--input_dir={input_dir}", f"--first_day={_FIRST_DAY.isoformat()}",
+                 f"--first_days={config.pre_days}", f"--last_day={name}", f"--keep={1 + self.site.days}",
+                 f"--workdir={workdir}"], workdir)
         return path
 
     def _most_values(self) -> int:
@@ -115,5 +116,4 @@ class NightlyModels:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             if not os.path.exists(target):
                 os.link(os.path.join(self.logs_before, source), target)
-        logs.write_mapping(path)
         return path
