@@ -46,8 +46,8 @@ def of_arms(latency: pd.DataFrame) -> dict[str, Latency]:
 def difference(latency: pd.DataFrame, control: str, treatment: str, figure: str) -> Difference:
     """What the treatment costs by one of `FIGURES`.
 
-    Calls of a day share the state of the machine, so days count, not calls: the figure of each day's calls, paired by day
-    (t-test).
+    Calls of a day share the state of the machine, so days count, not calls: the figure of each day's calls, paired by
+    day (t-test).
 
     Raises:
       ValueError: a column is missing, or no day has calls of both arms.
