@@ -10,8 +10,8 @@
 | `arm` | text | that served the user |
 | `requests`, `impressions`, `clicks` | int64 | of the day |
 | `stay_seconds` | float64 | in the rooms that were clicked |
-| `before_impressions`, `before_clicks` | int64 | totals of the user over the days before the test, which one policy served |
-| `before_stay_seconds` | float64 | likewise; all three are the same in every population and on every day |
+| `before_impressions`, `before_clicks` | int64 | the user's totals over the days before the test |
+| `before_stay_seconds` | float64 | likewise; these three are the same in every population and on every day |
 
 Populations: `split` is the A/B traffic; `split:own` the same traffic with nightly training of each arm on its own data;
 `all:<arm>` are the same users, days and random numbers under that arm alone, the truth.

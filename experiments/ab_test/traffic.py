@@ -21,6 +21,24 @@ from experiments.ab_test.requests import Requests
 _LOGGING_SEED = 1 << 20  # of the policy that serves the days before the test; no arm's
 
 
+@dataclasses.dataclass(frozen=True)
+class Clicks:
+    """Rooms that a population has clicked, each `[n]`, in the order of users and, of each, of time.
+
+    Attributes:
+      user, room: indices.
+      timestamp: seconds UTC at which the room is entered, the one after the request's.
+      stay_seconds: in the room.
+      liked: bool, the room's topic is one of the user's interests.
+    """
+
+    user: np.ndarray
+    room: np.ndarray
+    timestamp: np.ndarray
+    stay_seconds: np.ndarray
+    liked: np.ndarray
+
+
 @dataclasses.dataclass
 class Past:
     """What an arm may know of a population before a request.
@@ -40,6 +58,15 @@ class Past:
     def served(self, before_day: int) -> np.ndarray:
         """Places of the requests of the days before a day."""
         return np.flatnonzero(self.requests.day < before_day)
+
+    def clicks(self) -> Clicks:
+        """Of all requests that were served."""
+        rows = np.flatnonzero(self.places[:, 0] >= 0)
+        clicked, at = np.nonzero(self.requests.clicked(self.places[rows], rows))
+        rows = rows[clicked]
+        place = self.places[rows, at]
+        return Clicks(self.requests.user[rows], self.requests.room[rows, place], self.requests.timestamp[rows] + 1,
+                      self.requests.stay_seconds[rows, place], self.requests.liked[rows, place])
 
     def room_counts(self) -> tuple[np.ndarray, np.ndarray]:
         """`[rooms]` impressions and clicks of each room on the days before this one."""
