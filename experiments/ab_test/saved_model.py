@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from experiments.ab_test.traffic import Past
 
 REQUESTS_PER_CALL = 64
-_WARM_UP = 3  # calls before one is timed
+_WARM_UP = 3  # calls of each model before one counts
 
 
 class SavedModelArm:
@@ -62,20 +63,8 @@ class SavedModelArm:
 
     def scores(self, past: Past, rows: np.ndarray) -> np.ndarray:
         """See `arms.Arm`."""
-        return np.concatenate([self._ask(self.inputs(past, rows[first:first + REQUESTS_PER_CALL]))
+        return np.concatenate([self.ask(self.inputs(past, rows[first:first + REQUESTS_PER_CALL]))
                                for first in range(0, len(rows), REQUESTS_PER_CALL)])
-
-    def timed(self, past: Past, rows: np.ndarray) -> np.ndarray:
-        """`[n]` milliseconds of a call for each of some requests alone, from its inputs to its probabilities."""
-        calls = [self.inputs(past, rows[place:place + 1]) for place in range(len(rows))]
-        for inputs in calls[:_WARM_UP]:
-            self._ask(inputs)
-        found = []
-        for inputs in calls:
-            started = time.perf_counter()
-            self._ask(inputs)
-            found.append(1e3 * (time.perf_counter() - started))
-        return np.array(found)
 
     def inputs(self, past: Past, rows: np.ndarray) -> dict[str, np.ndarray]:
         """What the signature is given for requests `[n]`: int64 by name, see `lcn_tf.serving.signatures`."""
@@ -123,7 +112,8 @@ class SavedModelArm:
             raise ValueError(f"{self.path}: none of its {len(recorded['timestamp'])} recorded requests is one of the "
                              "simulated site: train the model on the test's own logs")
 
-    def _ask(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    def ask(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """`[n, C]` probabilities for inputs."""
         answer: Any = self._function(**{name: self._tensor(values) for name, values in inputs.items()})
         return answer[PROBABILITY].numpy()
 
@@ -151,6 +141,27 @@ class SavedModelArm:
         full = other[:, -1] > 0 if other.shape[1] == self._schema.lengths[short] else np.zeros(len(other), bool)
         overlaps = (first[full, 0] == other[full, 0]).all() if full.any() else (first[:, 0] == other[:, 0]).all()
         return 0 if overlaps else self._schema.lengths[short]
+
+
+def time_in_turns(models: Mapping[str, tuple[SavedModelArm, Past]], rows: np.ndarray) -> dict[str, list[float]]:
+    """Milliseconds of a call for each of some requests alone, from its inputs to its probabilities, by arm.
+
+    Models take turns, and who begins does, too, so that what else the machine does is shared by all.
+
+    Args:
+      models: arm -> its model, and what is known before the requests.
+      rows: of the requests.
+    """
+    found: dict[str, list[float]] = {name: [] for name in models}
+    for turn, row in enumerate([*rows[:_WARM_UP], *rows]):
+        order = list(models) if turn % 2 else list(models)[::-1]
+        for name in order:
+            model, past = models[name]
+            inputs = model.inputs(past, np.array([row]))
+            started = time.perf_counter()
+            model.ask(inputs)
+            found[name].append(1e3 * (time.perf_counter() - started))
+    return {name: times[min(_WARM_UP, len(rows)):] for name, times in found.items()}
 
 
 def _recorded(path: str) -> dict[str, np.ndarray]:

@@ -49,7 +49,7 @@ def simulate(world: WorldConfig, arms: Mapping[str, Arm], days: int, seed: int,
         for day in range(world.pre_days, world.pre_days + days):
             past.day = day
             left = np.flatnonzero((shared.day == day) & (past.places[:, 0] < 0))
-            serve(past, list(arms.values()), arm_of_user, left)
+            serve(past, dict(enumerate(arms.values())), arm_of_user, left)
         done[population] = past.places
         tables.append(outcomes_of(population, shared, past.places, arm_of_user, names, world.pre_days, days))
     order = {name: place for place, name in enumerate(wanted)}

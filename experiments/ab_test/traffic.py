@@ -76,16 +76,16 @@ class Past:
         return np.bincount(shown.ravel(), minlength=rooms), np.bincount(shown[clicked], minlength=rooms)
 
 
-def serve(past: Past, arms: Sequence[Arm], arm_of_user: np.ndarray, rows: np.ndarray) -> None:
+def serve(past: Past, arms: Mapping[int, Arm], arm_of_user: np.ndarray, rows: np.ndarray) -> None:
     """Lets each user's arm rank requests of one day and notes in `past.places` what is shown.
 
     Args:
       past: of the population; days before are served.
-      arms: of the test.
+      arms: by their places; those that serve a user of the rows.
       arm_of_user: `[U]` place of each user's arm.
       rows: places of the requests, of the day `past.day`.
     """
-    for place, arm in enumerate(arms):
+    for place, arm in arms.items():
         own = rows[arm_of_user[past.requests.user[rows]] == place]
         turns = past.requests.turn[own] if arm.turn_by_turn else np.zeros(len(own), np.int64)
         for turn in range(1 + turns.max(initial=-1)):
@@ -99,7 +99,7 @@ def serve_before(requests: Requests, shown: int, pre_days: int, seed: int) -> np
     past = Past(requests, np.full((len(requests), shown), -1), 0, seed)
     rows = past.served(pre_days)
     users = np.zeros(1 + requests.user.max(initial=0), np.int64)
-    serve(past, [RandomPolicy(_LOGGING_SEED)], users, rows)
+    serve(past, {0: RandomPolicy(_LOGGING_SEED)}, users, rows)
     return past.places
 
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import psutil
 
 from experiments import run_files
+from experiments.orphaned_runs import wait_for_orphan
 from experiments.tables import resamples
 from experiments.tables.comparison import Spread
 from experiments.tables.plan import Planned
@@ -94,7 +94,7 @@ def run_missing(runs: Sequence[Missing], store: Store, workdir: str, jobs: int =
 
 def _run(run: Missing, folder: str) -> tuple[dict[str, Any], np.ndarray]:
     """One run in its folder; what a table keeps of it, and its packed resamples `[2, R]`."""
-    _wait_for_orphan(folder)
+    wait_for_orphan(folder)
     command = [sys.executable, "-m", "experiments.run", *run.planned.arguments, f"--train.seed={run.seed}",
                f"--workdir={folder}"]
     os.makedirs(folder, exist_ok=True)
@@ -112,13 +112,6 @@ def _run(run: Missing, folder: str) -> tuple[dict[str, Any], np.ndarray]:
     row = [run.planned.row.cfg, *run.planned.row.flags]
     return ({**{name: result[name] for name in _KEPT}, "row": row, "history": history},
             np.stack([resamples.pack(drawn[name]) for name in resamples.METRICS]))
-
-
-def _wait_for_orphan(folder: str) -> None:
-    """Waits for a run in the same folder that outlived the command which had started it."""
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        if process.info["cwd"] == os.getcwd() and f"--workdir={folder}" in (process.info["cmdline"] or ()):
-            process.wait()
 
 
 def _duration(seconds: float) -> str:

@@ -3,13 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from experiments.tables.rows import Row
-from experiments.tables.runs import Missing, _wait_for_orphan, missing, run_missing
+from experiments.tables.runs import Missing, missing, run_missing
 from experiments.tables.store import Store
 from lcn_tf.metrics import metrics_of_resamples
 
@@ -28,21 +27,6 @@ def test_seeds_come_in_turn_and_the_same_run_once(tmp_path):
 def test_a_run_that_another_version_has_begun_is_not_continued():
     folders = {Missing(planned(Row("a", "a.cfg"), version=version), 1).folder for version in (1, 1, 2)}
     assert len(folders) == 2
-
-
-def test_a_run_that_outlived_its_command_is_waited_for_but_not_that_of_another_checkout(tmp_path, monkeypatch):
-    (tmp_path / "other").mkdir()
-    monkeypatch.chdir(tmp_path)
-    sleep = [sys.executable, "-c", "import time; time.sleep(float('{}'))", "--workdir=runs/a"]
-    own, others = (subprocess.Popen([part.format(seconds) for part in sleep], cwd=cwd)
-                   for seconds, cwd in ((2, "."), (300, "other")))
-    try:
-        _wait_for_orphan("runs/a")
-        assert own.poll() is not None and others.poll() is None
-    finally:
-        others.kill()
-        others.wait()
-        own.wait()
 
 
 def leaving(values, auc):
