@@ -40,4 +40,4 @@ def days_until(detectable: Sequence[float], effect: float) -> float:
     (constant, falling), _ = optimize.nnls(np.stack([np.ones_like(days), 1 / days], axis=1) / squares[:, None],
                                            np.ones_like(squares))
     rest = effect**2 - constant
-    return math.inf if rest <= 0 else max(float(math.ceil(falling / rest)), float(len(values) + 1))
+    return math.inf if rest <= 0 else max(math.ceil(round(falling / rest, 6)), len(values) + 1.0)

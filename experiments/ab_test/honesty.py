@@ -26,7 +26,6 @@ from experiments.ab_test.metrics import METRICS
 from experiments.ab_test.rates import Mean, Rate, mean, rate
 from experiments.ab_test.replications import (
     LARGE,
-    PER_WORLD,
     SAME,
     SMALL,
     Settings,
@@ -64,19 +63,20 @@ def make(replications: int, settings: Settings, workdir: str) -> list[dict[str, 
     Raises:
       ValueError: another number of replications, or the folder has worlds of other settings.
     """
-    if replications < PER_WORLD or replications % PER_WORLD:
-        raise ValueError(f"--replications must be a multiple of {PER_WORLD}, got {replications}")
+    per_world = settings.per_world
+    if replications < per_world or replications % per_world:
+        raise ValueError(f"--replications must be a multiple of --per_world={per_world}, got {replications}")
     _claim(workdir, settings)
-    paths = [os.path.join(workdir, f"world-{world:03d}.json") for world in range(replications // PER_WORLD)]
+    paths = [os.path.join(workdir, f"world-{world:03d}.json") for world in range(replications // per_world)]
     missing = [world for world, path in enumerate(paths) if results.read_json(path) is None]
-    print(f"{len(paths)} worlds of {PER_WORLD} tests, {len(missing)} to do", flush=True)
+    print(f"{len(paths)} worlds of {per_world} tests, {len(missing)} to do", flush=True)
     started = time.monotonic()
     for done, world in enumerate(missing):
         population = make_population(settings, world)
         found = []
-        for number in range(PER_WORLD):
+        for number in range(per_world):
             found.append(replicate(population, settings, world, number))
-            _show(done * PER_WORLD + number + 1, len(missing) * PER_WORLD, time.monotonic() - started)
+            _show(done * per_world + number + 1, len(missing) * per_world, time.monotonic() - started)
         truth = {arm: {name: values.tolist() for name, values in by_metric.items()}
                  for arm, by_metric in population.truth.items()}
         write_text(paths[world], json.dumps({"truth": truth, "replications": found}) + "\n")
@@ -100,7 +100,7 @@ def _show(done: int, todo: int, seconds: float) -> None:
     rest = seconds / done * (todo - done)
     if sys.stdout.isatty():
         print(f"\r{done:,} of {todo:,} tests, {rest:.0f} s to go   ", end=end, flush=True)
-    elif done % PER_WORLD == 0:
+    elif done % 100 == 0 or done == todo:
         print(f"{done:,} of {todo:,} tests, {rest:.0f} s to go", flush=True)
 
 
@@ -161,7 +161,9 @@ def verdicts(found: dict[str, Any]) -> list[str]:
 
 def markdown(found: dict[str, Any], settings: Settings, replications: int) -> str:
     """The figures as tables."""
-    flags = {"replications": replications, **{name: getattr(settings, name) for name in ("users", "days", "seed")}}
+    usual = dataclasses.asdict(Settings())
+    flags = {"replications": replications, "seed": settings.seed, **{
+        name: value for name, value in dataclasses.asdict(settings).items() if value != usual[name]}}
     command = " ".join(["python -m experiments.ab_test.honesty", *(f"--{name}={one}" for name, one in flags.items())])
     lines = ["# Honesty of A/B tests", "", "```sh", command, "```", "",
              f"{replications:,} tests of {settings.users:,} users and {settings.days} days each; 95 % intervals.", "",
@@ -182,8 +184,8 @@ def markdown(found: dict[str, Any], settings: Settings, replications: int) -> st
                                    "exaggeration"],
                                   [_power_row(name, entry[arm]) for name, entry in found.items()])]
     failed = verdicts(found)
-    verdict = (f"{len(failed)} of {_CHECKS * len(found)} intervals leave out what they should hold, and 1 in 20 would by "
-               f"chance: {'; '.join(failed)}.") if failed else (
+    verdict = (f"{len(failed)} of {_CHECKS * len(found)} intervals leave out what they should hold, and 1 in 20 would "
+               f"by chance: {'; '.join(failed)}.") if failed else (
         "Within these intervals false positives are 5 % at the planned end and at most 5 % with daily looks, and the "
         "coverage is 95 %.")
     return "\n".join([*lines, "", verdict, "", _NOTES, ""])
@@ -218,14 +220,14 @@ def main(argv: Sequence[str]) -> None:
     """Simulates what is missing, writes the files and prints the tables."""
     parser = argparse.ArgumentParser(prog="python -m experiments.ab_test.honesty", description=__doc__.splitlines()[0])
     parser.add_argument("--replications", type=int, default=1_000,
-                        help=f"number of tests, a multiple of {PER_WORLD} (default 1000)")
-    parser.add_argument("--users", type=int, default=Settings.users, help="users of a test (default 2000)")
-    parser.add_argument("--days", type=int, default=Settings.days, help="days of a test (default 7)")
-    parser.add_argument("--seed", type=int, default=Settings.seed, help="of worlds and draws (default 1)")
+                        help="number of tests, a multiple of --per_world (default 1000)")
+    for field in dataclasses.fields(Settings):
+        parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default,
+                            help=f"{field.metadata['help']} (default {field.default})")
     parser.add_argument("--workdir", default="runs/ab_honesty", help="gets a file per world and the figures")
     options = parser.parse_args(argv)
-    settings = Settings(users=options.users, days=options.days, seed=options.seed)
     try:
+        settings = Settings(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Settings)})
         with workdir_lock.held(options.workdir):
             found = figures(make(options.replications, settings, options.workdir))
             text = markdown(found, settings, options.replications)

@@ -73,7 +73,8 @@ def check(latency: pd.DataFrame) -> None:
       ValueError: a column is missing.
     """
     if missing := [name for name in LATENCY_COLUMNS if name not in latency.columns]:
-        raise ValueError(f"latency: expected the columns {', '.join(LATENCY_COLUMNS)}, {', '.join(missing)} is missing")
+        raise ValueError(f"latency: expected the columns {', '.join(LATENCY_COLUMNS)}, got none called "
+                         f"{', '.join(missing)}")
 
 
 def _figure(name: str, values: pd.Series) -> float:

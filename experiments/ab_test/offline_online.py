@@ -32,16 +32,14 @@ NAME = "curve"
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A finished run.
+    """An arm.
 
     Attributes:
       name: of the arm.
-      export: folder of its exported version.
-      offline: metric -> value on the test split.
+      offline: metric -> value on the test split of its run; {} of a policy.
     """
 
     name: str
-    export: str
     offline: Mapping[str, float]
 
 
@@ -60,7 +58,7 @@ class Point:
 
     Attributes:
       name: of the model.
-      offline: metric -> difference on the test split.
+      offline: metric -> difference on the test split; {} of a policy.
       online: metric's key -> true effect.
     """
 
@@ -69,26 +67,19 @@ class Point:
     online: Mapping[str, Online]
 
 
-def read_model(run: str) -> Model:
-    """A finished run with an export; its name is the folder's.
+def offline_of(run: str) -> dict[str, float]:
+    """The metrics of a finished run on its test split.
 
     Raises:
-      ValueError: a folder without a finished run, without an export or without its metrics.
+      ValueError: a folder without a finished run, or without one of the metrics.
     """
-    metrics = results.read_json(os.path.join(run, "metrics.json"))
-    if metrics is None:
+    found = results.read_json(os.path.join(run, "metrics.json"))
+    if found is None:
         raise ValueError(f"{run}: holds no finished run (metrics.json)")
-    export = metrics.get("saved_model")
-    if not export:
-        raise ValueError(f"{run}: holds no export; run it with --export")
-    moved = os.path.join(run, "saved_model", os.path.basename(export))  # the run's folder may have another name by now
-    path = next((one for one in (moved, export) if os.path.isdir(one)), None)
-    if path is None:
-        raise ValueError(f"{run}: its export {export} is not there")
-    model = metrics["metrics"]["test"]["model"]
+    model = found["metrics"]["test"]["model"]
     if missing := [name for name, _ in OFFLINE if model.get(name) is None]:
-        raise ValueError(f"{run}/metrics.json: {missing[0]} of the test split is not known")
-    return Model(os.path.basename(os.path.normpath(run)), path, {name: float(model[name]) for name, _ in OFFLINE})
+        raise ValueError(f"{os.path.join(run, 'metrics.json')}: {missing[0]} of the test split is not known")
+    return {name: float(model[name]) for name, _ in OFFLINE}
 
 
 def points(models: Sequence[Model], totals: Mapping[str, Totals], control: str) -> list[Point]:
@@ -100,13 +91,13 @@ def points(models: Sequence[Model], totals: Mapping[str, Totals], control: str) 
       control: name of one of the models.
 
     Raises:
-      ValueError: the control is none of the models.
+      ValueError: the control is none of the models with offline metrics.
     """
-    by_name = {model.name: model for model in models}
-    if control not in by_name:
-        raise ValueError(f"--control={control}: the models are {', '.join(by_name)}")
-    reference = by_name[control]
-    return [Point(model.name, {name: model.offline[name] - reference.offline[name] for name, _ in OFFLINE},
+    known = {model.name: model.offline for model in models if model.offline}
+    if control not in known:
+        raise ValueError(f"control {control!r}: expected a model with offline metrics, one of {', '.join(known)}")
+    reference = known[control]
+    return [Point(model.name, {name: value - reference[name] for name, value in model.offline.items()},
                   {metric.key: _effect(totals[control], totals[model.name], metric) for metric in ONLINE})
             for model in models]
 
@@ -119,8 +110,9 @@ def _effect(control: Totals, treatment: Totals, metric: Metric) -> Online:
 
 def correlations(found: Sequence[Point]) -> dict[str, dict[str, RankCorrelation]]:
     """Offline metric -> online metric -> rank correlation over all models, the control included."""
-    return {name: {metric.key: spearman([point.offline[name] for point in found],
-                                        [point.online[metric.key].relative for point in found])
+    measured = [point for point in found if point.offline]
+    return {name: {metric.key: spearman([point.offline[name] for point in measured],
+                                        [point.online[metric.key].relative for point in measured])
                    for metric in ONLINE} for name, _ in OFFLINE}
 
 
@@ -128,14 +120,15 @@ def markdown(found: Sequence[Point], control: str, command: str) -> str:
     """The table and the correlations."""
     header = ["", *(title for _, title in OFFLINE), *(text for metric in ONLINE
                                                       for text in (f"true Δ{metric.title}", "95 %"))]
-    rows = [[point.name, *(f"{point.offline[name]:+.4f}" for name, _ in OFFLINE),
+    rows = [[point.name, *(f"{point.offline[name]:+.4f}" if point.offline else "" for name, _ in OFFLINE),
              *(text for metric in ONLINE for text in _cells(point.online[metric.key]))]
-            for point in sorted(found, key=lambda point: -point.offline[OFFLINE[0][0]])]
+            for point in sorted(found, key=lambda point: -point.offline.get(OFFLINE[0][0], -math.inf))]
     ranks = [[title, *(_rank_text(correlations(found)[name][metric.key]) for metric in ONLINE)]
              for name, title in OFFLINE]
+    measured = sum(bool(point.offline) for point in found)
     return "\n".join([
         "# Offline gains and true online effects", "", "```sh", command, "```", "", f"Against {control}.", "",
-        *markdown_table(header, rows), "", f"Rank correlation over {len(found)} models [95 %]:", "",
+        *markdown_table(header, rows), "", f"Rank correlation over {measured} models [95 %]:", "",
         *markdown_table(["", *(f"Δ{metric.title}" for metric in ONLINE)], ranks), "",
         f"![offline and online]({NAME}.png)", "",
         "Offline: differences on the test split. Online: every user is served by each model alone, on the same days "
@@ -156,14 +149,15 @@ def _rank_text(found: RankCorrelation) -> str:
 
 def draw(path: str, found: Sequence[Point]) -> None:
     """Writes a PNG file: a panel for each pair of an offline and an online metric."""
+    measured = [point for point in found if point.offline]
     figure, panels = pyplot.subplots(len(ONLINE), len(OFFLINE), squeeze=False, figsize=(12, 9), layout="constrained")
     for row, metric in zip(panels, ONLINE, strict=True):
         for axes, (name, title) in zip(row, OFFLINE, strict=True):
-            online = [point.online[metric.key] for point in found]
-            x = np.array([point.offline[name] for point in found])
+            online = [point.online[metric.key] for point in measured]
+            x = np.array([point.offline[name] for point in measured])
             y, low, high = 100 * np.array([[one.relative, one.low, one.high] for one in online]).T
             axes.errorbar(x, y, yerr=[y - low, high - y], fmt="o", markersize=4, linewidth=0.8)
-            for point, place in zip(found, zip(x, y, strict=True), strict=True):
+            for point, place in zip(measured, zip(x, y, strict=True), strict=True):
                 axes.annotate(point.name, place, fontsize=7, xytext=(4, 3), textcoords="offset points")
             axes.axhline(0, color="black", linewidth=0.5)
             axes.axvline(0, color="black", linewidth=0.5)

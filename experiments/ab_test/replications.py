@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.config import option
 from experiments.ab_test import analysis, assignment
 from experiments.ab_test.arms import OraclePolicy
 from experiments.ab_test.comparison import daily_looks
@@ -27,30 +28,36 @@ from experiments.ab_test.truth import between
 
 CONTROL, SAME, SMALL, LARGE = "control", "same", "small", "large"
 TREATMENTS = (SAME, SMALL, LARGE)
-PER_WORLD = 100
 # Noise on the true click logit of the ranking: more noise, fewer clicks.
 _ARMS = {CONTROL: OraclePolicy(2.0), SMALL: OraclePolicy(1.9), LARGE: OraclePolicy(1.6)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What is replicated.
+    """What is replicated; help texts are those of the flags.
 
-    Attributes:
-      users: of a test.
-      days: of a test.
-      seed: of worlds and draws.
-      population: users of a world.
-      pre_days: days before the test.
-      preset: of the generator; "hard" has users of very different activity.
+    Raises:
+      ValueError: a number outside its range; the message names it.
     """
 
-    users: int = 2_000
-    days: int = 7
-    seed: int = 1
-    population: int = 10_000
-    pre_days: int = 10
-    preset: str = "hard"
+    users: int = option(2_000, "users of a test")
+    days: int = option(7, "days of a test")
+    seed: int = option(1, "of worlds and draws; the same seed gives the same files")
+    per_world: int = option(100, "tests of a world, each of users drawn from it")
+    population: int = option(10_000, "users of a world")
+    pre_days: int = option(10, "days before a test")
+    preset: str = option("hard", "of the generator of industrial logs; users of hard differ much in activity")
+
+    def __post_init__(self):
+        for name, least in (("users", 10), ("days", 1), ("seed", 0), ("per_world", 1), ("population", 10)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        self.world  # noqa: B018  (refuses what cannot be simulated)
+
+    @property
+    def world(self) -> WorldConfig:
+        """What is simulated."""
+        return WorldConfig(preset=self.preset, num_users=self.population, pre_days=self.pre_days)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +75,7 @@ class Population:
 
 def make_population(settings: Settings, world: int) -> Population:
     """Simulates the `world`-th world."""
-    config = WorldConfig(preset=settings.preset, num_users=settings.population, pre_days=settings.pre_days)
-    outcomes = simulate(config, _ARMS, settings.days, _seed(settings, world), [alone(arm) for arm in _ARMS])
+    outcomes = simulate(settings.world, _ARMS, settings.days, _seed(settings, world), [alone(arm) for arm in _ARMS])
     arms = {arm: of_population(outcomes, alone(arm)) for arm in _ARMS}
     arms[SAME] = arms[CONTROL]
     truth = {arm: {metric.key: np.expm1(between(arms[CONTROL], arms[arm], metric).logs) for metric in METRICS}
