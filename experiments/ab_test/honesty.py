@@ -146,17 +146,30 @@ def _of_effect(pairs: Sequence[tuple[dict[str, Any], float]]) -> dict[str, Any]:
     }
 
 
-def verdicts(found: dict[str, Any]) -> list[str]:
-    """What must hold and does not: one line each, [] if all does."""
+def verdicts(found: dict[str, Any], level: float = 0.95) -> list[str]:
+    """What must hold and does not, by intervals of a level: one line each, [] if all does."""
     lines = []
     for name, entry in found.items():
-        if not entry["planned_end"].contains(ALPHA):
-            lines.append(f"{name}: false positives at the planned end {rate_text(entry['planned_end'])}, not 5 %")
-        if entry["daily_all_looks"].low > ALPHA:
-            lines.append(f"{name}: false positives of daily looks {rate_text(entry['daily_all_looks'])}, above 5 %")
-        lines += [f"{name}, {arm} effect: coverage {rate_text(entry[arm]['coverage'])}, not 95 %"
-                  for arm in (SMALL, LARGE) if not entry[arm]["coverage"].contains(1 - ALPHA)]
+        if not entry["planned_end"].contains(ALPHA, level):
+            lines.append(f"{_title(name)}: false positives at the planned end {rate_text(entry['planned_end'])}, not "
+                         "5 %")
+        if entry["daily_all_looks"].above(ALPHA, level):
+            lines.append(f"{_title(name)}: false positives of daily looks {rate_text(entry['daily_all_looks'])}, above "
+                         "5 %")
+        lines += [f"{_title(name)}, {arm} effect: coverage {rate_text(entry[arm]['coverage'])}, not 95 %"
+                  for arm in (SMALL, LARGE) if not entry[arm]["coverage"].contains(1 - ALPHA, level)]
     return lines
+
+
+def verdict_text(found: dict[str, Any]) -> list[str]:
+    """Whether all holds: each by its own interval, and all at once (Bonferroni)."""
+    checks = _CHECKS * len(found)
+    alone, together = verdicts(found), verdicts(found, 1 - ALPHA / checks)
+    what = "False positives are 5 % at the planned end and at most 5 % with daily looks, and the coverage is 95 %"
+    lines = [f"{what}: within the 95 % intervals of {checks - len(alone)} of {checks} figures; chance alone leaves out "
+             f"{ALPHA * checks:.1f} of them on average.", *(f"- {line}" for line in alone), ""]
+    return [*lines, f"Within intervals that hold for all {checks} at once with 95 %: "
+            + ("all of it." if not together else f"**not** {'; '.join(together)}.")]
 
 
 def markdown(found: dict[str, Any], settings: Settings, replications: int) -> str:
@@ -183,12 +196,7 @@ def markdown(found: dict[str, Any], settings: Settings, replications: int) -> st
                   *markdown_table(["", "found", "predicted", "found, all looks", "median days", "wrong sign",
                                    "exaggeration"],
                                   [_power_row(name, entry[arm]) for name, entry in found.items()])]
-    failed = verdicts(found)
-    verdict = (f"{len(failed)} of {_CHECKS * len(found)} intervals leave out what they should hold, and 1 in 20 would "
-               f"by chance: {'; '.join(failed)}.") if failed else (
-        "Within these intervals false positives are 5 % at the planned end and at most 5 % with daily looks, and the "
-        "coverage is 95 %.")
-    return "\n".join([*lines, "", verdict, "", _NOTES, ""])
+    return "\n".join([*lines, "", "## Does it hold", "", *verdict_text(found), "", _NOTES, ""])
 
 
 def _power_row(name: str, entry: dict[str, Any]) -> list[str]:

@@ -24,9 +24,14 @@ class Rate:
         """The share; NaN without trials."""
         return self.count / self.trials if self.trials else math.nan
 
-    def contains(self, probability: float) -> bool:
-        """Whether the interval holds a probability."""
-        return self.low <= probability <= self.high
+    def contains(self, probability: float, level: float = 0.95) -> bool:
+        """Whether the interval of a level holds a probability."""
+        low, high = _interval(self.count, self.trials, level)
+        return low <= probability <= high
+
+    def above(self, probability: float, level: float = 0.95) -> bool:
+        """Whether the whole interval of a level is above a probability."""
+        return _interval(self.count, self.trials, level)[0] > probability
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +46,14 @@ class Mean:
 def rate(happened: Sequence[bool]) -> Rate:
     """How often something is True; the whole of [0, 1] where it was not tried."""
     count, trials = int(np.sum(happened)), len(happened)
+    return Rate(count, trials, *_interval(count, trials, 0.95))
+
+
+def _interval(count: int, trials: int, level: float) -> tuple[float, float]:
     if not trials:
-        return Rate(0, 0, 0.0, 1.0)
-    interval = stats.binomtest(count, trials).proportion_ci(0.95, method="exact")
-    return Rate(count, trials, float(interval.low), float(interval.high))
+        return 0.0, 1.0
+    found = stats.binomtest(count, trials).proportion_ci(level, method="exact")
+    return float(found.low), float(found.high)
 
 
 def mean(values: Sequence[float]) -> Mean:

@@ -27,7 +27,7 @@ def test_traffic_that_is_put_together_is_what_the_simulator_serves(population):
     """Of all users of the world, each once."""
     arms = {CONTROL: OraclePolicy(2.0), LARGE: OraclePolicy(1.6)}
     config = WorldConfig(preset="tiny", num_users=200, pre_days=4)
-    served = of_population(simulate(config, arms, 2, 1_000, ["split"], salt="a salt"), "split")
+    served = of_population(simulate(config, arms, 2, 17_000, ["split"], salt="a salt"), "split")
     everybody = np.arange(len(population.arms[CONTROL].users))
     found = replications.split(population, LARGE, everybody, "a salt")
     # Its users have numbers of their own: the hash is of those.
@@ -88,6 +88,15 @@ def test_what_does_not_hold_is_said():
     lines = honesty.verdicts(honesty.figures(worlds_of(wide, unfair)))
     assert len(lines) == 4 * len(honesty.READINGS)
     assert any("coverage 80.0 %" in line for line in lines)
+    assert any("**not** CTR: false" in line for line in honesty.verdict_text(honesty.figures(worlds_of(wide, unfair))))
+
+
+def test_one_figure_a_little_off_is_told_and_is_no_failure():
+    effects = [made(0.01, 0.1)] * 186 + [made(0.01, 0.5)] * 14
+    same = [made(0.01, 0, smallest=0.01)] * 18 + [made(0.5, 0, smallest=0.3)] * 182
+    text = "\n".join(honesty.verdict_text(honesty.figures(worlds_of(effects, same))))
+    assert "of 18 of 24 figures" in text and "- CTR: false positives at the planned end 9.0 %" in text
+    assert "at once with 95 %: all of it" in text
 
 
 def test_the_same_seed_gives_the_same_files_after_it_was_killed_too(tmp_path, capsys):
@@ -101,7 +110,8 @@ def test_the_same_seed_gives_the_same_files_after_it_was_killed_too(tmp_path, ca
     for name in ("honesty.md", "honesty.json"):
         assert (whole / name).read_bytes() == (killed / name).read_bytes()
     assert json.loads((whole / "honesty.json").read_text())["readings"]["ctr"]["planned_end"]["trials"] == 6
-    for arguments, message in ((["--replications=6", "--seed=2"], "seed: 1 before, 2 now"),
-                               (["--replications=5"], "multiple of --per_world=3"), (["--users=2"], "users must be at least 10")):
+    for arguments, message in ((["--replications=6", "--seed=2"], "seed: 17 before, 2 now"),
+                               (["--replications=5"], "multiple of --per_world=3"),
+                               (["--users=2"], "users must be at least 10")):
         with pytest.raises(SystemExit, match=message):
             honesty.main([*FLAGS, *arguments, f"--workdir={whole}"])
