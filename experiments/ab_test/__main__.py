@@ -17,24 +17,21 @@ import shlex
 import sys
 
 from absl import app
-from absl import flags as absl_flags
 
 import lcn_tf  # noqa: F401  (chooses Keras 2 before TensorFlow is loaded)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from command_line import dataclass_flags, flag_files
 from data_prep.errors import InputError
-from experiments.ab_test.config import WorldConfig
+from experiments.ab_test import flags
 from experiments.ab_test.run import run
-from experiments.ab_test.settings import ABTestConfig
 
 
 def main(argv: list[str]) -> None:
     """Does the test of the flags; bad input ends in one line that says what is wrong."""
     arguments = sys.argv[1:]
     try:
-        config, world = dataclass_flags.read("", ABTestConfig), dataclass_flags.read("", WorldConfig)
+        config, world = flags.read()
         print(run(config, world, argv[1:], "python -m experiments.ab_test " + shlex.join(arguments)))
     except (ValueError, OSError, InputError) as error:
         sys.exit(f"error: {error}")
@@ -43,17 +40,6 @@ def main(argv: list[str]) -> None:
     print(f"Files: {config.output_dir}")
 
 
-def _parse(argv: list[str]) -> list[str]:
-    """Parses what stands before ` -- `; the rest are flags of other commands."""
-    end = argv.index("--") if "--" in argv else len(argv)
-    unexpected = flag_files.parse_or_exit(argv[:end])[1:]
-    if unexpected:
-        sys.exit(f"error: unexpected arguments {unexpected}; flags of models that are trained here stand behind --")
-    return [argv[0], *argv[end + 1:]]
-
-
 if __name__ == "__main__":
-    absl_flags.FLAGS.set_gnu_getopt(True)
-    dataclass_flags.define("", ABTestConfig)
-    dataclass_flags.define("", WorldConfig)
-    app.run(main, flags_parser=_parse)
+    flags.define()
+    app.run(main, flags_parser=flags.parse)

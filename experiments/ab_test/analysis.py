@@ -85,7 +85,8 @@ def effects(totals: Totals, control: str, treatment: str, days: int | None = Non
     """
     days = totals.days if days is None else days
     aggregates = {arm: aggregated(totals, arm, days) for arm in (control, treatment)}
-    tests = {(metric, adjusted): _test(metric, adjusted) for metric in metrics for adjusted in (False, True)}
+    both = aggregates[control] + aggregates[treatment]
+    tests = {(metric, adjusted): _test(metric, adjusted, both) for metric in metrics for adjusted in (False, True)}
     experiment = library().Experiment({f"{metric.key} {adjusted}": test for (metric, adjusted), test in tests.items()})
     results = experiment.analyze(aggregates, control=control)
     found = []
@@ -124,8 +125,9 @@ def power(totals: Totals, control: str, treatment: str, metric: Metric, adjusted
     Raises:
       ValueError: an arm that is not there.
     """
-    found = _test(metric, adjusted, rel_effect_size=tuple(relative), ratio=_ratio(totals, control, treatment)
-                  ).solve_power_from_aggregates(_both(totals, control, treatment, totals.days), "power")
+    both = _both(totals, control, treatment, totals.days)
+    found = _test(metric, adjusted, both, rel_effect_size=tuple(relative), ratio=_ratio(totals, control, treatment)
+                  ).solve_power_from_aggregates(both, "power")
     return [one.power for one in found]
 
 
@@ -139,7 +141,7 @@ def detectable(totals: Totals, control: str, treatment: str, metric: Metric, adj
     both = _both(totals, control, treatment, days or totals.days)
     if not both.mean(metric.numerator):
         return math.nan
-    found = _test(metric, adjusted, power=POWER, ratio=_ratio(totals, control, treatment)
+    found = _test(metric, adjusted, both, power=POWER, ratio=_ratio(totals, control, treatment)
                   ).solve_power_from_aggregates(both, "rel_effect_size")
     return float(found[0].rel_effect_size)
 
@@ -165,10 +167,11 @@ def aggregated(totals: Totals, arm: str, days: int) -> Any:
               for i, left in enumerate(names) for j, right in enumerate(names[:i])})
 
 
-def _test(metric: Metric, adjusted: bool, **options: Any) -> Any:
-    """tea-tasting's metric."""
-    ratio = [metric.numerator, metric.denominator]
-    before = [metric.before_numerator, metric.before_denominator] if adjusted else [None, None]
+def _test(metric: Metric, adjusted: bool, both: Any, **options: Any) -> Any:
+    """tea-tasting's metric; without CUPED where users did nothing before the test (`both`: aggregates of both arms)."""
+    ratio, before = [metric.numerator, metric.denominator], [metric.before_numerator, metric.before_denominator]
+    if not adjusted or any(both.mean(name) == 0 for name in before if name != USERS):
+        before = [None, None]
     return library().RatioOfMeans(*(None if name == USERS else name for name in (*ratio, *before)),
                                   confidence_level=CONFIDENCE, **options)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from experiments.ab_test import analysis, latency, sequential
 from experiments.ab_test.decidable import days_until
 from experiments.ab_test.linearised import effects_of
-from experiments.ab_test.metrics import METRICS, USERS, Metric
+from experiments.ab_test.metrics import USERS, Metric
 from experiments.ab_test.outcomes import SPLIT
 from experiments.ab_test.totals import Totals, of_population
 from experiments.ab_test.truth import true_effects

@@ -10,11 +10,12 @@ from scipy import optimize
 
 
 def days_until(detectable: Sequence[float], effect: float) -> float:
-    """The first day after which a relative effect is found with 80 %; infinite where more days of these users do not help.
+    """The first day after which a relative effect is found with 80 %; infinite where more days of these users do not
+    help.
 
     Within the days that were seen it is the first one whose detectable effect is as small. Beyond them the squared
-    detectable effect goes on as a + b / days: what users differ by stays, what changes from day to day is averaged away.
-    Fitted by least squares with a, b >= 0.
+    detectable effect goes on as a + b / days: what users differ by stays, what changes from day to day is averaged
+    away. Fitted by least squares with a, b >= 0.
 
     Args:
       detectable: the effect that a test from the first day to each day finds with 80 %; NaN where it is not known.
@@ -39,4 +40,4 @@ def days_until(detectable: Sequence[float], effect: float) -> float:
     (constant, falling), _ = optimize.nnls(np.stack([np.ones_like(days), 1 / days], axis=1) / squares[:, None],
                                            np.ones_like(squares))
     rest = effect**2 - constant
-    return math.inf if rest <= 0 else max(float(math.ceil(falling / rest)), float(len(values) + 1))
+    return math.inf if rest <= 0 else max(math.ceil(round(falling / rest, 6)), len(values) + 1.0)

@@ -1,7 +1,7 @@
 """Interference through shared training: what arms learn from each other's traffic changes the effect that is measured.
 
-With nightly training on all data each arm's model also learns from what the other one has shown; on its own data it does
-not. The same users are in the same arms in both, so each is its own comparison.
+With nightly training on all data each arm's model also learns from what the other one has shown; on its own data it
+does not. The same users are in the same arms in both, so each is its own comparison.
 """
 
 from __future__ import annotations

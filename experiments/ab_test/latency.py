@@ -46,8 +46,8 @@ def of_arms(latency: pd.DataFrame) -> dict[str, Latency]:
 def difference(latency: pd.DataFrame, control: str, treatment: str, figure: str) -> Difference:
     """What the treatment costs by one of `FIGURES`.
 
-    Calls of a day share the state of the machine, so days count, not calls: the figure of each day's calls, paired by day
-    (t-test).
+    Calls of a day share the state of the machine, so days count, not calls: the figure of each day's calls, paired by
+    day (t-test).
 
     Raises:
       ValueError: a column is missing, or no day has calls of both arms.
@@ -73,7 +73,8 @@ def check(latency: pd.DataFrame) -> None:
       ValueError: a column is missing.
     """
     if missing := [name for name in LATENCY_COLUMNS if name not in latency.columns]:
-        raise ValueError(f"latency: expected the columns {', '.join(LATENCY_COLUMNS)}, {', '.join(missing)} is missing")
+        raise ValueError(f"latency: expected the columns {', '.join(LATENCY_COLUMNS)}, got none called "
+                         f"{', '.join(missing)}")
 
 
 def _figure(name: str, values: pd.Series) -> float:

@@ -1,9 +1,10 @@
 """Relative effects of all days as sums over users, and the covariance between the days.
 
-The effect of a day is log(treatment) - log(control), of ratios of totals from the first day on. By the delta method each is a
-sum of one term per user (Deng, Knoblich and Lu, "Applying the delta method in metric analytics", KDD 2018), so the covariance
-of two days is a sum of products over users. CUPED subtracts `coefficient` times what the ratio was before the test (Deng, Xu,
-Kohavi and Walker, WSDM 2013). On the last day all is what tea-tasting computes for relative effects.
+The effect of a day is log(treatment) - log(control), of ratios of totals from the first day on. By the delta method
+each is a sum of one term per user (Deng, Knoblich and Lu, "Applying the delta method in metric analytics", KDD 2018),
+so the covariance of two days is a sum of products over users. CUPED subtracts `coefficient` times what the ratio was
+before the test (Deng, Xu, Kohavi and Walker, WSDM 2013). On the last day all is what tea-tasting computes for
+relative effects.
 """
 
 from __future__ import annotations

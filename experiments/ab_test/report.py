@@ -2,9 +2,10 @@
 
     python -m experiments.ab_test.report runs/ab --control=sim [--own=runs/ab_own]
 
-`runs/ab` holds `outcomes.parquet` and, if scoring was timed, `latency.parquet`: see `experiments.ab_test.outcomes`. With
-`--own`, the folder of the same test with training on each arm's own data, the difference is reported as interference; a
-folder that holds both populations needs no second one. The same files give the same report, byte for byte.
+`runs/ab` holds `outcomes.parquet` and, if scoring was timed, `latency.parquet`: see `experiments.ab_test.outcomes`.
+With `--own`, the folder of the same test with training on each arm's own data, the difference is reported as
+interference; a folder that holds both populations needs no second one. The same files give the same report, byte for
+byte.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ from lcn_tf.whole_files import write_text
 
 NAME = "report"
 _NOTES = """\
-Effects are relative, in percent. *This look*: the interval of tea-tasting's test, by the delta method over users; it holds
-if the day of the only look was chosen beforehand. *All looks*: the interval that holds on all days at once, so that a test
-may be looked at daily and stopped when its interval leaves out 0. *CUPED* takes into account what each user did before the
-test. The *truth* is the effect on these very users, days and random numbers, with each arm serving everybody. Users count
-from their first request on. *Days*: after how many days a plan with these users finds the effect with 80 %; ~ goes beyond
-the days that were seen, *never* means that the users' own differences are too large, however many days they come back."""
+Effects are relative, in percent. *This look*: the interval of tea-tasting's test, by the delta method over users; it
+holds if the day of the only look was chosen beforehand. *All looks*: the interval that holds on all days at once, so
+that a test may be looked at daily and stopped when its interval leaves out 0. *CUPED* takes into account what each
+user did before the test. The *truth* is the effect on these very users, days and random numbers, with each arm
+serving everybody. Users count from their first request on. *Days*: after how many days a plan with these users finds
+the effect with 80 %; ~ goes beyond the days that were seen, *never* means that the users' own differences are too
+large, however many days they come back."""
 
 
 def write(folder: str, outcomes: pd.DataFrame, times: pd.DataFrame | None, control: str, command: str,
@@ -75,7 +77,8 @@ def write(folder: str, outcomes: pd.DataFrame, times: pd.DataFrame | None, contr
 
 
 def _markdown(totals: Totals, comparisons: Sequence[Comparison],
-              found: Mapping[str, Sequence[interference.Interference]], times: pd.DataFrame | None, command: str) -> str:
+              found: Mapping[str, Sequence[interference.Interference]], times: pd.DataFrame | None, command: str
+              ) -> str:
     lines = ["# A/B test", "", "```sh", command, "```", ""]
     for comparison in comparisons:
         lines += [*tables.headline(comparison), ""]
@@ -93,7 +96,8 @@ def _markdown(totals: Totals, comparisons: Sequence[Comparison],
         if comparison.treatment in found:
             lines += ["### Interference through shared training", "",
                       *tables.interference(found[comparison.treatment]), "",
-                      "(1 + effect on all data) / (1 + effect on own data) - 1, of the same users in the same arms.", ""]
+                      "(1 + effect on all data) / (1 + effect on own data) - 1, of the same users in the same arms.",
+                      ""]
     return "\n".join([*lines, f"![effects by day]({NAME}.png)", "", _NOTES, ""])
 
 

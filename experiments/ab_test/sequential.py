@@ -9,25 +9,28 @@ Construction. Scale the error of look t by m[t] > 0, so that X[t] = m[t] error[t
 
     m[1] = 1 / sd[1],    m[t] = max over s < t of m[s] cov[s, s] / cov[s, t],    v[t] = m[t]^2 cov[t, t]
 
-Then cov(X[s], X[t]) >= v[s] for s < t: X is at least as much alike between looks as a Brownian motion W at these times is.
+Then cov(X[s], X[t]) >= v[s] for s < t: X is at least as much alike between looks as a Brownian motion W at these
+times is.
 
 Proof. (1) Slepian's inequality (Bell System Technical Journal 1962): of two centred normal vectors with the same
-variances, the one with the larger covariances is the less likely to cross a one-sided boundary anywhere. So
-P(some X[t] >= b(v[t])) <= P(some W(v) >= b(v)). (2) Mixture over half-normal drifts (Robbins, "Statistical methods related
+variances, the one with the larger covariances is the less likely to cross a one-sided boundary anywhere. So P(some
+X[t] >= b(v[t])) <= P(some W(v) >= b(v)). (2) Mixture over half-normal drifts (Robbins, "Statistical methods related
 to the law of the iterated logarithm", 1970; Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric,
 nonasymptotic confidence sequences", Annals of Statistics 2021, Section 3.2): with r > 0
 
     M(v) = 2 (r / (v + r))^(1/2) exp(W(v)^2 / (2 (v + r))) Phi(W(v) / (v + r)^(1/2))
 
-is a martingale that starts at 1, so by Ville's inequality it reaches 2 / alpha with probability alpha / 2 at most. (3) Both
-sides add up to alpha. The covariance is estimated consistently, so this is an asymptotic confidence sequence as of
-Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (Annals of Statistics 2024), in the number of users.
+is a martingale that starts at 1, so by Ville's inequality it reaches 2 / alpha with probability alpha / 2 at most.
+(3) Both sides add up to alpha. The covariance is estimated consistently, so the coverage holds as users become many,
+for any number of days (asymptotic confidence sequences: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Annals of
+Statistics 2024, whose limit is in time).
 
-What the interval of day t covers is the effect from the first day to day t, which may change from day to day: intervals of
-several days are not to be intersected.
+What the interval of day t covers is the effect from the first day to day t, which may change from day to day:
+intervals of several days are not to be intersected.
 
-A library was looked for: confseq has had no release since 2023 and compiles C++ at installation, msprt and gbstats need NumPy
-1, savvi tests counts and regressions only, and none of them knows of users who come back.
+A library was looked for: confseq has had no release since 2023 and compiles C++ at installation, msprt and gbstats
+need NumPy 1, savvi tests counts and regressions only, sequential-analysis is under the AGPL, and none of them knows of
+users who come back.
 """
 
 from __future__ import annotations
@@ -46,8 +49,8 @@ def half_widths(covariance: Array, planned_looks: int, alpha: float = 0.05) -> A
 
     Args:
       covariance: of the errors of the looks' estimates, `[T, T]`; a row of NaN is a look without an estimate.
-      planned_looks: at which the intervals are tuned to be short, from the first one to this one. It must not be chosen by
-        what was seen; the coverage holds at any number of looks.
+      planned_looks: at which the intervals are tuned to be short, from the first one to this one. It must not be
+        chosen by what was seen; the coverage holds at any number of looks.
       alpha: probability that an interval of any look misses.
 
     Raises:

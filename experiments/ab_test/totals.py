@@ -68,8 +68,8 @@ def of_population(outcomes: pd.DataFrame, population: str) -> Totals:
       population: its name there.
 
     Raises:
-      ValueError: a column or the population is not there, a user is in two arms or has a day twice, a day is below 0, or
-        a number is negative or none.
+      ValueError: a column or the population is not there, a user is in two arms or has a day twice, a day is below 0,
+        or a number is negative or none.
     """
     check_outcomes(outcomes)
     names = outcomes["population"].to_numpy()

@@ -13,7 +13,8 @@ from experiments.ab_test.totals import Totals, of_population
 
 
 def true_effects(outcomes: pd.DataFrame, control: str, treatment: str) -> dict[Metric, NDArray[np.float64]]:
-    """Each metric's relative effect on these very users, days and random numbers, from the first day to each day, `[T]`.
+    """Each metric's relative effect on these very users, days and random numbers, from the first day to each day,
+    `[T]`.
 
     Nothing is sampled here: both arms serve everybody. {} where the populations of one arm alone are not there.
     """

@@ -1,0 +1,47 @@
+"""Whether two orders of the same models agree."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+_LEAST = 4  # models that an interval needs
+
+
+@dataclasses.dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's rank correlation of `count` models and its 95 % interval; NaN where there are too few."""
+
+    count: int
+    value: float
+    low: float
+    high: float
+
+
+def spearman(first: Sequence[float], second: Sequence[float]) -> RankCorrelation:
+    """The rank correlation, with the interval by Fisher's z and the variance of Bonett and Wright (Psychometrika 2000).
+
+    The models count as draws of the models that one might compare. A model with a value that is not finite is left out.
+
+    Raises:
+      ValueError: as many values are not there of both.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"expected as many values of both, got {len(first)} and {len(second)}")
+    values = np.array([first, second], np.float64)
+    values = values[:, np.isfinite(values).all(0)]
+    count = values.shape[1]
+    if count < 2 or (values == values[:, :1]).all(1).any():
+        return RankCorrelation(count, math.nan, math.nan, math.nan)
+    found = float(stats.spearmanr(*values).statistic)
+    if count < _LEAST:
+        return RankCorrelation(count, found, math.nan, math.nan)
+    if abs(found) > 1 - 1e-12:  # z would be infinite
+        return RankCorrelation(count, found, math.copysign(1, found), math.copysign(1, found))
+    width = stats.norm.ppf(0.975) * math.sqrt((1 + found**2 / 2) / (count - 3))
+    middle = math.atanh(found)
+    return RankCorrelation(count, found, math.tanh(middle - width), math.tanh(middle + width))

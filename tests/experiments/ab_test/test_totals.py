@@ -1,0 +1,65 @@
+"""Outcomes as users' totals: who counts from when, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.ab_test.totals import of_population
+
+from .frames import outcomes
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return outcomes(users=30, days=4, seed=3)
+
+
+def test_totals_are_sums_from_the_first_day_on(table):
+    totals = of_population(table.sample(frac=1, random_state=0), "split")
+    rows = table[table["population"] == "split"]
+    for place in (0, 5, len(totals.users) - 1):
+        own = rows[rows["user"] == totals.users[place]].sort_values("day")
+        for name in ("requests", "impressions", "clicks", "stay_seconds"):
+            np.testing.assert_allclose(totals.sums[name][place], own[name].cumsum())
+        assert totals.before["before_clicks"][place] == own["before_clicks"].iloc[0]
+        assert totals.arms[totals.arm_of[place]] == own["arm"].iloc[0]
+
+
+def test_a_user_counts_from_the_first_request_on(table):
+    rows = table[table["population"] == "split"]
+    first = rows[rows["requests"] > 0].groupby("user")["day"].min()
+    totals = of_population(table, "split")
+    assert totals.users.tolist() == first.index.tolist() and len(first) < rows["user"].nunique()
+    np.testing.assert_array_equal(totals.sums["users"], np.arange(4) >= first.to_numpy()[:, None])
+
+
+def test_users_without_rows_on_some_days_have_the_same_totals(table):
+    sparse = of_population(table[table["requests"] > 0], "split")
+    full = of_population(table, "split")
+    np.testing.assert_array_equal(sparse.users, full.users)
+    np.testing.assert_array_equal(sparse.sums["stay_seconds"], full.sums["stay_seconds"])
+
+
+def changed(table, column, value, user=None):
+    table = table.copy()
+    rows = (table["population"] == "split") & (table["user"] == (user or table["user"].iloc[0]))
+    table.loc[table.index[rows][1], column] = value
+    return table
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda table: table.drop(columns="clicks"), "got none called clicks"),
+    (lambda table: changed(table, "arm", "third"), "user 7: in more than one arm of population 'split'"),
+    (lambda table: changed(table, "day", 0), "user 7: 2 rows of day 0 in population 'split'"),
+    (lambda table: changed(table, "day", -1), "day: expected 0, 1, ..., got -1"),
+    (lambda table: changed(table, "stay_seconds", -2.5), "stay_seconds: expected numbers of at least 0, got -2.5"),
+    (lambda table: changed(table, "stay_seconds", np.nan), "stay_seconds: expected numbers of at least 0, got nan"),
+])
+def test_what_is_no_outcome_is_refused(table, change, message):
+    with pytest.raises(ValueError, match=message):
+        of_population(change(table), "split")
+
+
+def test_an_unknown_population_is_told(table):
+    with pytest.raises(ValueError, match="population 'all:newer': outcomes have 'all:new', 'all:old', 'split'"):
+        of_population(table, "all:newer")
