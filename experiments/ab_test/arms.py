@@ -6,15 +6,13 @@ Shape letters: n requests that are ranked at once, C candidates, S places of a p
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy.special import logit
 
 from experiments.ab_test import keyed_draws
-
-if TYPE_CHECKING:
-    from experiments.ab_test.traffic import Past
+from experiments.ab_test.past import Past
 
 _RANDOM, _NOISE = 11, 12  # what a keyed draw is for, beside the seed
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from data_prep.industrial.planted_process import NOT_A_VIDEO
 from experiments.ab_test.own_events import OwnEvents, keys, latest
+from experiments.ab_test.past import Past
 from experiments.ab_test.site import Site
-from experiments.ab_test.traffic import Past
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,11 +28,11 @@ from experiments.ab_test.arms import Arm
 from experiments.ab_test.config import WorldConfig
 from experiments.ab_test.nightly import NightlyModels
 from experiments.ab_test.outcomes import LATENCY, LATENCY_COLUMNS, OUTCOMES, alone, alone_arm
+from experiments.ab_test.past import Past
 from experiments.ab_test.saved_model import SavedModelArm, time_in_turns
 from experiments.ab_test.served_days import ServedDays
 from experiments.ab_test.settings import POLICIES, ABTestConfig, fingerprint
 from experiments.ab_test.site import Site
-from experiments.ab_test.traffic import Past
 from lcn_tf.whole_files import replacing, write_text
 
 _SETTINGS = "settings.json"

@@ -8,23 +8,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from experiments.ab_test import histories
 from experiments.ab_test.exported_ids import ExportedIds
 from experiments.ab_test.histories import History
+from experiments.ab_test.past import Past
+from experiments.ab_test.site import Site
 from lcn_tf.models.requests import request_names
 from lcn_tf.schema import OOV_ID, UNCLICKED, FeatureSchema
 from lcn_tf.serving.signatures import PROBABILITY, SERVING_DEFAULT
 from lcn_tf.serving.verify import VERIFICATION_PATH
 
-if TYPE_CHECKING:
-    from experiments.ab_test.site import Site
-    from experiments.ab_test.traffic import Past
-
-REQUESTS_PER_CALL = 64
+REQUESTS_PER_CALL = 32
 _WARM_UP = 3  # calls of each model before one counts
 
 

@@ -10,8 +10,9 @@ import pandas as pd
 from experiments.ab_test.arms import Arm
 from experiments.ab_test.config import WorldConfig
 from experiments.ab_test.outcomes import alone, alone_arm, populations_of
+from experiments.ab_test.past import Past
 from experiments.ab_test.requests import made_requests
-from experiments.ab_test.traffic import Past, arms_of_users, outcomes_of, serve, serve_before
+from experiments.ab_test.traffic import arms_of_users, outcomes_of, serve, serve_before
 
 
 def simulate(world: WorldConfig, arms: Mapping[str, Arm], days: int, seed: int,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.ab_test import histories, logs
-from experiments.ab_test.traffic import Past
+from experiments.ab_test.past import Past
 from tests.experiments.ab_test.small_sites import DAYS, PRE_DAYS, served, small_site
 
 
