@@ -1,7 +1,7 @@
 """Logs of a population, as the generator of industrial logs writes them: what models are trained on.
 
 Files have the columns of `data_prep.industrial`, so that `python -m experiments.run --dataset=industrial
---input_dir=...` reads those of the days before the test, and the mapping `MAPPING` those that grow by a day at a time.
+--input_dir=...` reads those of the days before the test, and a mapping those that grow by a day at a time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from lcn_tf.whole_files import replacing, write_text
 IMPRESSIONS, EVENTS, USERS = "impressions.csv", "events.csv", "users.csv"
 TRUTH = TRUE_PROBABILITY_FILES["target"]
 
-MAPPING = f"""# The mapping of the logs of a simulated test that grow by a day at a time.
+_MAPPING = """# The mapping of the logs of a simulated test that grow by a day at a time.
 name = "ab_test"
-time_zone = "+08:00"
+{scenario}time_zone = "+08:00"
 user = "user"
 time = "timestamp"
 impressions = {{ files = "impressions/*.csv", label = "clicked" }}
@@ -36,9 +36,9 @@ users = {{ files = "users.csv", key = "user" }}
 user = {{ user_id = "user", gender = "gender", age_band = "age_band", city_level = "city_level" }}
 item = {{ author = {{ column = "author", type = "integer" }}, category = "category" }}
 candidate = {{ room_id = "room_id" }}
-request = {{ page = "page" }}
+request = {{ page = "page"{feature} }}
 [features.context]
-watch = {{ column = "watch_seconds", boundaries = {list(WATCH_BOUNDARIES)} }}
+watch = {{ column = "watch_seconds", boundaries = {boundaries} }}
 finished = "finished"
 """
 
@@ -96,10 +96,13 @@ def write_days(site: Site, places: np.ndarray, first_day: int, end_day: int, use
             file.write(csv_rows(generator.event_columns(site.world, _raw_ids(site), part)))
 
 
-def write_mapping(folder: str) -> str:
+def write_mapping(site: Site, folder: str) -> str:
     """Writes the mapping of logs that grow; returns its path."""
     path = os.path.join(folder, "logs.toml")
-    write_text(path, MAPPING)
+    scenario = 'scenario = "scenario"' if site.world.process.scenarios else ""
+    write_text(path, _MAPPING.format(
+        scenario=f"{scenario}\n" if scenario else "", feature=f", {scenario}" if scenario else "",
+        boundaries=list(WATCH_BOUNDARIES)))
     return path
 
 

@@ -95,12 +95,12 @@ class NightlyModels:
         path = os.path.join(workdir, "published", name.replace("-", ""))
         if not os.path.isdir(path):
             config, rows = self.site.config, 2 + self._most_values()
+            mapping = logs.write_mapping(self.site, self.folder)
             run([sys.executable, "-m", "experiments.daily", *FITTING, f"--train.epochs={_EPOCHS}",
                  f"--flagfile={self.cfgs[arm]}", f"--train.seed={self.seed}", f"--ids.rows={rows}",
-                 f"--ids.max_idle_days={_NEVER_IDLE}", *self.flags, f"--mapping={logs.write_mapping(self.folder)}",
-                 f"--input_dir={input_dir}", f"--first_day={_FIRST_DAY.isoformat()}",
-                 f"--first_days={config.pre_days}", f"--last_day={name}", f"--keep={1 + self.site.days}",
-                 f"--workdir={workdir}"], workdir)
+                 f"--ids.max_idle_days={_NEVER_IDLE}", *self.flags, f"--mapping={mapping}", f"--input_dir={input_dir}",
+                 f"--first_day={_FIRST_DAY.isoformat()}", f"--first_days={config.pre_days}", f"--last_day={name}",
+                 f"--keep={1 + self.site.days}", f"--workdir={workdir}"], workdir)
         return path
 
     def _most_values(self) -> int:
