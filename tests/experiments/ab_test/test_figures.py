@@ -121,4 +121,7 @@ def test_rank_correlations_of_few_models():
     assert spearman([1, 2, 3, np.nan], [2, 1, 3, 9]).value == pytest.approx(0.5)
     assert math.isnan(spearman([1, 2, 3], [2, 1, 3]).low)
     assert math.isnan(spearman([1, 1, 1, 1], [2, 1, 3, 4]).value)
-    assert spearman([1, 2, 3, 4, 5], [2, 3, 5, 8, 9]).low == 1
+    same, swapped = spearman([1, 2, 3, 4, 5], [2, 3, 5, 8, 9]), spearman([1, 2, 3, 4, 5], [2, 3, 8, 5, 9])
+    assert (same.value, same.high) == (1, 1) and same.low == swapped.low < swapped.value == pytest.approx(0.9)
+    opposite = spearman([1, 2, 3, 4, 5], [9, 8, 5, 3, 2])
+    assert (opposite.low, opposite.high) == (-1, -same.low)
