@@ -12,7 +12,7 @@ import numpy as np
 
 from data_prep.industrial.planted_process import NOT_A_VIDEO
 from experiments.ab_test.own_events import OwnEvents, keys, latest
-from experiments.ab_test.past import Past
+from experiments.ab_test.past import Clicks
 from experiments.ab_test.site import Site
 
 
@@ -40,12 +40,11 @@ def watched(site: Site, rows: np.ndarray, length: int, skip: int = 0) -> History
     return _of_own(videos, latest(videos.key, requests.user[rows], requests.timestamp[rows], length, skip))
 
 
-def entered(site: Site, past: Past, rows: np.ndarray, length: int) -> History:
-    """The latest rooms entered before requests `rows` `[n]`: unasked, or by the clicks of a population."""
+def entered(site: Site, clicks: Clicks, rows: np.ndarray, length: int) -> History:
+    """The latest rooms entered before requests `rows` `[n]`: unasked, or by a population's clicks so far."""
     lives, requests = site.own_events[1], site.requests
     user, timestamp = requests.user[rows], requests.timestamp[rows]
     unasked = _of_own(lives, latest(lives.key, user, timestamp, length))
-    clicks = past.clicks()
     found = latest(keys(clicks.user, clicks.timestamp), user, timestamp, length)
     room = clicks.room[found]
     clicked = _where(found >= 0, History(

@@ -142,7 +142,7 @@ class _Test:
                                    config.seed, self.flags)
         past = Past(self.site.requests, self.before, self.world.pre_days, config.seed)
         for path in self.paths.values():
-            self._model(path).check(past)
+            self._model(path, past)
 
     def _begin(self, population: str) -> tuple[Past, np.ndarray]:
         """A population with the days before the test, and with the rows that it shares with others."""
@@ -173,20 +173,28 @@ class _Test:
         name = self.config.names[place]
         if name in self.config.policies:
             return POLICIES[self.config.policies[name]]()
+        return self._model(self._version(population, name, past, arm_of_user == place), past)
+
+    def _version(self, population: str, name: str, past: Past, of_arm: np.ndarray) -> str:
+        """Path of the model of an arm that serves `past.day`; `of_arm` `[U]` are its users."""
         if self.nightly is None:
-            return self._model(self.paths[name])
-        return self._model(self.nightly.version(population, name, past.day, past.places, arm_of_user == place))
+            return self.paths[name]
+        return self.nightly.version(population, name, past.day, past.places, of_arm)
 
     def _depends_on_others(self, name: str) -> bool:
         if name in self.config.policies:
             return POLICIES[self.config.policies[name]]().depends_on_others
         return self.config.nightly
 
-    def _model(self, path: str) -> SavedModelArm:
+    def _model(self, path: str, past: Past) -> SavedModelArm:
+        """A model, loaded and checked once; of nightly versions those of a day stay in memory."""
         if path not in self.loaded:
+            model = SavedModelArm(path, self.site, depends_on_others=self.config.nightly)
+            model.check(past)
             if self.nightly is not None:
-                self.loaded.clear()  # versions of days that are over
-            self.loaded[path] = SavedModelArm(path, self.site, depends_on_others=self.config.nightly)
+                for older in list(self.loaded)[:max(0, len(self.loaded) + 1 - len(self.config.trained))]:
+                    del self.loaded[older]
+            self.loaded[path] = model
         return self.loaded[path]
 
     def _arm_of_user(self, population: str) -> np.ndarray:
@@ -207,9 +215,8 @@ class _Test:
                 timed = {}
                 for name in models:
                     past = Past(self.site.requests, self.served[alone(name)], day, self.config.seed)
-                    path = self.paths[name] if self.nightly is None else self.nightly.version(
-                        alone(name), name, day, past.places, np.ones(self.world.users, bool))
-                    timed[name] = (SavedModelArm(path, self.site), past) if self.nightly else (self._model(path), past)
+                    everybody = np.ones(self.world.users, bool)
+                    timed[name] = self._model(self._version(alone(name), name, past, everybody), past), past
                 calls = pd.DataFrame([(name, day - self.world.pre_days, value) for name, found in time_in_turns(
                     timed, rows).items() for value in found], columns=list(LATENCY_COLUMNS))
                 self.days.write_latency(day, calls)

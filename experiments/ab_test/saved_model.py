@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from experiments.ab_test import histories
 from experiments.ab_test.exported_ids import ExportedIds
 from experiments.ab_test.histories import History
-from experiments.ab_test.past import Past
+from experiments.ab_test.past import Clicks, Past
 from experiments.ab_test.site import Site
 from lcn_tf.models.requests import request_names
 from lcn_tf.schema import OOV_ID, UNCLICKED, FeatureSchema
@@ -43,8 +44,6 @@ class SavedModelArm:
     turn_by_turn = True
 
     def __init__(self, path: str, site: Site, depends_on_others: bool = False):
-        import tensorflow as tf
-
         if not os.path.exists(os.path.join(path, VERIFICATION_PATH)):
             raise ValueError(f"{path}: not an exported version (no {VERIFICATION_PATH})")
         self.path, self.depends_on_others, self._site = path, depends_on_others, site
@@ -58,15 +57,20 @@ class SavedModelArm:
         self._recorded = _recorded(path)
         self._skip = self._skipped_by_lifelong()
         self._model = tf.saved_model.load(path)
-        self._function, self._tensor = self._model.signatures[SERVING_DEFAULT], tf.constant
+        self._function = self._model.signatures[SERVING_DEFAULT]
 
     def scores(self, past: Past, rows: np.ndarray) -> np.ndarray:
         """See `arms.Arm`."""
-        return np.concatenate([self.ask(self.inputs(past, rows[first:first + REQUESTS_PER_CALL]))
+        clicks = past.clicks()
+        return np.concatenate([self.ask(self._inputs(clicks, rows[first:first + REQUESTS_PER_CALL]))
                                for first in range(0, len(rows), REQUESTS_PER_CALL)])
 
     def inputs(self, past: Past, rows: np.ndarray) -> dict[str, np.ndarray]:
         """What the signature is given for requests `[n]`: int64 by name, see `lcn_tf.serving.signatures`."""
+        return self._inputs(past.clicks(), rows)
+
+    def _inputs(self, clicks: Clicks, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The same, of what a population has clicked."""
         requests, schema = self._site.requests, self._schema
         found = self._of_candidates(rows, requests.room[rows])
         users = requests.user[rows]
@@ -76,7 +80,7 @@ class SavedModelArm:
                 skip = self._skip if spec.kind == "lifelong" else 0
                 history = histories.watched(self._site, rows, spec.length, skip)
             else:
-                history = histories.entered(self._site, past, rows, spec.length)
+                history = histories.entered(self._site, clicks, rows, spec.length)
             found |= self._of_events(name, history)
         return found
 
@@ -113,7 +117,7 @@ class SavedModelArm:
 
     def ask(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """`[n, C]` probabilities for inputs."""
-        answer: Any = self._function(**{name: self._tensor(values) for name, values in inputs.items()})
+        answer: Any = self._function(**{name: tf.constant(values) for name, values in inputs.items()})
         return answer[PROBABILITY].numpy()
 
     def _of_candidates(self, rows: np.ndarray, room: np.ndarray) -> dict[str, np.ndarray]:

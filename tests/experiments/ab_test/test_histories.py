@@ -38,7 +38,7 @@ def test_histories_are_the_latest_rows_of_the_log_before_the_request(site, logge
     past = Past(site.requests, places, PRE_DAYS + DAYS, site.seed)
     rows = np.arange(0, len(site.requests), 3)
     found = (histories.watched(site, rows, length, skip) if domain == "video"
-             else histories.entered(site, past, rows, length))
+             else histories.entered(site, past.clicks(), rows, length))
     for place, row in enumerate(rows):
         before = [event for event in events[site.requests.user[row]] if event["domain"] == domain
                   and int(event["timestamp"]) < site.requests.timestamp[row]][::-1][skip:skip + length]
@@ -60,8 +60,8 @@ def test_what_is_clicked_is_an_event_of_the_next_request_and_of_none_before(site
     without = Past(requests, other, requests.day[row], site.seed)
     complete = Past(requests, places, requests.day[row], site.seed)
     rows = np.array([row])
-    one, all_days = (histories.entered(site, past, rows, 9) for past in (without, complete))
+    one, all_days = (histories.entered(site, past.clicks(), rows, 9) for past in (without, complete))
     assert np.array_equal(one.timestamp, all_days.timestamp) and np.array_equal(one.author, all_days.author)
-    following = histories.entered(site, complete, rows + 1, 50)
+    following = histories.entered(site, complete.clicks(), rows + 1, 50)
     assert requests.timestamp[row] + 1 in following.timestamp[0]
-    assert requests.timestamp[row] + 1 not in histories.entered(site, without, rows + 1, 50).timestamp[0]
+    assert requests.timestamp[row] + 1 not in histories.entered(site, without.clicks(), rows + 1, 50).timestamp[0]
