@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import types
 from collections.abc import Mapping, Sequence
@@ -55,7 +54,6 @@ class SampleRatio:
     p_value: float
 
 
-@functools.cache
 def library() -> types.ModuleType:
     """tea-tasting.
 
