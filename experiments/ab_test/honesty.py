@@ -154,9 +154,9 @@ def verdicts(found: dict[str, Any], level: float = 0.95) -> list[str]:
         if not entry["planned_end"].contains(ALPHA, level):
             lines.append(f"{_title(name)}: false positives at the planned end {rate_text(entry['planned_end'])}, not "
                          "5 %")
-        if entry["daily_all_looks"].above(ALPHA, level):
-            lines.append(f"{_title(name)}: false positives of daily looks {rate_text(entry['daily_all_looks'])}, above "
-                         "5 %")
+        if not entry["daily_all_looks"].at_most(ALPHA, level):
+            lines.append(f"{_title(name)}: false positives of daily looks {rate_text(entry['daily_all_looks'])}, not "
+                         "below 5 %")
         lines += [f"{_title(name)}, {arm} effect: coverage {rate_text(entry[arm]['coverage'])}, not 95 %"
                   for arm in (SMALL, LARGE) if not entry[arm]["coverage"].contains(1 - ALPHA, level)]
     return lines
