@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import types
 from collections.abc import Mapping, Sequence
@@ -55,7 +54,6 @@ class SampleRatio:
     p_value: float
 
 
-@functools.cache
 def library() -> types.ModuleType:
     """tea-tasting.
 
@@ -156,7 +154,7 @@ def aggregated(totals: Totals, arm: str, days: int) -> Any:
     chosen = totals.members(arm) & (totals.sums[USERS][:, last] > 0)
     if chosen.sum() < 2:
         raise ValueError(f"arm {arm!r}: {chosen.sum()} users by day {last}, an interval needs two")
-    columns = {name: values[chosen, last] for name, values in totals.sums.items() if name != USERS}
+    columns = {name: values[chosen, last] for name, values in totals.sums.items() if name not in (USERS, "requests")}
     columns |= {name: values[chosen] for name, values in totals.before.items() if name != USERS}
     names, values = list(columns), np.stack(list(columns.values()))
     covariance = np.cov(values)

@@ -82,7 +82,7 @@ class Comparison:
       days: of the test.
       sample_ratio: of the users of both.
       readings: of each metric, plain and by CUPED.
-      latency: figure -> treatment minus control; {} without times.
+      latency: figure -> treatment minus control; {} where not both were timed.
     """
 
     control: str
@@ -123,8 +123,9 @@ def compare(outcomes: pd.DataFrame, times: pd.DataFrame | None, control: str, tr
             daily_looks(totals, metric, control, treatment, adjusted), detectable,
             dict(zip(TARGETS, power, strict=True)), {target: days_until(detectable, target) for target in TARGETS},
             truths.get(metric)))
-    differences = {} if times is None else {figure: latency.difference(times, control, treatment, figure)
-                                            for figure in latency.FIGURES}
+    timed = set() if times is None else set(latency.of_arms(times))
+    differences = {figure: latency.difference(times, control, treatment, figure) for figure in latency.FIGURES
+                   } if timed >= {control, treatment} else {}
     return Comparison(control, treatment, totals.days,
                       analysis.sample_ratio(totals, control, treatment, shares), readings, differences)
 

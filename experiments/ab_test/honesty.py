@@ -1,6 +1,6 @@
 """How honest the analysis of A/B tests is: error rates, coverage and power over many small tests with a known truth.
 
-    python -m experiments.ab_test.honesty [--replications=1000] [--workdir=runs/ab_honesty]
+    python -m experiments.ab_test.honesty [--replications=2000] [--workdir=runs/ab_honesty]
 
 Tests of two thousand users of generated logs, drawn from larger worlds whose effects are known (`replications.py`): of
 two arms that are the same, of a small and of a large effect. `honesty.md` and `honesty.json` in the work folder have
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from experiments import workdir_lock
-from experiments.ab_test.metrics import METRICS
+from experiments.ab_test.metrics import CTR, METRICS
 from experiments.ab_test.rates import Mean, Rate, mean, rate
 from experiments.ab_test.replications import (
     LARGE,
@@ -40,6 +40,7 @@ from lcn_tf.whole_files import write_text
 
 ALPHA = 0.05
 _CHECKS = 4  # of a reading, see `verdicts`
+PRIMARY = reading_name(CTR.key, True)
 READINGS = [(metric, adjusted) for metric in METRICS for adjusted in (False, True)]
 _NOTES = """\
 Every test has the same number of users, who are drawn from a larger world and divided by a hash. *Planned end*: one
@@ -153,22 +154,25 @@ def verdicts(found: dict[str, Any], level: float = 0.95) -> list[str]:
         if not entry["planned_end"].contains(ALPHA, level):
             lines.append(f"{_title(name)}: false positives at the planned end {rate_text(entry['planned_end'])}, not "
                          "5 %")
-        if entry["daily_all_looks"].above(ALPHA, level):
-            lines.append(f"{_title(name)}: false positives of daily looks {rate_text(entry['daily_all_looks'])}, above "
-                         "5 %")
+        if not entry["daily_all_looks"].at_most(ALPHA, level):
+            lines.append(f"{_title(name)}: false positives of daily looks {rate_text(entry['daily_all_looks'])}, not "
+                         "below 5 %")
         lines += [f"{_title(name)}, {arm} effect: coverage {rate_text(entry[arm]['coverage'])}, not 95 %"
                   for arm in (SMALL, LARGE) if not entry[arm]["coverage"].contains(1 - ALPHA, level)]
     return lines
 
 
 def verdict_text(found: dict[str, Any]) -> list[str]:
-    """Whether all holds: each by its own interval, and all at once (Bonferroni)."""
+    """Whether all holds: of the first metric of reports, each by its own interval, all at once (Bonferroni)."""
     checks = _CHECKS * len(found)
     alone, together = verdicts(found), verdicts(found, 1 - ALPHA / checks)
+    first = verdicts({PRIMARY: found[PRIMARY]})
     what = "False positives are 5 % at the planned end and at most 5 % with daily looks, and the coverage is 95 %"
-    lines = [f"{what}: within the 95 % intervals of {checks - len(alone)} of {checks} figures; chance alone leaves out "
-             f"{ALPHA * checks:.1f} of them on average.", *(f"- {line}" for line in alone), ""]
-    return [*lines, f"Within intervals that hold for all {checks} at once with 95 %: "
+    return [f"{what}: of {_title(PRIMARY)}, the first figure of reports, within its 95 % intervals "
+            + ("all of it." if not first else f"**not** {'; '.join(first)}."), "",
+            f"Of all metrics within the 95 % intervals of {checks - len(alone)} of {checks} figures; chance alone "
+            f"leaves out {ALPHA * checks:.1f} of them on average.", *(f"- {line}" for line in alone), "",
+            f"Within intervals that hold for all {checks} at once with 95 %: "
             + ("all of it." if not together else f"**not** {'; '.join(together)}.")]
 
 
@@ -227,8 +231,8 @@ def _title(name: str) -> str:
 def main(argv: Sequence[str]) -> None:
     """Simulates what is missing, writes the files and prints the tables."""
     parser = argparse.ArgumentParser(prog="python -m experiments.ab_test.honesty", description=__doc__.splitlines()[0])
-    parser.add_argument("--replications", type=int, default=1_000,
-                        help="number of tests, a multiple of --per_world (default 1000)")
+    parser.add_argument("--replications", type=int, default=2_000,
+                        help="number of tests, a multiple of --per_world (default 2000)")
     for field in dataclasses.fields(Settings):
         parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default,
                             help=f"{field.metadata['help']} (default {field.default})")

@@ -26,6 +26,7 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> RankCorrelation
     """The rank correlation, with the interval by Fisher's z and the variance of Bonett and Wright (Psychometrika 2000).
 
     The models count as draws of the models that one might compare. A model with a value that is not finite is left out.
+    Where the orders are the same, z is infinite: the inner bound is then that of two neighbours in the wrong order.
 
     Raises:
       ValueError: as many values are not there of both.
@@ -37,11 +38,11 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> RankCorrelation
     count = values.shape[1]
     if count < 2 or (values == values[:, :1]).all(1).any():
         return RankCorrelation(count, math.nan, math.nan, math.nan)
-    found = float(stats.spearmanr(*values).statistic)
+    found = round(float(stats.spearmanr(*values).statistic), 12)  # 1 is 1
     if count < _LEAST:
         return RankCorrelation(count, found, math.nan, math.nan)
-    if abs(found) > 1 - 1e-12:  # z would be infinite
-        return RankCorrelation(count, found, math.copysign(1, found), math.copysign(1, found))
-    width = stats.norm.ppf(0.975) * math.sqrt((1 + found**2 / 2) / (count - 3))
-    middle = math.atanh(found)
-    return RankCorrelation(count, found, math.tanh(middle - width), math.tanh(middle + width))
+    most = 1 - 12 / (count * (count**2 - 1))  # what two neighbours in the wrong order leave
+    inner = min(max(found, -most), most)
+    width, middle = stats.norm.ppf(0.975) * math.sqrt((1 + inner**2 / 2) / (count - 3)), math.atanh(inner)
+    return RankCorrelation(count, found, -1.0 if found < -most else math.tanh(middle - width),
+                           1.0 if found > most else math.tanh(middle + width))

@@ -29,9 +29,9 @@ class Rate:
         low, high = _interval(self.count, self.trials, level)
         return low <= probability <= high
 
-    def above(self, probability: float, level: float = 0.95) -> bool:
-        """Whether the whole interval of a level is above a probability."""
-        return _interval(self.count, self.trials, level)[0] > probability
+    def at_most(self, probability: float, level: float = 0.95) -> bool:
+        """Whether the whole interval of a level is at or below a probability."""
+        return _interval(self.count, self.trials, level)[1] <= probability
 
 
 @dataclasses.dataclass(frozen=True)

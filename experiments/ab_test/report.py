@@ -37,8 +37,8 @@ holds if the day of the only look was chosen beforehand. *All looks*: the interv
 that a test may be looked at daily and stopped when its interval leaves out 0. *CUPED* takes into account what each
 user did before the test. The *truth* is the effect on these very users, days and random numbers, with each arm
 serving everybody. Users count from their first request on. *Days*: after how many days a plan with these users finds
-the effect with 80 %; ~ goes beyond the days that were seen, *never* means that the users' own differences are too
-large, however many days they come back."""
+the effect with 80 %; ~ goes beyond the days that were seen, > beyond ten times as many: users differ for good, which
+more days of the same users do not average away."""
 
 
 def write(folder: str, outcomes: pd.DataFrame, times: pd.DataFrame | None, control: str, command: str,

@@ -12,6 +12,8 @@ from experiments.ab_test.metrics import METRICS, USERS
 from experiments.ab_test.totals import Totals
 from experiments.tables.report import markdown_table, p_value_text
 
+_FARTHEST = 10  # times the days that were seen: what is foretold beyond says nothing
+
 
 def percent(value: float) -> str:
     """A relative effect, like +2.93 %."""
@@ -132,4 +134,6 @@ def _target(target: float) -> str:
 def _days(days: float, seen: int) -> str:
     if math.isnan(days):
         return ""
-    return "never" if math.isinf(days) else f"{days:,.0f}" if days <= seen else f"~{days:,.0f}"
+    if days > _FARTHEST * seen:
+        return f"> {_FARTHEST * seen}"
+    return f"{days:.0f}" if days <= seen else f"~{days:.0f}"

@@ -1,6 +1,7 @@
 """The effects against plain formulas: the delta method and CUPED by hand, the sample ratio, power."""
 
 import math
+import sys
 
 import numpy as np
 import pandas as pd
@@ -126,6 +127,12 @@ def test_an_arm_without_clicks_has_no_relative_effect(table):
     effect = found(table, CTR, adjusted=False)
     assert not np.isfinite(effect.high)
     assert np.isnan(effects_of(of_population(table, "split"), CTR, "old", "new", False).logs).all()
+
+
+def test_without_the_library_the_extra_is_named(table, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tea_tasting", None)
+    with pytest.raises(ValueError, match=r"pip install lcn-tf\[ab\]"):
+        analysis.effects(of_population(table, "split"), "old", "new")
 
 
 def test_a_wrong_name_of_an_arm_is_told(table):

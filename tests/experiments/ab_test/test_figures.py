@@ -101,7 +101,8 @@ def test_the_interval_of_a_rate_is_clopper_pearsons():
     found = rates.rate([True] * 9 + [False] * 191)
     assert (found.value, found.low, found.high) == pytest.approx(
         (0.045, stats.beta.ppf(0.025, 9, 192), stats.beta.ppf(0.975, 10, 191)))
-    assert found.contains(0.05) and not found.contains(0.09)
+    assert found.contains(0.05) and not found.contains(0.09) and found.contains(0.09, level=0.999)
+    assert found.at_most(0.09) and not found.at_most(0.08) and not found.at_most(0.09, level=0.999)
     assert rates.rate([False] * 200).high == pytest.approx(1 - 0.025**(1 / 200))
     nothing = rates.rate([])
     assert math.isnan(nothing.value) and nothing.contains(0.5)
@@ -121,4 +122,7 @@ def test_rank_correlations_of_few_models():
     assert spearman([1, 2, 3, np.nan], [2, 1, 3, 9]).value == pytest.approx(0.5)
     assert math.isnan(spearman([1, 2, 3], [2, 1, 3]).low)
     assert math.isnan(spearman([1, 1, 1, 1], [2, 1, 3, 4]).value)
-    assert spearman([1, 2, 3, 4, 5], [2, 3, 5, 8, 9]).low == 1
+    same, swapped = spearman([1, 2, 3, 4, 5], [2, 3, 5, 8, 9]), spearman([1, 2, 3, 4, 5], [2, 3, 8, 5, 9])
+    assert (same.value, same.high) == (1, 1) and same.low == swapped.low < swapped.value == pytest.approx(0.9)
+    opposite = spearman([1, 2, 3, 4, 5], [9, 8, 5, 3, 2])
+    assert (opposite.low, opposite.high) == (-1, -same.low)

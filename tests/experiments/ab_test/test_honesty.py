@@ -88,13 +88,15 @@ def test_what_does_not_hold_is_said():
     lines = honesty.verdicts(honesty.figures(worlds_of(wide, unfair)))
     assert len(lines) == 4 * len(honesty.READINGS)
     assert any("coverage 80.0 %" in line for line in lines)
-    assert any("**not** CTR: false" in line for line in honesty.verdict_text(honesty.figures(worlds_of(wide, unfair))))
+    text = honesty.verdict_text(honesty.figures(worlds_of(wide, unfair)))
+    assert "**not** CTR, CUPED: false" in text[0] and "**not** CTR: false" in text[-1]
 
 
 def test_one_figure_a_little_off_is_told_and_is_no_failure():
     effects = [made(0.01, 0.1)] * 186 + [made(0.01, 0.5)] * 14
     same = [made(0.01, 0, smallest=0.01)] * 18 + [made(0.5, 0, smallest=0.3)] * 182
     text = "\n".join(honesty.verdict_text(honesty.figures(worlds_of(effects, same))))
+    assert "of reports, within its 95 % intervals **not** CTR, CUPED: false" in text
     assert "of 18 of 24 figures" in text and "- CTR: false positives at the planned end 9.0 %" in text
     assert "at once with 95 %: all of it" in text
 

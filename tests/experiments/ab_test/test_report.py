@@ -63,6 +63,11 @@ def test_intervals_of_all_looks_hold_those_of_one_and_decide_later(table):
     assert found.readings[1].sequential.decided_after is not None
 
 
+def test_a_policy_that_is_not_timed_has_no_latency(table, times, tmp_path):
+    text = report.write(str(tmp_path), table, times[times["arm"] == "old"], "old", "the command")
+    assert "### Latency" not in text and "median latency" not in text and "p99 ms" in text
+
+
 def test_an_uneven_sample_ratio_is_said_aloud(table, tmp_path):
     uneven = table[(table["arm"] != "new") | (table["population"] != "split") | (table["user"] % 3 > 0)]
     text = report.write(str(tmp_path), uneven[uneven["population"] != "split:own"], None, "old", "the command")
