@@ -27,12 +27,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from data_prep.errors import InputError
 from experiments.ab_test import flags, offline_online
-from experiments.ab_test.config import WorldConfig
+from experiments.ab_test.analysis.totals import of_population
 from experiments.ab_test.offline_online import Model
 from experiments.ab_test.outcomes import OUTCOMES, alone
 from experiments.ab_test.run import run
 from experiments.ab_test.settings import ABTestConfig
-from experiments.ab_test.totals import of_population
+from experiments.ab_test.simulation.config import WorldConfig
 from experiments.tables.rows import TABLES
 from lcn_tf.training import results
 from lcn_tf.whole_files import write_text

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from command_line import dataclass_flags, flag_files
-from experiments.ab_test.config import WorldConfig
 from experiments.ab_test.settings import ABTestConfig
+from experiments.ab_test.simulation.config import WorldConfig
 
 
 def define() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from experiments import workdir_lock
-from experiments.ab_test.metrics import CTR, METRICS
+from experiments.ab_test.analysis.metrics import CTR, METRICS
 from experiments.ab_test.rates import Mean, Rate, mean, rate
 from experiments.ab_test.replications import (
     LARGE,

@@ -16,12 +16,12 @@ matplotlib.use("agg")
 
 from matplotlib import pyplot
 
-from experiments.ab_test.metrics import CTR, STAY_PER_USER, Metric
-from experiments.ab_test.pictures import save
-from experiments.ab_test.rank_correlation import RankCorrelation, spearman
-from experiments.ab_test.tables import percent, percent_interval
-from experiments.ab_test.totals import Totals
-from experiments.ab_test.truth import between
+from experiments.ab_test.analysis.metrics import CTR, STAY_PER_USER, Metric
+from experiments.ab_test.analysis.pictures import save
+from experiments.ab_test.analysis.rank_correlation import RankCorrelation, spearman
+from experiments.ab_test.analysis.tables import percent, percent_interval
+from experiments.ab_test.analysis.totals import Totals
+from experiments.ab_test.analysis.truth import between
 from experiments.tables.report import markdown_table
 from lcn_tf.training import results
 

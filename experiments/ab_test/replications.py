@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 
 from data_prep.config import option
-from experiments.ab_test import analysis, assignment
-from experiments.ab_test.arms import OraclePolicy
-from experiments.ab_test.comparison import daily_looks
-from experiments.ab_test.config import WorldConfig
-from experiments.ab_test.metrics import METRICS
+from experiments.ab_test.analysis import estimates
+from experiments.ab_test.analysis.comparison import daily_looks
+from experiments.ab_test.analysis.metrics import METRICS
+from experiments.ab_test.analysis.totals import Totals, of_population
+from experiments.ab_test.analysis.truth import between
 from experiments.ab_test.outcomes import SPLIT, alone
-from experiments.ab_test.simulation import simulate
-from experiments.ab_test.totals import Totals, of_population
-from experiments.ab_test.truth import between
+from experiments.ab_test.simulation import assignment
+from experiments.ab_test.simulation.arms import OraclePolicy
+from experiments.ab_test.simulation.config import WorldConfig
+from experiments.ab_test.simulation.simulate import simulate
 
 CONTROL, SAME, SMALL, LARGE = "control", "same", "small", "large"
 TREATMENTS = (SAME, SMALL, LARGE)
@@ -120,8 +121,8 @@ def replicate(population: Population, settings: Settings, world: int, number: in
 
 
 def _readings(population: Population, treatment: str, drawn: np.ndarray, totals: Totals) -> dict[str, Any]:
-    effects = analysis.effects(totals, CONTROL, treatment)
-    looks = [analysis.effects(totals, CONTROL, treatment, days) for days in range(1, totals.days + 1)] \
+    effects = estimates.effects(totals, CONTROL, treatment)
+    looks = [estimates.effects(totals, CONTROL, treatment, days) for days in range(1, totals.days + 1)] \
         if treatment == SAME else []
     old, new = population.arms[CONTROL], population.arms[treatment]
     found = {}
@@ -136,7 +137,7 @@ def _readings(population: Population, treatment: str, drawn: np.ndarray, totals:
         if looks:
             values["smallest_p"] = min(one[place].p_value for one in looks)
         else:
-            values["power"] = analysis.power(totals, CONTROL, treatment, metric, effect.adjusted,
+            values["power"] = estimates.power(totals, CONTROL, treatment, metric, effect.adjusted,
                                              [float(truth[-1])])[0]
         found[reading_name(metric.key, effect.adjusted)] = values
     return found

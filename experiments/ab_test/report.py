@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.ab_test import interference, latency, tables
-from experiments.ab_test.comparison import Comparison, compare
-from experiments.ab_test.metrics import Metric
+from experiments.ab_test.analysis import interference, latency, tables
+from experiments.ab_test.analysis.comparison import Comparison, compare
+from experiments.ab_test.analysis.metrics import Metric
+from experiments.ab_test.analysis.pictures import draw_tests
+from experiments.ab_test.analysis.totals import Totals, of_population
 from experiments.ab_test.outcomes import LATENCY, OUTCOMES, SPLIT, SPLIT_OWN
-from experiments.ab_test.pictures import draw_tests
-from experiments.ab_test.totals import Totals, of_population
 from lcn_tf.whole_files import write_text
 
 NAME = "report"

@@ -23,16 +23,17 @@ import numpy as np
 import pandas as pd
 
 from experiments import workdir_lock
-from experiments.ab_test import logs, report, traffic, trained_arms
-from experiments.ab_test.arms import Arm
-from experiments.ab_test.config import WorldConfig
-from experiments.ab_test.nightly import NightlyModels
+from experiments.ab_test import report
 from experiments.ab_test.outcomes import LATENCY, LATENCY_COLUMNS, OUTCOMES, alone, alone_arm
-from experiments.ab_test.past import Past
-from experiments.ab_test.saved_model import SavedModelArm, time_in_turns
-from experiments.ab_test.served_days import ServedDays
 from experiments.ab_test.settings import POLICIES, ABTestConfig, fingerprint
-from experiments.ab_test.site import Site
+from experiments.ab_test.simulation import logs, traffic, trained_arms
+from experiments.ab_test.simulation.arms import Arm
+from experiments.ab_test.simulation.config import WorldConfig
+from experiments.ab_test.simulation.nightly import NightlyModels
+from experiments.ab_test.simulation.past import Past
+from experiments.ab_test.simulation.saved_model import SavedModelArm, time_in_turns
+from experiments.ab_test.simulation.served_days import ServedDays
+from experiments.ab_test.simulation.site import Site
 from lcn_tf.whole_files import replacing, write_text
 
 _SETTINGS = "settings.json"

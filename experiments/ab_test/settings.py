@@ -8,9 +8,9 @@ import os
 from typing import Literal
 
 from data_prep.config import option
-from experiments.ab_test import assignment
-from experiments.ab_test.arms import OraclePolicy, PopularityPolicy, RandomPolicy
 from experiments.ab_test.outcomes import populations_of
+from experiments.ab_test.simulation import assignment
+from experiments.ab_test.simulation.arms import OraclePolicy, PopularityPolicy, RandomPolicy
 
 POLICIES = {"random": RandomPolicy, "popularity": PopularityPolicy, "oracle": OraclePolicy}
 _CFG = ".cfg"

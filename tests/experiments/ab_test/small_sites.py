@@ -5,11 +5,11 @@ import numpy as np
 from data_prep.config import PreparationConfig
 from data_prep.industrial.config import IndustrialConfig
 from data_prep.industrial.prepare import prepare
-from experiments.ab_test import logs, traffic
-from experiments.ab_test.arms import OraclePolicy
-from experiments.ab_test.config import WorldConfig
-from experiments.ab_test.past import Past
-from experiments.ab_test.site import Site
+from experiments.ab_test.simulation import logs, traffic
+from experiments.ab_test.simulation.arms import OraclePolicy
+from experiments.ab_test.simulation.config import WorldConfig
+from experiments.ab_test.simulation.past import Past
+from experiments.ab_test.simulation.site import Site
 
 PRE_DAYS, DAYS, SEED = 4, 2, 5
 LENGTHS = {"short_length": 6, "lifelong_length": 20}

@@ -7,10 +7,10 @@ import time
 import pandas as pd
 import pytest
 
-from experiments.ab_test.config import WorldConfig
 from experiments.ab_test.outcomes import OUTCOME_COLUMNS
 from experiments.ab_test.run import run
 from experiments.ab_test.settings import ABTestConfig
+from experiments.ab_test.simulation.config import WorldConfig
 
 ARMS, DAYS, SEED = ("random=random", "popular=popularity", "best=oracle"), 40, 3
 WORLD = WorldConfig("tiny", 1_500, 4, 12, 4)

@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 
 from experiments.ab_test import curve, offline_online
-from experiments.ab_test.config import WorldConfig
+from experiments.ab_test.analysis.totals import of_population
 from experiments.ab_test.settings import ABTestConfig
-from experiments.ab_test.totals import of_population
-
-from .frames import outcomes
+from experiments.ab_test.simulation.config import WorldConfig
+from tests.experiments.ab_test.frames import outcomes
 
 CONFIGS = os.path.join(os.path.dirname(curve.__file__), os.pardir, "configs")
 

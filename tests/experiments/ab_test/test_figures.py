@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from experiments.ab_test import interference, latency, rates
-from experiments.ab_test.decidable import days_until
-from experiments.ab_test.metrics import CTR, METRICS
-from experiments.ab_test.rank_correlation import spearman
-from experiments.ab_test.totals import of_population
-from experiments.ab_test.truth import between, true_effects
-
-from .frames import outcomes
+from experiments.ab_test import rates
+from experiments.ab_test.analysis import interference, latency
+from experiments.ab_test.analysis.decidable import days_until
+from experiments.ab_test.analysis.metrics import CTR, METRICS
+from experiments.ab_test.analysis.rank_correlation import spearman
+from experiments.ab_test.analysis.totals import of_population
+from experiments.ab_test.analysis.truth import between, true_effects
+from tests.experiments.ab_test.frames import outcomes
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from experiments.ab_test import honesty, replications
-from experiments.ab_test.arms import OraclePolicy
-from experiments.ab_test.assignment import assigned
-from experiments.ab_test.config import WorldConfig
+from experiments.ab_test.analysis.totals import of_population
 from experiments.ab_test.replications import CONTROL, LARGE, SAME, Settings
-from experiments.ab_test.simulation import simulate
-from experiments.ab_test.totals import of_population
+from experiments.ab_test.simulation.arms import OraclePolicy
+from experiments.ab_test.simulation.assignment import assigned
+from experiments.ab_test.simulation.config import WorldConfig
+from experiments.ab_test.simulation.simulate import simulate
 
 SMALL = Settings(users=150, days=2, population=200, pre_days=4, per_world=3, preset="tiny")
 FLAGS = [f"--{name}={value}" for name, value in dataclasses.asdict(SMALL).items()]

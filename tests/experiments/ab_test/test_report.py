@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.ab_test import analysis, report
-from experiments.ab_test.comparison import compare, daily_looks
-from experiments.ab_test.metrics import CTR
-from experiments.ab_test.totals import of_population
-
-from .frames import outcomes
+from experiments.ab_test import report
+from experiments.ab_test.analysis import estimates
+from experiments.ab_test.analysis.comparison import compare, daily_looks
+from experiments.ab_test.analysis.metrics import CTR
+from experiments.ab_test.analysis.totals import of_population
+from tests.experiments.ab_test.frames import outcomes
 
 FILES = ("report.md", "report.json", "report.png")
 
@@ -39,7 +39,7 @@ def test_the_report_has_all_that_was_asked_and_the_same_bytes_twice(table, times
     for name in FILES:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
     text = (tmp_path / "first" / "report.md").read_text()
-    effect = analysis.effects(of_population(table, "split"), "old", "new", metrics=[CTR])[1]
+    effect = estimates.effects(of_population(table, "split"), "old", "new", metrics=[CTR])[1]
     for part in (f"clicks per impression {100 * effect.relative:+.2f} % [{100 * effect.low:+.2f}, "
                  f"{100 * effect.high:+.2f}]", "median latency +3.", "| truth |", "Sample ratio:", "all looks",
                  "Interference through shared training", "p99 ms", "days for 3 %", "the command"):

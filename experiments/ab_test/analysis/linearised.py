@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.ab_test.metrics import USERS, Metric
-from experiments.ab_test.totals import Totals
+from experiments.ab_test.analysis.metrics import USERS, Metric
+from experiments.ab_test.analysis.totals import Totals
 
 Array = NDArray[np.float64]
 

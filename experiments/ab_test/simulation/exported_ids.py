@@ -10,8 +10,8 @@ import numpy as np
 from data_prep.industrial.config import AUTHOR, PROFILE_FIELDS, SCENARIO, WATCH_BOUNDARIES
 from data_prep.industrial.planted_process import NOT_A_VIDEO
 from data_prep.industrial.reader import MISSING
-from experiments.ab_test.histories import History
-from experiments.ab_test.site import Site
+from experiments.ab_test.simulation.histories import History
+from experiments.ab_test.simulation.site import Site
 from lcn_tf.data.prepared_folder import VOCABULARIES
 from lcn_tf.schema import FIRST_ID, OOV_ID, Feature, FeatureSchema
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.ab_test.metrics import METRICS, USERS, Metric
-from experiments.ab_test.totals import Totals
+from experiments.ab_test.analysis.metrics import METRICS, USERS, Metric
+from experiments.ab_test.analysis.totals import Totals
 
 CONFIDENCE = 0.95
 POWER = 0.8

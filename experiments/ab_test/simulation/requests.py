@@ -15,8 +15,8 @@ import numpy as np
 from data_prep.industrial import planted_process
 from data_prep.industrial.generator_config import HISTORY_DAYS
 from data_prep.industrial.planted_process import Impressions, Visitors, World
-from experiments.ab_test import keyed_draws
-from experiments.ab_test.config import WorldConfig
+from experiments.ab_test.simulation import keyed_draws
+from experiments.ab_test.simulation.config import WorldConfig
 
 USERS_PER_CHUNK = 200  # part of what a seed means
 # What a stream of draws is for, beside the seed.

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from experiments.ab_test import histories
-from experiments.ab_test.exported_ids import ExportedIds
-from experiments.ab_test.histories import History
-from experiments.ab_test.past import Clicks, Past
-from experiments.ab_test.site import Site
+from experiments.ab_test.simulation import histories
+from experiments.ab_test.simulation.exported_ids import ExportedIds
+from experiments.ab_test.simulation.histories import History
+from experiments.ab_test.simulation.past import Clicks, Past
+from experiments.ab_test.simulation.site import Site
 from lcn_tf.models.requests import request_names
 from lcn_tf.schema import OOV_ID, UNCLICKED, FeatureSchema
 from lcn_tf.serving.signatures import PROBABILITY, SERVING_DEFAULT

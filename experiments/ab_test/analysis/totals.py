@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.ab_test.metrics import USERS
+from experiments.ab_test.analysis.metrics import USERS
 from experiments.ab_test.outcomes import BEFORE, check_outcomes
 
 COUNTED = ("requests", "impressions", "clicks", "stay_seconds")

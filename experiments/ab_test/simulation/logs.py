@@ -16,9 +16,9 @@ from data_prep.industrial import generator, planted_process
 from data_prep.industrial.config import WATCH_BOUNDARIES
 from data_prep.industrial.generator_config import TRUE_PROBABILITY_FILES
 from data_prep.industrial.planted_process import Impressions
-from experiments.ab_test.past import Past
-from experiments.ab_test.requests import USERS_PER_CHUNK
-from experiments.ab_test.site import Site
+from experiments.ab_test.simulation.past import Past
+from experiments.ab_test.simulation.requests import USERS_PER_CHUNK
+from experiments.ab_test.simulation.site import Site
 from lcn_tf.whole_files import replacing, write_text
 
 IMPRESSIONS, EVENTS, USERS = "impressions.csv", "events.csv", "users.csv"

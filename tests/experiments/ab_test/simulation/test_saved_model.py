@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments.ab_test.past import Past
-from experiments.ab_test.saved_model import SavedModelArm, time_in_turns
+from experiments.ab_test.simulation.past import Past
+from experiments.ab_test.simulation.saved_model import SavedModelArm, time_in_turns
 from lcn_tf.data.pipeline import DataConfig, RecordFiles
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.long_term import lap

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from experiments.ab_test import assignment
-from experiments.ab_test.arms import Arm, RandomPolicy
 from experiments.ab_test.outcomes import BEFORE, OUTCOME_COLUMNS, alone_arm
-from experiments.ab_test.past import Past
-from experiments.ab_test.requests import Requests
+from experiments.ab_test.simulation import assignment
+from experiments.ab_test.simulation.arms import Arm, RandomPolicy
+from experiments.ab_test.simulation.past import Past
+from experiments.ab_test.simulation.requests import Requests
 
 _LOGGING_SEED = 1 << 20  # of the policy that serves the days before the test; no arm's
 

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.ab_test.totals import of_population
-
-from .frames import outcomes
+from experiments.ab_test.analysis.totals import of_population
+from tests.experiments.ab_test.frames import outcomes
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import dataclasses
 import numpy as np
 
 from data_prep.industrial.planted_process import NOT_A_VIDEO
-from experiments.ab_test.own_events import OwnEvents, keys, latest
-from experiments.ab_test.past import Clicks
-from experiments.ab_test.site import Site
+from experiments.ab_test.simulation.own_events import OwnEvents, keys, latest
+from experiments.ab_test.simulation.past import Clicks
+from experiments.ab_test.simulation.site import Site
 
 
 @dataclasses.dataclass(frozen=True)

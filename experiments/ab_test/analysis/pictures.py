@@ -13,7 +13,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.ab_test.comparison import Comparison, Reading
+from experiments.ab_test.analysis.comparison import Comparison, Reading
 from lcn_tf.whole_files import replacing
 
 _DPI = 110

@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from experiments.ab_test.requests import Requests
+from experiments.ab_test.simulation.requests import Requests
 
 
 @dataclasses.dataclass(frozen=True)

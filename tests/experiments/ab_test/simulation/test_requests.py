@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from data_prep.industrial.generator_config import PRESETS
-from experiments.ab_test.arms import OraclePolicy, RandomPolicy
-from experiments.ab_test.config import WorldConfig
-from experiments.ab_test.requests import made_requests
+from experiments.ab_test.simulation.arms import OraclePolicy, RandomPolicy
+from experiments.ab_test.simulation.config import WorldConfig
+from experiments.ab_test.simulation.requests import made_requests
 from tests.experiments.ab_test.small_sites import served, small_site
 
 

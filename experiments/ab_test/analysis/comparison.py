@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.ab_test import analysis, latency, sequential
-from experiments.ab_test.decidable import days_until
-from experiments.ab_test.linearised import effects_of
-from experiments.ab_test.metrics import USERS, Metric
+from experiments.ab_test.analysis import estimates, latency, sequential
+from experiments.ab_test.analysis.decidable import days_until
+from experiments.ab_test.analysis.linearised import effects_of
+from experiments.ab_test.analysis.metrics import USERS, Metric
+from experiments.ab_test.analysis.totals import Totals, of_population
+from experiments.ab_test.analysis.truth import true_effects
 from experiments.ab_test.outcomes import SPLIT
-from experiments.ab_test.totals import Totals, of_population
-from experiments.ab_test.truth import true_effects
 
 TARGETS = (0.01, 0.02, 0.03, 0.05)  # relative effects that a plan asks for
 
@@ -59,7 +59,7 @@ class Reading:
 
     metric: Metric
     adjusted: bool
-    by_day: Sequence[analysis.Effect]
+    by_day: Sequence[estimates.Effect]
     sequential: Sequential
     detectable: Sequence[float]
     power: Mapping[float, float]
@@ -67,7 +67,7 @@ class Reading:
     truth: NDArray[np.float64] | None
 
     @property
-    def last(self) -> analysis.Effect:
+    def last(self) -> estimates.Effect:
         """The effect of all days."""
         return self.by_day[-1]
 
@@ -88,7 +88,7 @@ class Comparison:
     control: str
     treatment: str
     days: int
-    sample_ratio: analysis.SampleRatio
+    sample_ratio: estimates.SampleRatio
     readings: Sequence[Reading]
     latency: Mapping[str, latency.Difference]
 
@@ -111,13 +111,13 @@ def compare(outcomes: pd.DataFrame, times: pd.DataFrame | None, control: str, tr
     totals = of_population(outcomes, population)
     truths = true_effects(outcomes, control, treatment)
     first = _first_days(totals, control, treatment)
-    by_day = [analysis.effects(totals, control, treatment, days) for days in range(first, totals.days + 1)]
+    by_day = [estimates.effects(totals, control, treatment, days) for days in range(first, totals.days + 1)]
     readings = []
     for place, effect in enumerate(by_day[-1]):
         metric, adjusted = effect.metric, effect.adjusted
-        detectable = [analysis.detectable(totals, control, treatment, metric, adjusted, days) if days >= first
+        detectable = [estimates.detectable(totals, control, treatment, metric, adjusted, days) if days >= first
                       else math.nan for days in range(1, totals.days + 1)]
-        power = analysis.power(totals, control, treatment, metric, adjusted, TARGETS)
+        power = estimates.power(totals, control, treatment, metric, adjusted, TARGETS)
         readings.append(Reading(
             metric, adjusted, [effects[place] for effects in by_day],
             daily_looks(totals, metric, control, treatment, adjusted), detectable,
@@ -127,7 +127,7 @@ def compare(outcomes: pd.DataFrame, times: pd.DataFrame | None, control: str, tr
     differences = {figure: latency.difference(times, control, treatment, figure) for figure in latency.FIGURES
                    } if timed >= {control, treatment} else {}
     return Comparison(control, treatment, totals.days,
-                      analysis.sample_ratio(totals, control, treatment, shares), readings, differences)
+                      estimates.sample_ratio(totals, control, treatment, shares), readings, differences)
 
 
 def daily_looks(totals: Totals, metric: Metric, control: str, treatment: str, adjusted: bool,

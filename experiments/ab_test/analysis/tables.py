@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from experiments.ab_test.comparison import TARGETS, Comparison, Reading
-from experiments.ab_test.interference import Interference
-from experiments.ab_test.latency import Difference, Latency
-from experiments.ab_test.metrics import METRICS, USERS
-from experiments.ab_test.totals import Totals
+from experiments.ab_test.analysis.comparison import TARGETS, Comparison, Reading
+from experiments.ab_test.analysis.interference import Interference
+from experiments.ab_test.analysis.latency import Difference, Latency
+from experiments.ab_test.analysis.metrics import METRICS, USERS
+from experiments.ab_test.analysis.totals import Totals
 from experiments.tables.report import markdown_table, p_value_text
 
 _FARTHEST = 10  # times the days that were seen: what is foretold beyond says nothing

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from experiments.ab_test.arms import Arm
-from experiments.ab_test.config import WorldConfig
 from experiments.ab_test.outcomes import alone, alone_arm, populations_of
-from experiments.ab_test.past import Past
-from experiments.ab_test.requests import made_requests
-from experiments.ab_test.traffic import arms_of_users, outcomes_of, serve, serve_before
+from experiments.ab_test.simulation.arms import Arm
+from experiments.ab_test.simulation.config import WorldConfig
+from experiments.ab_test.simulation.past import Past
+from experiments.ab_test.simulation.requests import made_requests
+from experiments.ab_test.simulation.traffic import arms_of_users, outcomes_of, serve, serve_before
 
 
 def simulate(world: WorldConfig, arms: Mapping[str, Arm], days: int, seed: int,

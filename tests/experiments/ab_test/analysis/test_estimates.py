@@ -8,12 +8,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from experiments.ab_test import analysis
-from experiments.ab_test.linearised import effects_of
-from experiments.ab_test.metrics import CTR, METRICS, STAY_PER_USER
-from experiments.ab_test.totals import of_population
-
-from .frames import outcomes
+from experiments.ab_test.analysis import estimates
+from experiments.ab_test.analysis.linearised import effects_of
+from experiments.ab_test.analysis.metrics import CTR, METRICS, STAY_PER_USER
+from experiments.ab_test.analysis.totals import of_population
+from tests.experiments.ab_test.frames import outcomes
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,7 @@ def users(table) -> pd.DataFrame:
 
 
 def found(table, metric, adjusted, days=None):
-    effects = analysis.effects(of_population(table, "split"), "old", "new", days)
+    effects = estimates.effects(of_population(table, "split"), "old", "new", days)
     return next(one for one in effects if one.metric is metric and one.adjusted is adjusted)
 
 
@@ -98,15 +97,15 @@ def test_the_covariance_between_days_is_that_of_assignments():
 def test_the_sample_ratio_finds_52_to_48_of_many_users():
     uneven = of_population(outcomes(users=20_000, days=1, seed=2, share=0.52), "split")
     even = of_population(outcomes(users=20_000, days=1, seed=2), "split")
-    assert analysis.sample_ratio(uneven, "old", "new").p_value < 0.001
-    assert analysis.sample_ratio(uneven, "old", "new", {"old": 0.48, "new": 0.52}).p_value > 0.01
-    assert analysis.sample_ratio(even, "old", "new").p_value > 0.01
+    assert estimates.sample_ratio(uneven, "old", "new").p_value < 0.001
+    assert estimates.sample_ratio(uneven, "old", "new", {"old": 0.48, "new": 0.52}).p_value > 0.01
+    assert estimates.sample_ratio(even, "old", "new").p_value > 0.01
 
 
 def test_power_is_that_of_the_detectable_effect(table):
     totals = of_population(table, "split")
-    smallest = analysis.detectable(totals, "old", "new", CTR, adjusted=True)
-    assert analysis.power(totals, "old", "new", CTR, True, [smallest, smallest / 2]) == pytest.approx([0.8, 0.29],
+    smallest = estimates.detectable(totals, "old", "new", CTR, adjusted=True)
+    assert estimates.power(totals, "old", "new", CTR, True, [smallest, smallest / 2]) == pytest.approx([0.8, 0.29],
                                                                                                      abs=0.01)
     effect = found(table, CTR, adjusted=True)
     error = (math.log1p(effect.high) - math.log1p(effect.low)) / 2 / 1.968
@@ -132,13 +131,13 @@ def test_an_arm_without_clicks_has_no_relative_effect(table):
 def test_without_the_library_the_extra_is_named(table, monkeypatch):
     monkeypatch.setitem(sys.modules, "tea_tasting", None)
     with pytest.raises(ValueError, match=r"pip install lcn-tf\[ab\]"):
-        analysis.effects(of_population(table, "split"), "old", "new")
+        estimates.effects(of_population(table, "split"), "old", "new")
 
 
 def test_a_wrong_name_of_an_arm_is_told(table):
     totals = of_population(table, "split")
-    for call in (lambda: analysis.effects(totals, "old", "newer"),
-                 lambda: analysis.sample_ratio(totals, "newer", "old"),
+    for call in (lambda: estimates.effects(totals, "old", "newer"),
+                 lambda: estimates.sample_ratio(totals, "newer", "old"),
                  lambda: effects_of(totals, CTR, "newer", "old", False)):
         with pytest.raises(ValueError, match=r"arm 'newer': population 'split' has 'new', 'old'"):
             call()

@@ -7,9 +7,9 @@ import os
 import numpy as np
 import pytest
 
-from experiments.ab_test import logs, traffic
-from experiments.ab_test.nightly import NightlyModels
 from experiments.ab_test.outcomes import SPLIT, SPLIT_OWN
+from experiments.ab_test.simulation import logs, traffic
+from experiments.ab_test.simulation.nightly import NightlyModels
 from tests.experiments.ab_test.small_sites import DAYS, PRE_DAYS, served, small_site
 
 

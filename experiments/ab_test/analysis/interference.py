@@ -11,9 +11,9 @@ import dataclasses
 import numpy as np
 from scipy import stats
 
-from experiments.ab_test.linearised import effects_of
-from experiments.ab_test.metrics import METRICS, Metric
-from experiments.ab_test.totals import Totals
+from experiments.ab_test.analysis.linearised import effects_of
+from experiments.ab_test.analysis.metrics import METRICS, Metric
+from experiments.ab_test.analysis.totals import Totals
 
 
 @dataclasses.dataclass(frozen=True)

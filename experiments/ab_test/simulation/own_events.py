@@ -11,7 +11,7 @@ import numpy as np
 
 from data_prep.industrial import planted_process
 from data_prep.industrial.planted_process import FIRST_EVENT, Events, Visitors, World
-from experiments.ab_test.requests import USERS_PER_CHUNK
+from experiments.ab_test.simulation.requests import USERS_PER_CHUNK
 
 _EVENTS = 4  # what the stream of draws is for, beside the seed
 _SECONDS = 32  # bits of a key that hold the seconds since the first event

@@ -10,9 +10,9 @@ from data_prep.generating.planted_interests import DAY
 from data_prep.industrial import generator
 from data_prep.industrial.config import PROFILE_FIELDS
 from data_prep.industrial.planted_process import FIRST_IMPRESSION
-from experiments.ab_test.config import WorldConfig
-from experiments.ab_test.own_events import OwnEvents, draw_own_events
-from experiments.ab_test.requests import draw_requests, draw_visitors, make_world
+from experiments.ab_test.simulation.config import WorldConfig
+from experiments.ab_test.simulation.own_events import OwnEvents, draw_own_events
+from experiments.ab_test.simulation.requests import draw_requests, draw_visitors, make_world
 
 _PROFILES = 5  # what the stream of draws is for, beside the seed
 

@@ -19,10 +19,10 @@ from datetime import date, timedelta
 import numpy as np
 
 from data_prep.industrial.config import IndustrialConfig
-from experiments.ab_test import logs
 from experiments.ab_test.outcomes import SPLIT_OWN
-from experiments.ab_test.site import Site
-from experiments.ab_test.trained_arms import FITTING, run
+from experiments.ab_test.simulation import logs
+from experiments.ab_test.simulation.site import Site
+from experiments.ab_test.simulation.trained_arms import FITTING, run
 
 _BEFORE = "before"
 _EPOCHS = 2  # over the days before the test, and over every later one

@@ -6,8 +6,8 @@ import csv
 import numpy as np
 import pytest
 
-from experiments.ab_test import histories, logs
-from experiments.ab_test.past import Past
+from experiments.ab_test.simulation import histories, logs
+from experiments.ab_test.simulation.past import Past
 from tests.experiments.ab_test.small_sites import DAYS, PRE_DAYS, served, small_site
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.ab_test.linearised import Linearised, ratios_of
-from experiments.ab_test.metrics import METRICS, Metric
+from experiments.ab_test.analysis.linearised import Linearised, ratios_of
+from experiments.ab_test.analysis.metrics import METRICS, Metric
+from experiments.ab_test.analysis.totals import Totals, of_population
 from experiments.ab_test.outcomes import alone
-from experiments.ab_test.totals import Totals, of_population
 
 
 def true_effects(outcomes: pd.DataFrame, control: str, treatment: str) -> dict[Metric, NDArray[np.float64]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from experiments.ab_test import sequential
+from experiments.ab_test.analysis import sequential
 
 LOOKS, TRIALS = 30, 20_000
 

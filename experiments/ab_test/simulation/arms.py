@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 from scipy.special import logit
 
-from experiments.ab_test import keyed_draws
-from experiments.ab_test.past import Past
+from experiments.ab_test.simulation import keyed_draws
+from experiments.ab_test.simulation.past import Past
 
 _RANDOM, _NOISE = 11, 12  # what a keyed draw is for, beside the seed
 

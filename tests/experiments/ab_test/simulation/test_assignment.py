@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from experiments.ab_test.assignment import assigned
+from experiments.ab_test.simulation.assignment import assigned
 
 USERS = np.arange(1, 20_001)
 
