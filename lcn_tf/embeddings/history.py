@@ -10,7 +10,7 @@ import dataclasses
 import tensorflow as tf
 
 from lcn_tf.embeddings.row_reader import NEGATIVE, RowReader
-from lcn_tf.ops.event_forms import Bucketed, Vectors, as_tensor, beside
+from lcn_tf.ops.event_forms import Bucketed, Vectors, as_tensor, beside, compact, gather
 from lcn_tf.schema import FIRST_ID, PADDING_ID, Feature
 
 
@@ -23,6 +23,9 @@ class EmbeddedHistory:
       mask: `[B, C, L]` bool, True where the candidate may see the event.
       search: None, or the pair of candidates `[B, C, D]` and events `[B, L, D]` from the separate tables that only an
         auxiliary objective or the search's own loss trains.
+      longest: L at most, in batches of any size.
+      common_mask: bool `[B, L]`, the mask of every candidate, where all of each request see the same events at one
+        moment; None where that is not known.
     """
 
     items: tf.Tensor
@@ -30,6 +33,8 @@ class EmbeddedHistory:
     search: tuple[tf.Tensor, tf.Tensor] | None
     _reader: RowReader
     _name: str
+    longest: int
+    common_mask: tf.Tensor | None = None
 
     @property
     def timestamps(self) -> tf.Tensor:
@@ -41,6 +46,8 @@ class EmbeddedHistory:
         """`mask` `[B, C, L]`, or `[B, 1, L]` where all candidates of each request see the same events."""
         if self.mask.shape[1] == 1:
             return self.mask
+        if self.common_mask is not None:
+            return self.common_mask[:, tf.newaxis]
         own = self.mask[:, :1]
         same = tf.equal(self.mask, own) | ~self._reader.batch["candidate_mask"][:, :, tf.newaxis]
         return tf.cond(tf.reduce_all(same), lambda: own, lambda: self.mask)
@@ -121,6 +128,10 @@ class EmbeddedHistory:
         Returns:
           `[B, C, K, D + D_c]`, or `[B, C, K, D]` without context.
         """
+        if self.common_mask is not None:
+            shared = compact(beside(self._items(None), self.context) if context else self._items(None))
+            if shared is not None:
+                return gather(shared, indices)
         items = self._items(indices)
         return beside(items, self._context(indices, self._reader.batch["timestamp"])) if context else items
 
@@ -151,7 +162,8 @@ class EmbeddedHistory:
         if schema.time_gap_boundaries:
             timestamp = self._reader.batch[f"{self._name}_timestamp"]
             timestamp = timestamp[:, tf.newaxis] if indices is None else tf.gather(timestamp, indices, batch_dims=1)
-            buckets = time_gap_buckets(moments[:, :, tf.newaxis] - timestamp, schema.time_gap_boundaries)
+            gap = moments[:, :, tf.newaxis] - timestamp
+            buckets = tf.ensure_shape(time_gap_buckets(gap, schema.time_gap_boundaries), gap.shape)
             parts.append(Bucketed(self._reader.time_gap_rows(), buckets))
         return beside(*parts) if parts else None
 
@@ -163,6 +175,8 @@ class EmbeddedHistory:
         moments = self._reader.batch["timestamp"]
         if self.mask.shape[1] == 1:
             return moments
+        if self.common_mask is not None:
+            return of_first(moments)
         return tf.cond(self._same_moment(), lambda: moments[:, :1], lambda: moments)
 
     def _same_moment(self) -> tf.Tensor:
@@ -170,6 +184,11 @@ class EmbeddedHistory:
         batch = self._reader.batch
         timestamp = batch["timestamp"]
         return tf.reduce_all(tf.equal(timestamp, timestamp[:, :1]) | ~batch["candidate_mask"])
+
+
+def of_first(values: tf.Tensor) -> tf.Tensor:
+    """Of each request's first candidate: `[B, C]` -> `[B, 1]`, also where C is 0 or not known."""
+    return tf.reduce_max(values[:, :1], axis=1, keepdims=True)
 
 
 def time_gap_buckets(gap: tf.Tensor, boundaries: tuple[int, ...]) -> tf.Tensor:

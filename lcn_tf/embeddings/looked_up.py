@@ -6,16 +6,19 @@ Shape letters: B requests, C candidates, L events, D item width.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import tensorflow as tf
 
-from lcn_tf.embeddings.history import EmbeddedHistory
+from lcn_tf.embeddings.history import EmbeddedHistory, of_first
 from lcn_tf.embeddings.row_penalty import row_penalty
 from lcn_tf.embeddings.row_reader import RowReader, TableReading
 from lcn_tf.embeddings.schema_reading import visible_events
 from lcn_tf.embeddings.seen_rows import seen_rows
 from lcn_tf.schema import Feature
+
+T = TypeVar("T")
 
 
 class LookedUp:
@@ -58,11 +61,32 @@ class LookedUp:
 
     def history(self, name: str) -> EmbeddedHistory:
         """A history with its items read once per request and the mask of what each candidate may see."""
-        reader, search = self.reader, None
+        return self._history(name, common=False)
+
+    def at_once(self, read: Callable[[EmbeddedHistory], T]) -> T:
+        """`read` of the lifelong history, given its `common_mask` where candidates turn out to have one.
+
+        Args:
+          read: from a history to tensors; traced for both cases, it must make no weights.
+        """
+        name, batch = self.reader.schema.lifelong, self.batch
+        if self.mask.shape[1] == 1:
+            return read(self.history(name))
+        views = [batch["timestamp"], batch[f"{name}_offset"]]
+        same = [tf.reduce_all(tf.equal(view, view[:, :1]) | ~self.mask) for view in views]
+        return tf.cond(same[0] & same[1], lambda: read(self._history(name, common=True)),
+                       lambda: read(self.history(name)))
+
+    def _history(self, name: str, common: bool) -> EmbeddedHistory:
+        reader, search, mask, common_mask = self.reader, None, self.visible(name), None
         if reader.reading.search_tables is not None and name == reader.schema.lifelong:
             candidate, events = reader.search_pair(name)  # `trained_search` has the gradient
             search = tf.stop_gradient(candidate), tf.stop_gradient(events)
-        return EmbeddedHistory(reader.items(reader.item_keys(f"{name}_")), self.visible(name), search, reader, name)
+        if common:
+            views = {**self.batch, f"{name}_offset": of_first(self.batch[f"{name}_offset"])}
+            common_mask = visible_events(views, name, self.lengths[name])[:, 0]
+        items = reader.items(reader.item_keys(f"{name}_"))
+        return EmbeddedHistory(items, mask, search, reader, name, self.lengths[name], common_mask)
 
     @property
     def lifelong(self) -> EmbeddedHistory:

@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.ops.event_forms import Vectors, leading_sizes, products, weighted_sums, width_of
+from lcn_tf.ops.event_forms import Compact, Vectors, leading_sizes, products, project, weighted_sums, width_of
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
@@ -70,7 +70,8 @@ class FoldedProjections(tf.keras.layers.Layer):
         """Attention logits; see the class."""
         queries = tf.cast(queries, self.compute_dtype)
         queries = tf.reshape(queries, [*leading_sizes(queries), self.num_heads, self.head_dim])  # [B, C, H, D_h]
-        folded = tf.einsum("bchd,ehd->bche", queries, self._per_head(self.key_kernel))  # [B, C, H, E]
+        kernel, events = self._folded(self.key_kernel, events)
+        folded = tf.einsum("bchd,ehd->bche", queries, self._per_head(kernel))  # [B, C, H, E]
         return products(tf.cast(folded, tf.float32) / math.sqrt(self.head_dim), events)
 
     def pool(self, weights: tf.Tensor, events: Vectors) -> tf.Tensor:
@@ -83,15 +84,20 @@ class FoldedProjections(tf.keras.layers.Layer):
         Returns:
           `[B, C, D_a]` in the compute dtype: `concat_h(W_V^h sum_k weights_{h, k} x_k)`.
         """
+        kernel, events = self._folded(self.value_kernel, events)
         pooled = tf.cast(weighted_sums(weights, events), self.compute_dtype)  # [B, C, H, E]
-        values = tf.einsum("bche,ehd->bchd", pooled, self._per_head(self.value_kernel))  # [B, C, H, D_h]
+        values = tf.einsum("bche,ehd->bchd", pooled, self._per_head(kernel))  # [B, C, H, D_h]
         return tf.reshape(values, [*leading_sizes(values), self.attention_dim])  # [B, C, D_a]
 
-    def values(self, events: tf.Tensor) -> tf.Tensor:
-        """Projected values of every event, `[B, C or 1, K, D_a]`; only for readings that need each item."""
-        if events.shape.rank == 3:
-            events = events[:, tf.newaxis]
-        return tf.tensordot(tf.cast(events, self.compute_dtype), tf.cast(self.value_kernel, self.compute_dtype), 1)
+    def values(self, events: Vectors) -> tf.Tensor:
+        """Projected values of every event, `[B, C or 1, K, D_a]`; where each item's is needed, or few events are."""
+        return project(events, tf.cast(self.value_kernel, self.compute_dtype))
+
+    def _folded(self, kernel: Any, events: Vectors) -> tuple[Any, Vectors]:
+        """Kernel and events, or, of compact events, what is multiplied with their columns, and these."""
+        if not isinstance(events, Compact):
+            return kernel, events
+        return events.fold(tf.cast(kernel, self.compute_dtype)), events.columns
 
     def _per_head(self, kernel: Any) -> tf.Tensor:
         return tf.reshape(tf.cast(kernel, self.compute_dtype), [-1, self.num_heads, self.head_dim])  # [E, H, D_h]

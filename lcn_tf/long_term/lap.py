@@ -69,10 +69,12 @@ class LAPInterest(tf.keras.layers.Layer):
 
     Attributes:
       search_tables, pretrained: see `lcn_tf.contracts.SearchesTables`; CSA's scores read them.
+      scores_at_once: see `lcn_tf.contracts.ScoresAtOnce`.
     """
 
     search_tables: SearchTables = "objective"
     pretrained = None
+    scores_at_once = True
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
@@ -80,6 +82,9 @@ class LAPInterest(tf.keras.layers.Layer):
 
     def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D_z]`."""
+        if history.common_mask is not None and not training:
+            return self.lap(candidate, history.items, history.context, history.common_mask, search=history.search,
+                            training=training, longest=history.longest)
         return self.lap(candidate, history.vectors, None, history.mask, select=history.select, search=history.search,
                         training=training)
 
@@ -89,6 +94,9 @@ class LAPInterest(tf.keras.layers.Layer):
 
     def explain(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Positions and weights `[B, C, K]` of the events MSA and FSA attended to; position -1 where there is none."""
+        if history.common_mask is not None:
+            return self.lap.explain(candidate, history.items, history.context, history.common_mask,
+                                    search=history.search, longest=history.longest)
         return self.lap.explain(candidate, history.items, None, history.mask, select=history.select,
                                 search=history.search)
 

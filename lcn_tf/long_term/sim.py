@@ -72,7 +72,10 @@ class SIMInterest(tf.keras.layers.Layer):
     Attributes:
       own_terms, contrasted_events: see `lcn_tf.contracts.OwnLoss`.
       search_tables, pretrained: see `lcn_tf.contracts.SearchesTables`.
+      scores_at_once: see `lcn_tf.contracts.ScoresAtOnce`.
     """
+
+    scores_at_once = True
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
@@ -131,7 +134,8 @@ class SIMInterest(tf.keras.layers.Layer):
             return tf.matmul(tf.cast(queries, tf.float32), tf.cast(keys, tf.float32), transpose_b=True)  # [B, C, L]
         own = history.search if self.search_tables == "own" else None
         queries, events = own or (candidate, history.vectors)
-        return self.search(queries, events, mask=history.mask)[1]
+        mask = history.mask if history.common_mask is None else history.common_mask
+        return self.search(queries, events, mask=mask)[1]
 
 
 def build(config: Config) -> SIMInterest:

@@ -13,11 +13,13 @@ import tensorflow_recommenders as tfrs
 
 from lcn_tf.contracts import (
     Head,
+    History,
     LongTerm,
     Objective,
     OwnLoss,
     ReadsFields,
     ReadsOthers,
+    ScoresAtOnce,
     ShortTerm,
     Tower,
     TowerInputs,
@@ -91,20 +93,36 @@ class Network(tfrs.Model):
             of the long-term model's own loss by candidate, {} where it has none.
         """
         looked_up = batch if isinstance(batch, LookedUp) else self.embedder.read(batch)
-        inputs, history = self.tower_inputs(looked_up, training), looked_up.lifelong
+        inputs = self.tower_inputs(looked_up, training)
         losses: dict[str, tf.Tensor] = {}
         own = self.own_loss if returns == "losses" else None
         if own is not None:
             label = tf.cast(looked_up.labels[self.head.labels[0]], tf.float32)
             known = TrainingInputs(inputs.concatenated, label, looked_up.mask)
-            interest, losses = own.interest_and_losses(inputs.candidate, history, known, training)
+            interest, losses = own.interest_and_losses(inputs.candidate, looked_up.lifelong, known, training)
         else:
-            interest = self.long_term(inputs.candidate, history, training=training)
+            interest = self._lifelong_interest(inputs.candidate, looked_up, training)
         inputs.interests[self.embedder.schema.lifelong] = interest
         hidden = self.tower(inputs if _reads_fields(self.tower) else inputs.concatenated, mask=looked_up.mask,
                             training=training)
         logits = self.head(hidden, inputs) if _reads_fields(self.head) else self.head(hidden)
         return {"logit": logits[self.head.labels[0]], "logits": logits, "losses": (logits, losses)}[returns]
+
+    def explain(self, looked_up: LookedUp) -> dict[str, tf.Tensor]:
+        """What the long-term model, one that `Explains`, attended to in scoring these candidates."""
+        def read(history: History) -> dict[str, tf.Tensor]:
+            return self.long_term.explain(looked_up.candidate, history)  # type: ignore[attr-defined]
+
+        return looked_up.at_once(read) if self._scores_at_once else read(looked_up.lifelong)
+
+    @property
+    def _scores_at_once(self) -> bool:
+        return isinstance(self.long_term, ScoresAtOnce) and self.long_term.scores_at_once
+
+    def _lifelong_interest(self, candidate: tf.Tensor, looked_up: LookedUp, training: bool) -> tf.Tensor:
+        if training or not self._scores_at_once:
+            return self.long_term(candidate, looked_up.lifelong, training=training)
+        return looked_up.at_once(lambda history: self.long_term(candidate, history, training=False))
 
     def tower_inputs(self, looked_up: LookedUp, training: bool = False) -> TowerInputs:
         """What the tower reads, all but the lifelong interest."""

@@ -76,12 +76,34 @@ class Beside(NamedTuple):
     parts: tuple[Any, ...]
 
 
-Vectors: TypeAlias = tf.Tensor | Gathered | Bucketed | Beside
+class Compact(NamedTuple):
+    """Vectors of few numbers each: `columns` times a block-diagonal matrix, which layers fold into their kernels.
+
+    Of a request whose candidates see the same events at one moment: an item's columns are its vector, and a part that
+    is one of a few rows is as many columns as there are rows, one of them 1. What is gathered for every candidate is
+    then narrow, and no part has a form of its own. See `compact`.
+
+    Attributes:
+      columns: float32 `[B, L, N]` or `[B, C, K, N]`.
+      rows: blocks of the matrix, float32 `[N_i, E_i]`; identities for parts that are their columns.
+    """
+
+    columns: tf.Tensor
+    rows: tuple[tf.Tensor, ...]
+
+    def fold(self, kernel: tf.Tensor) -> tf.Tensor:
+        """A kernel `[E, U]` of the events as that of their columns, `[N, U]`."""
+        parts = tf.split(kernel, [width_of(rows) for rows in self.rows])
+        return tf.concat([tf.matmul(tf.cast(rows, kernel.dtype), part)
+                          for rows, part in zip(self.rows, parts, strict=True)], 0)
+
+
+Vectors: TypeAlias = tf.Tensor | Gathered | Bucketed | Beside | Compact
 
 
 def as_vectors(vectors: Any) -> Vectors:
     """Vectors as they are; anything else as a tensor."""
-    return vectors if isinstance(vectors, (Gathered, Bucketed, Beside)) else tf.convert_to_tensor(vectors)
+    return vectors if isinstance(vectors, (Gathered, Bucketed, Beside, Compact)) else tf.convert_to_tensor(vectors)
 
 
 def beside(*vectors: Vectors | None) -> Vectors:
@@ -99,6 +121,8 @@ def width_of(vectors: Any) -> int:
     """E, of vectors or of their shapes in the same structure, as Keras hands them to `build`."""
     if isinstance(vectors, Beside):
         return sum(width_of(part) for part in vectors.parts)
+    if isinstance(vectors, Compact):
+        return sum(width_of(rows) for rows in vectors.rows)
     if isinstance(vectors, (Gathered, Bucketed)):
         return width_of(vectors.rows)
     return int(getattr(vectors, "shape", vectors)[-1])
@@ -108,8 +132,8 @@ def num_requests(vectors: Vectors) -> tf.Tensor:
     """B, int32 scalar."""
     if isinstance(vectors, Beside):
         return num_requests(vectors.parts[0])
-    if isinstance(vectors, Gathered):
-        return tf.shape(vectors.places)[0]
+    if isinstance(vectors, (Gathered, Compact)):
+        return tf.shape(vectors.places if isinstance(vectors, Gathered) else vectors.columns)[0]
     return tf.shape(vectors.buckets if isinstance(vectors, Bucketed) else vectors)[0]
 
 
@@ -123,6 +147,8 @@ def gather(vectors: Vectors, indices: tf.Tensor) -> Vectors:
     if isinstance(vectors, Bucketed):
         shape = tf.concat([tf.shape(indices)[:2], tf.shape(vectors.buckets)[2:]], 0)
         return vectors._replace(buckets=_at(tf.broadcast_to(vectors.buckets, shape), indices))
+    if isinstance(vectors, Compact):
+        return vectors._replace(columns=gather(vectors.columns, indices))
     return tf.gather(vectors, indices, batch_dims=vectors.shape.rank - 2)
 
 
@@ -137,7 +163,39 @@ def as_tensor(vectors: Vectors) -> tf.Tensor:
                           for part in parts], -1)
     if isinstance(vectors, Gathered):
         return tf.gather(vectors.rows, vectors.places)
+    if isinstance(vectors, Compact):
+        return _by_rows(vectors.columns, vectors.rows)
     return tf.gather(vectors.rows, vectors.buckets) if isinstance(vectors, Bucketed) else vectors
+
+
+def compact(vectors: Vectors) -> Compact | None:
+    """Events that all candidates of a request share, `[B, L]` or `[B, 1, L]`, in that form; None for any others.
+
+    Whether they do is what static shapes tell.
+    """
+    parts = vectors.parts if isinstance(vectors, Beside) else (vectors,)
+    columns, rows = [], []
+    for part in parts:
+        if isinstance(part, Bucketed):
+            if part.buckets.shape[1] != 1:
+                return None
+            few = part.rows.shape[0] is not None and part.rows.shape[0] < part.rows.shape[1]
+            if few:
+                columns.append(tf.one_hot(part.buckets[:, 0], part.rows.shape[0]))  # [B, L, G]
+                rows.append(tf.cast(part.rows, tf.float32))
+                continue
+            part = tf.gather(part.rows, part.buckets)
+        elif isinstance(part, Gathered):
+            part = as_tensor(part)
+        elif isinstance(part, Compact):
+            return part
+        if part.shape.rank == 4:
+            if part.shape[1] != 1:
+                return None
+            part = part[:, 0]
+        columns.append(tf.cast(part, tf.float32))
+        rows.append(tf.eye(width_of(part)))
+    return Compact(columns[0] if len(columns) == 1 else tf.concat(columns, -1), tuple(rows))
 
 
 def split(vectors: Vectors, width: int) -> tuple[Vectors, Vectors]:
@@ -147,7 +205,7 @@ def split(vectors: Vectors, width: int) -> tuple[Vectors, Vectors]:
       ValueError: no part ends at that column.
     """
     if not isinstance(vectors, Beside):
-        if isinstance(vectors, (Gathered, Bucketed)):
+        if isinstance(vectors, (Gathered, Bucketed, Compact)):
             raise ValueError(f"vectors of one part and {width_of(vectors)} columns cannot be cut at column {width}")
         return vectors[..., :width], vectors[..., width:]
     ends = list(itertools.accumulate(width_of(part) for part in vectors.parts))
@@ -176,6 +234,11 @@ def products(queries: tf.Tensor, vectors: Vectors) -> tf.Tensor:
     if isinstance(vectors, Bucketed):
         of_buckets = tf.tensordot(queries, tf.cast(vectors.rows, tf.float32), [[3], [1]])  # [B, C, H, G]
         return tf.matmul(of_buckets, vectors.membership())
+    if isinstance(vectors, Compact):
+        parts = tf.split(queries, [width_of(rows) for rows in vectors.rows], -1)
+        folded = tf.concat([tf.tensordot(part, rows, [[3], [1]])
+                            for part, rows in zip(parts, vectors.rows, strict=True)], -1)  # [B, C, H, N]
+        return _products(folded, vectors.columns)
     if not isinstance(vectors, Gathered):
         return _products(queries, vectors)
 
@@ -208,6 +271,8 @@ def weighted_sums(weights: tf.Tensor, vectors: Vectors) -> tf.Tensor:
     if isinstance(vectors, Bucketed):
         of_buckets = tf.matmul(weights, vectors.membership(), transpose_b=True)  # [B, C, H, G]
         return tf.tensordot(of_buckets, tf.cast(vectors.rows, tf.float32), 1)
+    if isinstance(vectors, Compact):
+        return _by_rows(_weighted_sums(weights, vectors.columns), vectors.rows)
     if not isinstance(vectors, Gathered):
         return _weighted_sums(weights, vectors)
 
@@ -241,9 +306,17 @@ def project(vectors: Vectors, kernel: tf.Tensor) -> tf.Tensor:
     if isinstance(vectors, Bucketed):  # a product, for the gradient of gathering is a slow sum of segments
         of_buckets = tf.matmul(tf.cast(vectors.rows, kernel.dtype), kernel)  # [G, U]
         return tf.tensordot(tf.one_hot(vectors.buckets, tf.shape(of_buckets)[0], dtype=kernel.dtype), of_buckets, 1)
+    if isinstance(vectors, Compact):
+        vectors, kernel = vectors.columns, vectors.fold(kernel)
     vectors = tf.cast(as_tensor(vectors), kernel.dtype)
     projected = tf.tensordot(vectors, kernel, 1)
     return projected if vectors.shape.rank == 4 else projected[:, tf.newaxis]
+
+
+def _by_rows(columns: tf.Tensor, rows: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    """`[..., N] -> [..., E]`: columns times a block-diagonal matrix."""
+    parts = tf.split(columns, [one.shape[0] for one in rows], -1)
+    return tf.concat([tf.tensordot(part, one, 1) for part, one in zip(parts, rows, strict=True)], -1)
 
 
 def leading_sizes(tensor: tf.Tensor, count: int = 2) -> list[Any]:

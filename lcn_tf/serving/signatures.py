@@ -71,9 +71,7 @@ def build_signatures(model: CTRModel) -> dict[str, Any]:
     if isinstance(long_term, Explains):
         def explain(**request: tf.Tensor) -> dict[str, tf.Tensor]:
             batch, warnings = admit(schema, lengths, request)
-            read = model.embedder.read(batch)
-            explained = long_term.explain(read.candidate, read.lifelong)
-            return {**_probabilities(model, batch), **warnings, **explained}
+            return {**_probabilities(model, batch), **warnings, **model.explain(model.embedder.read(batch))}
 
         signatures[EXPLAIN] = tf.function(explain, autograph=False).get_concrete_function(**named)
     return signatures
