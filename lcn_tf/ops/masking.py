@@ -16,8 +16,8 @@ import tensorflow as tf
 MASKED_SCORE = -1e9
 
 
-# `screened_top_k` looks at every 16th score first. Two standard deviations of what such a sample holds of the best leave
-# one row in forty as slow as before; below 100 kept events, or six times as many in all, looking costs what it saves.
+# `screened_top_k` looks at every 16th score first. Two standard deviations of what such a sample holds of the best
+# leave one row in forty as slow as before; below 100 kept events, or six times as many in all, it saves nothing.
 SCREEN_STRIDE = 16
 SCREEN_DEVIATIONS = 2.0
 SCREEN_FROM = 100
