@@ -50,11 +50,10 @@ def test_a_request_is_its_candidates_one_by_one(name, options):
     assert_as_alone(model, model, offsets=False, moments=False)
 
 
-@pytest.mark.parametrize("name, options", [PARTS[0], PARTS[-1]])
-def test_a_graph_has_both_ways(name, options):
-    model = model_of(name, options, objectives=())
+def test_a_graph_has_both_ways():
+    model = model_of(*PARTS[0], objectives=())
     graph = tf.function(lambda batch: model(model.embedder.look_up(batch)), reduce_retracing=True)
-    for _, offsets, moments in LAYOUTS[:4]:
+    for offsets, moments in ((False, False), (True, False), (False, True)):
         assert_as_alone(model, graph, offsets, moments)
 
 
@@ -79,7 +78,8 @@ def test_explain_names_the_events_that_scoring_attends_to(name, options):
     found, expected = model.explain(read), model.long_term.explain(read.candidate, read.lifelong)
     assert set(found) == set(expected)
     for key, values in found.items():
-        np.testing.assert_allclose(values, expected[key], atol=1e-5, err_msg=key)
+        found_of_real, of_real = (tf.boolean_mask(one, requests.real) for one in (values, expected[key]))
+        np.testing.assert_allclose(found_of_real, of_real, atol=1e-5, err_msg=key)
 
 
 def test_without_any_context_too():
