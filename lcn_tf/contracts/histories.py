@@ -53,6 +53,13 @@ class History(Protocol):
         """Context `[B, L, D_c]` or `[B, C, L, D_c]` in such a form; None if the schema has no context."""
 
     @property
+    def stored_context(self) -> Any | None:
+        """What of `context` does not depend on the candidates' moments, `[B, L, ...]`; None if there is nothing."""
+
+    def time_gap(self, timestamps: tf.Tensor) -> Any | None:
+        """The rest of `context`, of events at `timestamps [B, L]`, `[B, 1 or C, L, ...]`; None if there is none."""
+
+    @property
     def context_widths(self) -> Mapping[str, int]:
         """Width of each context field by name."""
 
@@ -139,6 +146,43 @@ class ScoresAtOnce(Protocol):
     """
 
     scores_at_once: bool
+
+
+@runtime_checkable
+class KeepsState(Protocol):
+    """A lifelong model that can do before ranking what depends on the user's history alone.
+
+    Attributes:
+      keeps_state: whether this configuration does.
+    """
+
+    keeps_state: bool
+
+    def state_of(self, history: History) -> dict[str, tf.Tensor]:
+        """Name -> what is kept of each request's history, `[B, ...]`; the history has a `common_mask`.
+
+        Nothing of it depends on a moment. `events`, int32 `[B]`, counts the events that it is of.
+        """
+
+    def from_state(self, candidate: tf.Tensor, state: Mapping[str, tf.Tensor], history: History) -> tf.Tensor:
+        """The interest of a call with the history that the state is of.
+
+        Args:
+          candidate: `[B, C, D]`.
+          state: of `state_of`.
+          history: one without events, that knows the candidates' moments and how events are read.
+        """
+
+
+@runtime_checkable
+class UpdatesState(Protocol):
+    """One that `KeepsState`, and whose state follows from the one before, new events, and events that are gone."""
+
+    def updated(self, state: Mapping[str, tf.Tensor], new: History, gone: History) -> dict[str, tf.Tensor]:
+        """The state of the new events, most recent first, before those of `state` without the oldest, `gone`.
+
+        Both histories have a `common_mask`.
+        """
 
 
 @runtime_checkable

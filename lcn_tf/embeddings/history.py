@@ -118,6 +118,29 @@ class EmbeddedHistory:
         """
         return self._context(None, self._moments())
 
+    @property
+    def stored_context(self) -> Vectors | None:
+        """What of `context` does not depend on the moment: all but the time gap; None if there is nothing else."""
+        stored = self._reader.schema.stored_context(self._name)
+        return beside(*(self._vectors(feature, None) for feature in stored)) if stored else None
+
+    def time_gap(self, timestamps: tf.Tensor) -> Vectors | None:
+        """Embeddings `[B, 1 or C, L, w]` of the time from events to candidates; None if the schema has no time gap.
+
+        Args:
+          timestamps: of any events, int64 `[B, L]`.
+        """
+        return self._time_gap(timestamps[:, tf.newaxis], self._moments()) if self._has_time_gap else None
+
+    @property
+    def _has_time_gap(self) -> bool:
+        return bool(self._reader.schema.time_gap_boundaries)
+
+    def _time_gap(self, timestamps: tf.Tensor, moments: tf.Tensor) -> Bucketed:
+        gap = moments[:, :, tf.newaxis] - timestamps
+        buckets = tf.ensure_shape(time_gap_buckets(gap, self._reader.schema.time_gap_boundaries), gap.shape)
+        return Bucketed(self._reader.time_gap_rows(), buckets)
+
     def select(self, indices: tf.Tensor, context: bool = True) -> Vectors:
         """Item and context embeddings of chosen events, looked up by id.
 
@@ -159,12 +182,10 @@ class EmbeddedHistory:
         """Of all events, or those at `indices`, as candidates at `moments [B, 1 or C]` see them."""
         schema = self._reader.schema
         parts = [self._vectors(feature, indices) for feature in schema.stored_context(self._name)]
-        if schema.time_gap_boundaries:
+        if self._has_time_gap:
             timestamp = self._reader.batch[f"{self._name}_timestamp"]
             timestamp = timestamp[:, tf.newaxis] if indices is None else tf.gather(timestamp, indices, batch_dims=1)
-            gap = moments[:, :, tf.newaxis] - timestamp
-            buckets = tf.ensure_shape(time_gap_buckets(gap, schema.time_gap_boundaries), gap.shape)
-            parts.append(Bucketed(self._reader.time_gap_rows(), buckets))
+            parts.append(self._time_gap(timestamp, moments))
         return beside(*parts) if parts else None
 
     def _vectors(self, feature: Feature, indices: tf.Tensor | None) -> Vectors:

@@ -77,6 +77,11 @@ class LookedUp:
         return tf.cond(same[0] & same[1], lambda: read(self._history(name, common=True)),
                        lambda: read(self.history(name)))
 
+    @property
+    def common_lifelong(self) -> EmbeddedHistory:
+        """The lifelong history with a `common_mask`, that of each request's first candidate."""
+        return self._history(self.reader.schema.lifelong, common=True)
+
     def _history(self, name: str, common: bool) -> EmbeddedHistory:
         reader, search, mask, common_mask = self.reader, None, self.visible(name), None
         if reader.reading.search_tables is not None and name == reader.schema.lifelong:

@@ -14,6 +14,7 @@ import tensorflow_recommenders as tfrs
 from lcn_tf.contracts import (
     Head,
     History,
+    KeepsState,
     LongTerm,
     Objective,
     OwnLoss,
@@ -102,11 +103,28 @@ class Network(tfrs.Model):
             interest, losses = own.interest_and_losses(inputs.candidate, looked_up.lifelong, known, training)
         else:
             interest = self._lifelong_interest(inputs.candidate, looked_up, training)
-        inputs.interests[self.embedder.schema.lifelong] = interest
-        hidden = self.tower(inputs if _reads_fields(self.tower) else inputs.concatenated, mask=looked_up.mask,
-                            training=training)
-        logits = self.head(hidden, inputs) if _reads_fields(self.head) else self.head(hidden)
+        logits = self._logits(inputs, interest, looked_up.mask, training)
         return {"logit": logits[self.head.labels[0]], "logits": logits, "losses": (logits, losses)}[returns]
+
+    def _logits(self, inputs: TowerInputs, interest: tf.Tensor, mask: tf.Tensor, training: bool
+                ) -> dict[str, tf.Tensor]:
+        """Label -> logit `[B, C]` of what the tower reads and the lifelong interest."""
+        inputs.interests[self.embedder.schema.lifelong] = interest
+        hidden = self.tower(inputs if _reads_fields(self.tower) else inputs.concatenated, mask=mask,
+                            training=training)
+        return self.head(hidden, inputs) if _reads_fields(self.head) else self.head(hidden)
+
+    def logits_from_state(self, looked_up: LookedUp, state: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Label -> logit `[B, C]` of a batch without lifelong events, and what the long-term model kept of them.
+
+        Raises:
+          TypeError: it is none that `KeepsState`.
+        """
+        inputs, model = self.tower_inputs(looked_up), self.long_term
+        if not isinstance(model, KeepsState):
+            raise TypeError(f"the long-term model {model.name} keeps no state")
+        interest = looked_up.at_once(lambda history: model.from_state(inputs.candidate, state, history))
+        return self._logits(inputs, interest, looked_up.mask, training=False)
 
     def explain(self, looked_up: LookedUp) -> dict[str, tf.Tensor]:
         """What the long-term model, one that `Explains`, attended to in scoring these candidates."""

@@ -174,7 +174,8 @@ def compact(vectors: Vectors) -> Compact | None:
     Whether they do is what static shapes tell.
     """
     parts = vectors.parts if isinstance(vectors, Beside) else (vectors,)
-    columns, rows = [], []
+    columns: list[tf.Tensor] = []
+    rows: list[tf.Tensor] = []
     for part in parts:
         if isinstance(part, Bucketed):
             if part.buckets.shape[1] != 1:
@@ -188,7 +189,9 @@ def compact(vectors: Vectors) -> Compact | None:
         elif isinstance(part, Gathered):
             part = as_tensor(part)
         elif isinstance(part, Compact):
-            return part
+            columns.append(part.columns)
+            rows += part.rows
+            continue
         if part.shape.rank == 4:
             if part.shape[1] != 1:
                 return None

@@ -21,7 +21,9 @@ LAPS = [{}, {"csa_pool": "mean", "csa_scale": True}, {"csa_pool": "softmax"}, {"
         {"msa_top_k": None}, {"fsa_top_k": None}, {"fsa_top_k": "all"}, {"level_norm": "none", "fsa_residual": True}]
 SMALL = {"msa_top_k": 5, "fsa_top_k": 3, "attention_dim": 6, "num_heads": 2}
 SIMS = [{}, {"gsu": "inner"}, {"tables": "separate", "num_heads": 2}]
+SDIMS = [{}, {"context": False}, {"num_hashes": 5, "hash_bits": 1}]
 PARTS = [*(("lap", {**SMALL, **options}) for options in LAPS),
+         *(("sdim", options) for options in SDIMS),
          *(("sim", {"top_k": 3, "attention_dim": 4, "aux_units": (5,), **options}) for options in SIMS)]
 
 

@@ -97,7 +97,7 @@ def test_chosen_events_and_tensors_equal_those_of_the_wide_tensor(seed, kinds, c
                                        max_size=3), st.integers(1, 3), st.sampled_from([1, 7]), st.integers(1, 7))
 def test_what_candidates_share_is_compact(seed, kinds, candidates, length, num_rows):
     events = Events(seed, kinds, candidates, length, num_rows=num_rows)
-    queries, weights = normal(seed, REQUESTS, candidates, 2, events.width), normal(seed, REQUESTS, candidates, 2, length)
+    queries, weights = (normal(seed, REQUESTS, candidates, 2, size) for size in (events.width, length))
     indices = tf.constant(np.random.default_rng(seed).integers(0, length, (REQUESTS, candidates, 3)), tf.int32)
 
     def of(function):  # the wide tensor, `[B, C, L, E]`, is of each candidate and stays as it is
