@@ -207,22 +207,26 @@ class LAP(HistoryLayer):
         if shared is None:
             interest, scores = self.csa(candidate, history, mask=mask, search=search)
         else:
-            interest, scores = self.csa.at_once(candidate, as_tensor(history), mask, search)
+            with tf.name_scope("csa"):
+                interest, scores = self.csa.at_once(candidate, as_tensor(history), mask, search)
         interests, explanation = [interest], {}
         screened = shared is not None and length and SCREEN_FROM <= self._kept[0] <= length / SCREEN_EVENTS
         best = screened_top_k if screened else masked_top_k
-        indices, kept = best(scores, mask, self._kept[0], ordered)  # [B, C, K]
+        with tf.name_scope("best_of_csa"):
+            indices, kept = best(scores, mask, self._kept[0], ordered)  # [B, C, K]
         if self.msa is not None:
             if shared is not None and length and length <= DENSE_EVENTS * self._kept[0]:
-                interest, logits = self.msa.among(candidate, shared, indices, kept)
+                with tf.name_scope("msa"):
+                    interest, logits = self.msa.among(candidate, shared, indices, kept)
             else:
                 interest, logits = self.msa(candidate, select(indices), mask=kept)
             interests.append(interest)
             explanation["msa_indices"] = tf.where(kept, indices, -1)
             explanation["msa_scores"] = attention_weights(logits, kept, self.msa_norm)
             if self.fsa is not None:
-                slots, kept = masked_top_k(logits, kept, self._kept[-1], ordered)
-                indices = tf.gather(indices, slots, batch_dims=2)
+                with tf.name_scope("best_of_msa"):
+                    slots, kept = masked_top_k(logits, kept, self._kept[-1], ordered)
+                    indices = tf.gather(indices, slots, batch_dims=2)
         if self.fsa is not None:  # not gathered from MSA's events, whose gradient would be as large as they are
             interest, attention_scores = self.fsa(candidate, select(indices), mask=kept, training=training)
             interests.append(interest)
