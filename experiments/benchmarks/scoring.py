@@ -42,8 +42,8 @@ from lcn_tf.models import CTRModel, ModelConfig, build_model
 from lcn_tf.models.requests import request_names
 from lcn_tf.serving.signatures import SERVING_DEFAULT, build_signatures
 
-_NUM_CANDIDATES = flags.DEFINE_multi_integer("num_candidates", [10, 100, 300, 1000], "candidates of the request, once "
-                                             "for each number", lower_bound=1)
+NUM_CANDIDATES = flags.DEFINE_multi_integer("num_candidates", [10, 100, 300, 1000], "candidates of the request, once "
+                                            "for each number", lower_bound=1)
 _COPIES_AT_ONCE = flags.DEFINE_integer("copies_at_once", 250, "copies of the user that the plain reference scores at "
                                        "once, fewer of long histories", lower_bound=1)
 
@@ -145,19 +145,24 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         sys.exit(f"error: unexpected arguments {argv[1:]}")
     settings = {flag.name: flag.value for flag in (
-        common.LENGTHS, _NUM_CANDIDATES, _COPIES_AT_ONCE, common.SHORT_LENGTH, common.NUM_ITEMS, common.EMBEDDING_DIM,
+        common.LENGTHS, NUM_CANDIDATES, _COPIES_AT_ONCE, common.SHORT_LENGTH, common.NUM_ITEMS, common.EMBEDDING_DIM,
         common.MEMORY, common.STEPS)}
-    settings[common.LENGTHS.name] = common.LENGTHS.value if common.LENGTHS.present else list(_LENGTHS)
+    settings[common.LENGTHS.name] = lengths_asked()
     try:
         figures = []
         for length in dict.fromkeys(settings[common.LENGTHS.name]):
             cases = [Sizes(length, common.SHORT_LENGTH.value, candidates, _COPIES_AT_ONCE.value, common.NUM_ITEMS.value,
-                           common.EMBEDDING_DIM.value) for candidates in sorted(set(_NUM_CANDIDATES.value))]
+                           common.EMBEDDING_DIM.value) for candidates in sorted(set(NUM_CANDIDATES.value))]
             figures += measure_scoring(cases, common.STEPS.value, common.MEMORY.value)
         measure.write_figures(common.OUTPUT.value or "scoring.json", settings, figures)
     except (OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
     print(report(figures))
+
+
+def lengths_asked() -> list[int]:
+    """Those of `--lengths`, or of the table in the documentation."""
+    return common.LENGTHS.value if common.LENGTHS.present else list(_LENGTHS)
 
 
 def measure_scoring(cases: Sequence[Sizes], steps: int, memory: bool = True) -> list[dict[str, Any]]:
