@@ -21,8 +21,8 @@ class History(Protocol):
       mask: bool `[B, C, L]`, True where the candidate may see the event.
       search: None, or candidates `[B, C, D]` and events `[B, L, D]` from separate search tables, without gradient.
       longest: L at most, in batches of any size.
-      common_mask: bool `[B, L]`, the mask of every candidate, where all of each request see the same events at one
-        moment; None where that is not known. Where it is, `context` is `[B, 1, L, D_c]`.
+      common_mask: bool `[B, L]`, the mask of every candidate, where all of each request see the same events; None where
+        that is not known.
     """
 
     @property
@@ -135,17 +135,6 @@ class LongTerm(Protocol):
 
     def __call__(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, W]`."""
-
-
-@runtime_checkable
-class ScoresAtOnce(Protocol):
-    """A lifelong model that reads the `common_mask` of a history, to score a request's many candidates in less time.
-
-    Attributes:
-      scores_at_once: whether it does; the result is that of a history without one.
-    """
-
-    scores_at_once: bool
 
 
 @runtime_checkable

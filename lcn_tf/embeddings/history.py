@@ -24,8 +24,8 @@ class EmbeddedHistory:
       search: None, or the pair of candidates `[B, C, D]` and events `[B, L, D]` from the separate tables that only an
         auxiliary objective or the search's own loss trains.
       longest: L at most, in batches of any size.
-      common_mask: bool `[B, L]`, the mask of every candidate, where all of each request see the same events at one
-        moment; None where that is not known.
+      common_mask: bool `[B, L]`, the mask of every candidate, where all of each request see the same events; None where
+        that is not known.
     """
 
     items: tf.Tensor
@@ -152,9 +152,9 @@ class EmbeddedHistory:
           `[B, C, K, D + D_c]`, or `[B, C, K, D]` without context.
         """
         if self.common_mask is not None:
-            shared = compact(beside(self._items(None), self.context) if context else self._items(None))
-            if shared is not None:
-                return gather(shared, indices)
+            events = compact(beside(self._items(None), self.context) if context else self._items(None))
+            if events is not None:
+                return gather(events, indices)
         items = self._items(indices)
         return beside(items, self._context(indices, self._reader.batch["timestamp"])) if context else items
 
@@ -196,8 +196,6 @@ class EmbeddedHistory:
         moments = self._reader.batch["timestamp"]
         if self.mask.shape[1] == 1:
             return moments
-        if self.common_mask is not None:
-            return of_first(moments)
         return tf.cond(self._same_moment(), lambda: moments[:, :1], lambda: moments)
 
     def _same_moment(self) -> tf.Tensor:
@@ -205,11 +203,6 @@ class EmbeddedHistory:
         batch = self._reader.batch
         timestamp = batch["timestamp"]
         return tf.reduce_all(tf.equal(timestamp, timestamp[:, :1]) | ~batch["candidate_mask"])
-
-
-def of_first(values: tf.Tensor) -> tf.Tensor:
-    """Of each request's first candidate: `[B, C]` -> `[B, 1]`, also where C is 0 or not known."""
-    return tf.reduce_max(values[:, :1], axis=1, keepdims=True)
 
 
 def time_gap_buckets(gap: tf.Tensor, boundaries: tuple[int, ...]) -> tf.Tensor:

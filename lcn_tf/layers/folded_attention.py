@@ -15,7 +15,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.ops.event_forms import Compact, Vectors, leading_sizes, products, project, weighted_sums, width_of
+from lcn_tf.ops.event_forms import (
+    Beside,
+    Compact,
+    Vectors,
+    gather,
+    leading_sizes,
+    products,
+    project,
+    weighted_sums,
+    width_of,
+)
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
@@ -68,11 +78,7 @@ class FoldedProjections(tf.keras.layers.Layer):
 
     def call(self, events: Vectors, queries: tf.Tensor) -> tf.Tensor:
         """Attention logits; see the class."""
-        queries = tf.cast(queries, self.compute_dtype)
-        queries = tf.reshape(queries, [*leading_sizes(queries), self.num_heads, self.head_dim])  # [B, C, H, D_h]
-        kernel, events = self._folded(self.key_kernel, events)
-        folded = tf.einsum("bchd,ehd->bche", queries, self._per_head(kernel))  # [B, C, H, E]
-        return products(tf.cast(folded, tf.float32) / math.sqrt(self.head_dim), events)
+        return products(self._queries(queries), events)
 
     def pool(self, weights: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Sums projected events.
@@ -84,20 +90,50 @@ class FoldedProjections(tf.keras.layers.Layer):
         Returns:
           `[B, C, D_a]` in the compute dtype: `concat_h(W_V^h sum_k weights_{h, k} x_k)`.
         """
-        kernel, events = self._folded(self.value_kernel, events)
         pooled = tf.cast(weighted_sums(weights, events), self.compute_dtype)  # [B, C, H, E]
-        values = tf.einsum("bche,ehd->bchd", pooled, self._per_head(kernel))  # [B, C, H, D_h]
+        values = tf.einsum("bche,ehd->bchd", pooled, self._per_head(self.value_kernel))  # [B, C, H, D_h]
         return tf.reshape(values, [*leading_sizes(values), self.attention_dim])  # [B, C, D_a]
 
     def values(self, events: Vectors) -> tf.Tensor:
-        """Projected values of every event, `[B, C or 1, K, D_a]`; where each item's is needed, or few events are."""
+        """Projected values of every event, `[B, C or 1, K, D_a]`; only for readings that need each item."""
         return project(events, tf.cast(self.value_kernel, self.compute_dtype))
 
-    def _folded(self, kernel: Any, events: Vectors) -> tuple[Any, Vectors]:
-        """Kernel and events, or, of compact events, what is multiplied with their columns, and these."""
-        if not isinstance(events, Compact):
-            return kernel, events
-        return events.fold(tf.cast(kernel, self.compute_dtype)), events.columns
+    def among(self, events: Vectors, queries: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+        """Logits `[B, C, K]` of the events at `indices`, of a single head.
+
+        Those of `Compact` events are one product of the request, of which numbers are gathered, no vectors.
+        """
+        folded = self._queries(queries)  # [B, C, 1, E]
+        parts = events.parts if isinstance(events, Beside) else (events,)
+        own = tf.split(folded, [width_of(part) for part in parts], -1)
+        return tf.add_n([
+            tf.gather(products(query, part)[:, :, 0], indices, batch_dims=2) if isinstance(part, Compact)
+            else products(query, gather(part, indices))[:, :, 0] for query, part in zip(own, parts, strict=True)])
+
+    def pool_among(self, weights: tf.Tensor, events: Vectors, indices: tf.Tensor) -> tf.Tensor:
+        """As `pool` with the events at `indices`, of a single head; values of `Compact` events are projected once.
+
+        Args:
+          weights: float32 `[B, C, K]`.
+          events: of `[B, L]`, or of candidates.
+          indices: int32 `[B, C, K]`.
+        """
+        parts = events.parts if isinstance(events, Beside) else (events,)
+        kernels = tf.split(tf.cast(self.value_kernel, tf.float32), [width_of(part) for part in parts])
+        weights, total = weights[:, :, tf.newaxis], []  # [B, C, 1, K]
+        for part, kernel in zip(parts, kernels, strict=True):
+            if isinstance(part, Compact):
+                total.append(tf.matmul(weights, gather(project(part, kernel)[:, 0], indices))[:, :, 0])
+            else:
+                total.append(tf.tensordot(weighted_sums(weights, gather(part, indices))[:, :, 0], kernel, 1))
+        return tf.cast(tf.add_n(total), self.compute_dtype)  # [B, C, D_a]
+
+    def _queries(self, queries: tf.Tensor) -> tf.Tensor:
+        """Projected back, float32 `[B, C, H, E]`, divided by `sqrt(D_h)`."""
+        queries = tf.cast(queries, self.compute_dtype)
+        queries = tf.reshape(queries, [*leading_sizes(queries), self.num_heads, self.head_dim])  # [B, C, H, D_h]
+        folded = tf.einsum("bchd,ehd->bche", queries, self._per_head(self.key_kernel))  # [B, C, H, E]
+        return tf.cast(folded, tf.float32) / math.sqrt(self.head_dim)
 
     def _per_head(self, kernel: Any) -> tf.Tensor:
         return tf.reshape(tf.cast(kernel, self.compute_dtype), [-1, self.num_heads, self.head_dim])  # [E, H, D_h]

@@ -16,7 +16,7 @@ from lcn_tf.layers.csa import CSA
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.layers.msa import MSA, SharedMSA, attention_weights
-from lcn_tf.ops.event_forms import Compact, Vectors, as_tensor, beside, compact, gather
+from lcn_tf.ops.event_forms import Vectors, as_tensor, beside, compact, gather
 from lcn_tf.ops.masking import (
     SCREEN_EVENTS,
     SCREEN_FROM,
@@ -69,8 +69,8 @@ class LAP(HistoryLayer):
         used instead of gathering from `history` and `context`: it may look the rows up by id and derive context for
         these events only.
       search: optional pair of candidates and events for CSA's scores, see `CSA`.
-      training: whether FSA's dropout is active. Otherwise, candidates that share their request's events, by the shapes
-        of `context` and `mask`, are scored at once: the same in less time (`lcn_tf.ops.event_forms.Compact`).
+      training: whether FSA's dropout is active. Otherwise, candidates of one `mask [B, L]` are scored at once: the same
+        in less time (`lcn_tf.ops.event_forms.Compact`).
       longest: L at most, where the shape does not say it: which of two equal ways is faster depends on it.
 
     Returns:
@@ -234,7 +234,7 @@ class LAP(HistoryLayer):
             explanation["fsa_scores"] = tf.reduce_mean(attention_scores, axis=2)
         return interests, explanation
 
-    def _shared(self, candidate: tf.Tensor, events: Vectors, mask: tf.Tensor, training: bool | None) -> Compact | None:
+    def _shared(self, candidate: tf.Tensor, events: Vectors, mask: tf.Tensor, training: bool | None) -> Vectors | None:
         """Events for scoring many candidates at once; None in training, and where candidates see different ones.
 
         Training has the forms whose gradients cost least; they also are what builds the levels' weights.

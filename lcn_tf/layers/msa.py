@@ -12,7 +12,7 @@ import tensorflow as tf
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.ops.event_forms import Compact, Vectors, gather
+from lcn_tf.ops.event_forms import Vectors, gather
 from lcn_tf.ops.masking import expand_mask, mask_scores, masked_softmax
 
 MSA_NORMS = ("softmax", "none")
@@ -75,22 +75,21 @@ class MSA(HistoryLayer):
         interest = self.projections.pool(weights[:, :, tf.newaxis, :], events)  # [B, C, D_a]
         return interest, mask_scores(logits, mask)
 
-    def among(self, candidate: tf.Tensor, events: Compact, indices: tf.Tensor, mask: tf.Tensor
+    def among(self, candidate: tf.Tensor, events: Vectors, indices: tf.Tensor, mask: tf.Tensor
               ) -> tuple[tf.Tensor, tf.Tensor]:
-        """As a call with the events at `indices`: logits and values of all events are products of the request.
+        """As a call with the events at `indices`: logits and values of `Compact` ones are products of the request.
 
         Of logits, numbers are gathered then. That pays unless the events are many times those at `indices`.
 
         Args:
           candidate: `[B, C, D]`.
-          events: `[B, L, E]`, shared by the candidates of a request.
+          events: `[B, L, E]`; parts may be of candidates.
           indices: int32 `[B, C, K]`.
           mask: bool `[B, C, K]`.
         """
-        logits = tf.gather(self.attention_logits(candidate, events), indices, batch_dims=2)  # [B, C, K]
-        weights = tf.cast(attention_weights(logits, mask, self.norm), self.compute_dtype)
-        values = gather(self.projections.values(events)[:, 0], indices)  # [B, C, K, D_a]
-        return tf.matmul(weights[:, :, tf.newaxis], values)[:, :, 0], mask_scores(logits, mask)
+        logits = self.projections.among(events, self.query(candidate), indices)  # [B, C, K]
+        weights = attention_weights(logits, mask, self.norm)
+        return self.projections.pool_among(weights, events, indices), mask_scores(logits, mask)
 
     def attention_logits(self, candidate: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Unmasked float32 logits `[B, C, K]`; shared events `[B, L, E]` are not copied per candidate."""
@@ -122,7 +121,7 @@ class SharedMSA:
         weights = tf.repeat(weights, self.fsa.num_heads, axis=2)  # [B, C, H, K]
         return self.fsa.projections.pool(weights, events), mask_scores(logits, mask)
 
-    def among(self, candidate: tf.Tensor, events: Compact, indices: tf.Tensor, mask: tf.Tensor
+    def among(self, candidate: tf.Tensor, events: Vectors, indices: tf.Tensor, mask: tf.Tensor
               ) -> tuple[tf.Tensor, tf.Tensor]:
         """As `MSA.among`; vectors are gathered, for logits of all heads and events are many more numbers."""
         return self(candidate, gather(events, indices), mask)

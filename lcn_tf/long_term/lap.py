@@ -71,13 +71,11 @@ class LAPInterest(tf.keras.layers.Layer):
 
     Attributes:
       search_tables, pretrained: see `lcn_tf.contracts.SearchesTables`; CSA's scores read them.
-      scores_at_once: see `lcn_tf.contracts.ScoresAtOnce`.
       keeps_state: see `lcn_tf.contracts.KeepsState`.
     """
 
     search_tables: SearchTables = "objective"
     pretrained = None
-    scores_at_once = True
     keeps_state = True
 
     def __init__(self, config: Config, **kwargs):
@@ -126,7 +124,7 @@ class LAPInterest(tf.keras.layers.Layer):
 def _compact(history: History) -> Compact:
     """Items and stored context of all events."""
     events = compact(beside(history.items, history.stored_context))
-    if events is None:
+    if not isinstance(events, Compact):
         raise ValueError("stored context must be of events alone, got one of candidates")
     return events
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from lcn_tf.contracts import History
 from lcn_tf.layers.simhash import HashPooling
 from lcn_tf.layers.top_k_attention import TopKAttention
-from lcn_tf.ops.event_forms import Compact, Vectors, as_tensor, beside, compact, weighted_sums
+from lcn_tf.ops.event_forms import Bucketed, Compact, as_tensor, beside, compact, leading_sizes
 from lcn_tf.ops.masking import mask_scores
 
 VERSION = 1
@@ -49,18 +49,18 @@ class SDIMInterest(tf.keras.layers.Layer):
     each bucket is summed once for all candidates of a request, or before it (`lcn_tf.contracts.UpdatesState`).
 
     Attributes:
-      scores_at_once, keeps_state: whether signatures are of so few bits, 8, that buckets are summed.
+      keeps_state: whether signatures are of so few bits, 8, that buckets are summed.
     """
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
         self.context = config.context
         self.pooling = HashPooling(config.num_hashes, config.hash_bits, config.hash_seed, name="pooling")
-        self.scores_at_once = self.keeps_state = config.hash_bits <= _STATE_BITS
+        self.keeps_state = config.hash_bits <= _STATE_BITS
 
     def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D + D_c]`, or `[B, C, D]` without context."""
-        if history.common_mask is not None and not training:
+        if history.common_mask is not None and self.keeps_state and not training:
             return self.from_state(candidate, self.state_of(history), history)
         collisions = self.pooling.collisions(candidate, history.items, history.mask)  # [B, C, G, L]
         return self.pooling.pool(collisions, beside(history.vectors, history.context if self.context else None))
@@ -83,21 +83,20 @@ class SDIMInterest(tf.keras.layers.Layer):
     def from_state(self, candidate: tf.Tensor, state: Mapping[str, tf.Tensor], history: History) -> tf.Tensor:
         """Candidates `[B, C, D]` and what `state_of` kept -> interest `[B, C, D + D_c]`."""
         sums = as_tensor(Compact(state["sums"], self._events(history).rows))  # [B, G 2^hash_bits, D + ...]
-        if "timestamp" not in state:
+        gap = self._time_gap(history, state["timestamp"]) if "timestamp" in state else None
+        if gap is None:
             return self.pooling.pool_buckets(candidate, sums)
-        gap, buckets = self._time_gap(history, state["timestamp"]), tf.cast(state["buckets"], tf.int32)
-        if history.common_mask is not None:  # all candidates of a request have one moment
-            members = tf.linalg.matrix_transpose(self.pooling.members(buckets, state["mask"]))
-            of_gap = weighted_sums(members[:, :, tf.newaxis], gap)[:, :, 0]  # [B, G 2^hash_bits, w]
-            return self.pooling.pool_buckets(candidate, tf.concat([sums, of_gap], -1))
-        own = self.pooling.buckets(candidate)  # [B, C, G]
-        shared = tf.equal(own[..., tf.newaxis], tf.linalg.matrix_transpose(buckets)[:, tf.newaxis])
-        shared &= state["mask"][:, tf.newaxis, tf.newaxis]  # [B, C, G, L]
-        first = tf.range(self.pooling.num_hashes) * 2 ** self.pooling.hash_bits
-        of_own = tf.concat([tf.gather(sums, own + first, batch_dims=1),
-                            weighted_sums(tf.cast(shared, tf.float32), gap)], -1)  # [B, C, G, D + D_c]
-        interest = tf.reduce_mean(tf.math.l2_normalize(of_own, axis=-1, epsilon=1e-12), axis=2)
-        return tf.cast(interest, self.compute_dtype)
+        # Candidates have V moments: all of a request the same one, V = 1, or each its own, V = C.
+        members = self.pooling.members(tf.cast(state["buckets"], tf.int32), state["mask"])  # [B, L, G 2^hash_bits]
+        counts = tf.matmul(gap.membership(), members[:, tf.newaxis])  # [B, V, gaps, G 2^hash_bits]
+        of_gap = tf.tensordot(tf.linalg.matrix_transpose(counts), tf.cast(gap.rows, tf.float32), 1)
+        (batch, moments), (_, candidates) = leading_sizes(counts), leading_sizes(candidate)
+        shape = [batch, moments, *sums.shape[1:]]
+        sums = tf.concat([tf.broadcast_to(sums[:, tf.newaxis], shape), of_gap], -1)
+        each = candidates // tf.maximum(moments, 1)
+        by_moment = tf.reshape(candidate, [batch * moments, each, candidate.shape[-1]])
+        interest = self.pooling.pool_buckets(by_moment, tf.reshape(sums, [batch * moments, *sums.shape[2:]]))
+        return tf.reshape(interest, [batch, candidates, interest.shape[-1]])
 
     def updated(self, state: Mapping[str, tf.Tensor], new: History, gone: History) -> dict[str, tf.Tensor]:
         """The state with new events, most recent first, and without the oldest, `gone`.
@@ -120,11 +119,11 @@ class SDIMInterest(tf.keras.layers.Layer):
     def _events(self, history: History) -> Compact:
         """What is summed of every event, but for its time gap."""
         events = compact(beside(history.items, history.stored_context if self.context else None))
-        if events is None:
+        if not isinstance(events, Compact):
             raise ValueError("stored context must be of events alone, got one of candidates")
         return events
 
-    def _time_gap(self, history: History, timestamps: tf.Tensor) -> Vectors | None:
+    def _time_gap(self, history: History, timestamps: tf.Tensor) -> Bucketed | None:
         return history.time_gap(timestamps) if self.context else None
 
 

@@ -72,10 +72,7 @@ class SIMInterest(tf.keras.layers.Layer):
     Attributes:
       own_terms, contrasted_events: see `lcn_tf.contracts.OwnLoss`.
       search_tables, pretrained: see `lcn_tf.contracts.SearchesTables`.
-      scores_at_once: see `lcn_tf.contracts.ScoresAtOnce`.
     """
-
-    scores_at_once = True
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)

@@ -13,14 +13,12 @@ import tensorflow_recommenders as tfrs
 
 from lcn_tf.contracts import (
     Head,
-    History,
     KeepsState,
     LongTerm,
     Objective,
     OwnLoss,
     ReadsFields,
     ReadsOthers,
-    ScoresAtOnce,
     ShortTerm,
     Tower,
     TowerInputs,
@@ -102,7 +100,7 @@ class Network(tfrs.Model):
             known = TrainingInputs(inputs.concatenated, label, looked_up.mask)
             interest, losses = own.interest_and_losses(inputs.candidate, looked_up.lifelong, known, training)
         else:
-            interest = self._lifelong_interest(inputs.candidate, looked_up, training)
+            interest = self.long_term(inputs.candidate, looked_up.lifelong, training=training)
         logits = self._logits(inputs, interest, looked_up.mask, training)
         return {"logit": logits[self.head.labels[0]], "logits": logits, "losses": (logits, losses)}[returns]
 
@@ -123,24 +121,8 @@ class Network(tfrs.Model):
         inputs, model = self.tower_inputs(looked_up), self.long_term
         if not isinstance(model, KeepsState):
             raise TypeError(f"the long-term model {model.name} keeps no state")
-        interest = looked_up.at_once(lambda history: model.from_state(inputs.candidate, state, history))
+        interest = model.from_state(inputs.candidate, state, looked_up.lifelong)
         return self._logits(inputs, interest, looked_up.mask, training=False)
-
-    def explain(self, looked_up: LookedUp) -> dict[str, tf.Tensor]:
-        """What the long-term model, one that `Explains`, attended to in scoring these candidates."""
-        def read(history: History) -> dict[str, tf.Tensor]:
-            return self.long_term.explain(looked_up.candidate, history)  # type: ignore[attr-defined]
-
-        return looked_up.at_once(read) if self._scores_at_once else read(looked_up.lifelong)
-
-    @property
-    def _scores_at_once(self) -> bool:
-        return isinstance(self.long_term, ScoresAtOnce) and self.long_term.scores_at_once
-
-    def _lifelong_interest(self, candidate: tf.Tensor, looked_up: LookedUp, training: bool) -> tf.Tensor:
-        if training or not self._scores_at_once:
-            return self.long_term(candidate, looked_up.lifelong, training=training)
-        return looked_up.at_once(lambda history: self.long_term(candidate, history, training=False))
 
     def tower_inputs(self, looked_up: LookedUp, training: bool = False) -> TowerInputs:
         """What the tower reads, all but the lifelong interest."""

@@ -79,9 +79,9 @@ class Beside(NamedTuple):
 class Compact(NamedTuple):
     """Vectors of few numbers each: `columns` times a block-diagonal matrix, which layers fold into their kernels.
 
-    Of a request whose candidates see the same events at one moment: an item's columns are its vector, and a part that
-    is one of a few rows is as many columns as there are rows, one of them 1. What is gathered for every candidate is
-    then narrow, and no part has a form of its own. See `compact`.
+    Of a request whose candidates see the same events: an item's columns are its vector, and a part that is one of a few
+    rows is as many columns as there are rows, one of them 1. What is gathered for every candidate is then narrow. See
+    `compact`.
 
     Attributes:
       columns: float32 `[B, L, N]` or `[B, C, K, N]`.
@@ -168,37 +168,38 @@ def as_tensor(vectors: Vectors) -> tf.Tensor:
     return tf.gather(vectors.rows, vectors.buckets) if isinstance(vectors, Bucketed) else vectors
 
 
-def compact(vectors: Vectors) -> Compact | None:
-    """Events that all candidates of a request share, `[B, L]` or `[B, 1, L]`, in that form; None for any others.
+def compact(vectors: Vectors) -> Vectors | None:
+    """The same events with the first parts that all candidates of a request share, `[B, L]` or `[B, 1, L]`, `Compact`.
 
-    Whether they do is what static shapes tell.
+    Parts that may differ between candidates, as far as static shapes tell, stay as they are; None where the first does.
     """
-    parts = vectors.parts if isinstance(vectors, Beside) else (vectors,)
+    parts = list(vectors.parts) if isinstance(vectors, Beside) else [vectors]
     columns: list[tf.Tensor] = []
     rows: list[tf.Tensor] = []
-    for part in parts:
-        if isinstance(part, Bucketed):
-            if part.buckets.shape[1] != 1:
-                return None
-            few = part.rows.shape[0] is not None and part.rows.shape[0] < part.rows.shape[1]
-            if few:
-                columns.append(tf.one_hot(part.buckets[:, 0], part.rows.shape[0]))  # [B, L, G]
-                rows.append(tf.cast(part.rows, tf.float32))
-                continue
-            part = tf.gather(part.rows, part.buckets)
-        elif isinstance(part, Gathered):
-            part = as_tensor(part)
-        elif isinstance(part, Compact):
-            columns.append(part.columns)
-            rows += part.rows
-            continue
-        if part.shape.rank == 4:
-            if part.shape[1] != 1:
-                return None
-            part = part[:, 0]
-        columns.append(tf.cast(part, tf.float32))
-        rows.append(tf.eye(width_of(part)))
-    return Compact(columns[0] if len(columns) == 1 else tf.concat(columns, -1), tuple(rows))
+    while parts and (shared := _compact(parts[0])) is not None:
+        columns.append(shared.columns)
+        rows += shared.rows
+        del parts[0]
+    if not columns:
+        return None
+    return beside(Compact(columns[0] if len(columns) == 1 else tf.concat(columns, -1), tuple(rows)), *parts)
+
+
+def _compact(part: Vectors) -> Compact | None:
+    """One part, if it is shared."""
+    if isinstance(part, Compact):
+        return part
+    if isinstance(part, Bucketed):
+        if part.buckets.shape[1] != 1:
+            return None
+        if part.rows.shape[0] is not None and part.rows.shape[0] < part.rows.shape[1]:
+            return Compact(tf.one_hot(part.buckets[:, 0], part.rows.shape[0]), (tf.cast(part.rows, tf.float32),))
+    part = as_tensor(part)
+    if part.shape.rank == 4:
+        if part.shape[1] != 1:
+            return None
+        part = part[:, 0]
+    return Compact(tf.cast(part, tf.float32), (tf.eye(width_of(part)),))
 
 
 def split(vectors: Vectors, width: int) -> tuple[Vectors, Vectors]:

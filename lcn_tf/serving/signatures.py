@@ -72,7 +72,8 @@ def build_signatures(model: CTRModel) -> dict[str, Any]:
     if isinstance(long_term, Explains):
         def explain(**request: tf.Tensor) -> dict[str, tf.Tensor]:
             batch, warnings = admit(schema, lengths, request)
-            return {**probabilities(model, batch), **warnings, **model.explain(model.embedder.read(batch))}
+            read = model.embedder.read(batch, common_views=True)
+            return {**probabilities(model, batch), **warnings, **long_term.explain(read.candidate, read.lifelong)}
 
         signatures[EXPLAIN] = tf.function(explain, autograph=False).get_concrete_function(**named)
     return signatures
@@ -117,7 +118,8 @@ def probabilities(model: CTRModel, batch: Request, logits: Mapping[str, tf.Tenso
       logits: label -> logit `[B, C]`; None for what the model says.
     """
     found = {}
-    logits = model(batch, training=False, returns="logits") if logits is None else logits
+    if logits is None:
+        logits = model(model.embedder.read(batch, common_views=True), training=False, returns="logits")
     for label, logit in logits.items():
         probability = tf.sigmoid(tf.cast(logit, tf.float32))
         probability = tf.where(batch["candidate_mask"], probability, tf.zeros_like(probability))

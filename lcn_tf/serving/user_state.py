@@ -76,7 +76,7 @@ def build_state_signatures(model: CTRModel) -> dict[str, Any]:
 
     def rank_from_state(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         batch, warnings = admit(schema, lengths, _completed(schema, {name: inputs[name] for name in others}))
-        logits = model.logits_from_state(model.embedder.read(batch), _state(inputs))
+        logits = model.logits_from_state(model.embedder.read(batch, common_views=True), _state(inputs))
         refused = tf.not_equal(inputs[FINGERPRINT], own)  # [B]
         found = {name: tf.where(refused[:, tf.newaxis], tf.zeros_like(values), values)
                  for name, values in probabilities(model, batch, logits).items()}
@@ -142,7 +142,7 @@ def _events(model: CTRModel, request: Request) -> tuple[Any, Counts]:
     """A lifelong history that was sent alone, and what is odd about it."""
     batch, warnings = admit(model.embedder.schema, model.embedder.lengths,
                             _completed(model.embedder.schema, request))
-    return model.embedder.read(batch).common_lifelong, warnings
+    return model.embedder.read(batch, common_views=True).lifelong, warnings
 
 
 def _completed(schema: FeatureSchema, request: Request) -> Request:

@@ -14,7 +14,7 @@ from lcn_tf.models import ModelConfig, build_model
 from lcn_tf.schema import Feature
 from tests import synthetic
 from tests.layers.batches import random_batch, randomise
-from tests.long_term.histories import LAYOUTS, LENGTHS, Requests, config
+from tests.long_term.histories import LENGTHS, Requests, config
 
 LAPS = [{}, {"csa_pool": "mean", "csa_scale": True}, {"csa_pool": "softmax"}, {"csa_pool": "abs_norm"},
         {"msa_norm": "none"}, {"share_msa_fsa": True}, {"fsa_pool": "per_item"}, {"integration": "last"},
@@ -38,46 +38,47 @@ def model_of(name, options, schema=None, **parts):
     return model
 
 
-def assert_as_alone(model, scored, offsets, moments):
+def assert_as_alone(model, scored, moments):
     """One impression, C = 1, has no other candidates to be scored with."""
-    grouped, flat = (Requests(rows, offsets, moments, embedder=model.embedder) for rows in (grouped_rows, flat_rows))
+    grouped, flat = (Requests(rows, False, moments, embedder=model.embedder) for rows in (grouped_rows, flat_rows))
     found = tf.boolean_mask(scored(grouped.batch), grouped.real)
     np.testing.assert_allclose(found, model(flat.batch)[:, 0], rtol=1e-5, atol=1e-5)
     assert np.ptp(found) > 1e-2
 
 
+def at_once(model, batch):
+    return model(model.embedder.read(batch, common_views=True))
+
+
+@pytest.mark.parametrize("moments", [False, True])
 @pytest.mark.parametrize("name, options", PARTS)
-def test_a_request_is_its_candidates_one_by_one(name, options):
+def test_a_request_is_its_candidates_one_by_one(name, options, moments):
     model = model_of(name, options, objectives=())
-    assert_as_alone(model, model, offsets=False, moments=False)
+    assert_as_alone(model, lambda batch: at_once(model, batch), moments)
 
 
-def test_a_graph_has_both_ways():
-    model = model_of(*PARTS[0], objectives=())
-    graph = tf.function(lambda batch: model(model.embedder.look_up(batch)), reduce_retracing=True)
-    for offsets, moments in ((False, False), (True, False), (False, True)):
-        assert_as_alone(model, graph, offsets, moments)
+@pytest.mark.parametrize("name, options", [PARTS[0], PARTS[-1], ("sdim", {})])
+def test_a_graph_serves_one_moment_and_several(name, options):
+    model = model_of(name, options, objectives=())
+    graph = tf.function(lambda batch: at_once(model, batch), reduce_retracing=True)
+    for moments in (False, True, False):
+        assert_as_alone(model, graph, moments)
 
 
-@pytest.mark.parametrize("rows, offsets, moments", LAYOUTS)
-def test_only_candidates_of_one_view_and_moment_share_events(rows, offsets, moments):
-    requests = Requests(rows, offsets, moments)
-    read = requests.embedder.read(requests.batch)
-    alone = requests.real.shape[1] == 1
-    shared = read.at_once(lambda history: history.common_mask is not None)
-    assert shared == (not offsets and not moments and not alone)
-    if shared:  # what padded candidates have does not matter
-        late = dict(requests.batch, timestamp=tf.where(requests.real, requests.batch["timestamp"], 7))
-        assert requests.embedder.read(late).at_once(lambda history: history.common_mask is not None)
-        np.testing.assert_array_equal(read.at_once(lambda history: history.common_mask)[:, np.newaxis] &
-                                      np.ones([3, 1], bool), requests.mask)
+def test_views_are_common_where_nothing_is_hidden():
+    requests = Requests()
+    read = requests.embedder.read(requests.batch, common_views=True)
+    history = read.lifelong
+    np.testing.assert_array_equal(history.common_mask[:, np.newaxis] & np.ones([3, 1], bool), requests.mask)
+    assert requests.history.common_mask is None and read.part(1, 3).lifelong.common_mask.shape[0] == 2
+    assert tf.nest.map_structure(tf.identity, read).common_views
 
 
 @pytest.mark.parametrize("name, options", [PARTS[0], PARTS[5], PARTS[-3]])
 def test_explain_names_the_events_that_scoring_attends_to(name, options):
-    model, requests = model_of(name, options), Requests(seed=6)
-    read = model.embedder.read(requests.batch)
-    found, expected = model.explain(read), model.long_term.explain(read.candidate, read.lifelong)
+    model, requests = model_of(name, options), Requests(seed=6, moments=True)
+    found, expected = (model.long_term.explain(read.candidate, read.lifelong)
+                       for read in (model.embedder.read(requests.batch, common) for common in (True, False)))
     assert set(found) == set(expected)
     for key, values in found.items():
         found_of_real, of_real = (tf.boolean_mask(one, requests.real) for one in (values, expected[key]))
@@ -92,7 +93,7 @@ def test_without_any_context_too():
     groups = synthetic.make_groups(schema, 7, seed=4, max_candidates=3)
     examples = tf.constant([records.encode(schema, group) for group in groups])
     grouped = grouped_rows(schema, examples, LENGTHS)
-    np.testing.assert_allclose(tf.boolean_mask(model(grouped), grouped["candidate_mask"]),
+    np.testing.assert_allclose(tf.boolean_mask(at_once(model, grouped), grouped["candidate_mask"]),
                                model(flat_rows(schema, examples, LENGTHS))[:, 0], rtol=1e-5, atol=1e-5)
 
 

@@ -10,6 +10,7 @@ from lcn_tf.layers import CSA, FSA, LAP, MSA, TargetMHA, TwinAttention
 from lcn_tf.layers.csa import CSA_POOLS
 from lcn_tf.ops.event_forms import (
     Beside,
+    Compact,
     as_tensor,
     beside,
     compact,
@@ -119,8 +120,11 @@ def test_what_candidates_share_is_compact(seed, kinds, candidates, length, num_r
 
 @pytest.mark.parametrize("form", ["tensor", "bucketed", "gathered"])
 def test_what_differs_between_candidates_is_not_compact(form):
-    events = Events(1, [("tensor", "shared"), (form, "own")], 3, 7)
-    assert compact(events.mixed(*map(tf.constant, events.sources))) is None
+    events = Events(1, [("tensor", "shared"), ("bucketed", "one"), (form, "own")], 3, 7)
+    parts = events.mixed(*map(tf.constant, events.sources)).parts
+    shared, own = compact(beside(*parts)).parts
+    assert isinstance(shared, Compact) and width_of(shared) == 8 and own is parts[2]
+    assert compact(beside(own, *parts[:2])) is None
 
 
 def test_parts_split_where_one_ends():
