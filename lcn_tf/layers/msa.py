@@ -87,9 +87,9 @@ class MSA(HistoryLayer):
           indices: int32 `[B, C, K]`.
           mask: bool `[B, C, K]`.
         """
-        logits = self.projections.among(events, self.query(candidate), indices)  # [B, C, K]
-        weights = attention_weights(logits, mask, self.norm)
-        return self.projections.pool_among(weights, events, indices), mask_scores(logits, mask)
+        logits, interest = self.projections.among(events, indices, self.query(candidate), lambda logits: (
+            attention_weights(logits, mask, self.norm)))
+        return interest, mask_scores(logits, mask)
 
     def attention_logits(self, candidate: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Unmasked float32 logits `[B, C, K]`; shared events `[B, L, E]` are not copied per candidate."""

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from lcn_tf.ops.row_gradients import sum_outer_products
@@ -145,8 +146,7 @@ def gather(vectors: Vectors, indices: tf.Tensor) -> Vectors:
         places = _at(vectors.places, indices)
         return Gathered(tf.stop_gradient(tf.gather(vectors.rows, places)), vectors.rows, places)
     if isinstance(vectors, Bucketed):
-        shape = tf.concat([tf.shape(indices)[:2], tf.shape(vectors.buckets)[2:]], 0)
-        return vectors._replace(buckets=_at(tf.broadcast_to(vectors.buckets, shape), indices))
+        return vectors._replace(buckets=_at_views(vectors.buckets, indices))
     if isinstance(vectors, Compact):
         return vectors._replace(columns=gather(vectors.columns, indices))
     return tf.gather(vectors, indices, batch_dims=vectors.shape.rank - 2)
@@ -199,7 +199,31 @@ def _compact(part: Vectors) -> Compact | None:
         if part.shape[1] != 1:
             return None
         part = part[:, 0]
-    return Compact(tf.cast(part, tf.float32), (tf.eye(width_of(part)),))
+    return Compact(tf.cast(part, tf.float32), (_identity(width_of(part)),))
+
+
+def narrow(vectors: Vectors, kernel: tf.Tensor) -> tuple[Vectors, tf.Tensor]:
+    """Events and kernel `[E, U]` with the same product, of fewer columns where some are `Compact`; others stay."""
+    parts = vectors.parts if isinstance(vectors, Beside) else (vectors,)
+    if not any(isinstance(part, Compact) for part in parts):
+        return vectors, kernel
+    kernels = tf.split(kernel, [width_of(part) for part in parts])
+    found = []
+    for place, part in enumerate(parts):
+        if isinstance(part, Compact):
+            found.append(part.columns)
+            kernels[place] = part.fold(kernels[place])
+        elif isinstance(part, Bucketed) and part.rows.shape[0] is not None:
+            found.append(part._replace(rows=_identity(part.rows.shape[0])))
+            kernels[place] = tf.matmul(tf.cast(part.rows, kernel.dtype), kernels[place])
+        else:
+            found.append(part)
+    return beside(*found), tf.concat(kernels, 0)
+
+
+def _identity(width: int) -> tf.Tensor:
+    """A constant: not every runtime has the operation."""
+    return tf.constant(np.eye(width), tf.float32)
 
 
 def split(vectors: Vectors, width: int) -> tuple[Vectors, Vectors]:
@@ -327,6 +351,16 @@ def leading_sizes(tensor: tf.Tensor, count: int = 2) -> list[Any]:
     """The sizes of the first axes, B and C by default, static where known."""
     dynamic = tf.shape(tensor)
     return [tensor.shape[axis] if tensor.shape[axis] is not None else dynamic[axis] for axis in range(count)]
+
+
+def _at_views(values: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """Values `[B, 1 or C, L]` at `indices [B, C, K]`, without a copy of one view for every candidate."""
+    if values.shape[1] is not None and values.shape[1] == indices.shape[1]:
+        return _at(values, indices)
+    batch, views, length = leading_sizes(values, 3)
+    view = tf.minimum(tf.range(tf.shape(indices)[1]), views - 1)  # [C]
+    first = (tf.range(batch)[:, tf.newaxis] * views + view) * length  # [B, C]
+    return tf.gather(tf.reshape(values, [-1]), first[..., tf.newaxis] + tf.cast(indices, tf.int32))
 
 
 def _at(values: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
