@@ -19,6 +19,7 @@ an interest, F width of a candidate's features, U width of the tower's last laye
 from lcn_tf.contracts.histories import (
     Explains,
     History,
+    KeepsState,
     LongTerm,
     OwnLoss,
     ReadsExtra,
@@ -28,6 +29,7 @@ from lcn_tf.contracts.histories import (
     SearchTables,
     ShortTerm,
     TrainingInputs,
+    UpdatesState,
 )
 from lcn_tf.contracts.objectives import (
     AfterUpdate,
@@ -62,6 +64,7 @@ __all__ = [
     "Explains",
     "HasRowWeights",
     "History",
+    "KeepsState",
     "LongTerm",
     "OwnLoss",
     "ReadsExtra",
@@ -71,6 +74,7 @@ __all__ = [
     "SearchTables",
     "ShortTerm",
     "TrainingInputs",
+    "UpdatesState",
     "AfterUpdate",
     "Catalogue",
     "ComparesRows",

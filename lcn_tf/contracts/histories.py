@@ -20,8 +20,15 @@ class History(Protocol):
       items: item embeddings `[B, L, D]`, most recent first; positions outside the mask hold arbitrary values.
       mask: bool `[B, C, L]`, True where the candidate may see the event.
       search: None, or candidates `[B, C, D]` and events `[B, L, D]` from separate search tables, without gradient.
+      longest: L at most, in batches of any size.
+      common_mask: bool `[B, L]`, the mask of every candidate, where all of each request see the same events; None where
+        that is not known.
     """
 
+    @property
+    def longest(self) -> int: ...  # noqa: D102
+    @property
+    def common_mask(self) -> tf.Tensor | None: ...  # noqa: D102
     @property
     def items(self) -> tf.Tensor: ...  # noqa: D102
     @property
@@ -44,6 +51,13 @@ class History(Protocol):
     @property
     def context(self) -> Any | None:
         """Context `[B, L, D_c]` or `[B, C, L, D_c]` in such a form; None if the schema has no context."""
+
+    @property
+    def stored_context(self) -> Any | None:
+        """What of `context` does not depend on the candidates' moments, `[B, L, ...]`; None if there is nothing."""
+
+    def time_gap(self, timestamps: tf.Tensor) -> Any | None:
+        """The rest of `context`, of events at `timestamps [B, L]`, `[B, 1 or C, L, ...]`; None if there is none."""
 
     @property
     def context_widths(self) -> Mapping[str, int]:
@@ -121,6 +135,43 @@ class LongTerm(Protocol):
 
     def __call__(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, W]`."""
+
+
+@runtime_checkable
+class KeepsState(Protocol):
+    """A lifelong model that can do before ranking what depends on the user's history alone.
+
+    Attributes:
+      keeps_state: whether this configuration does.
+    """
+
+    keeps_state: bool
+
+    def state_of(self, history: History) -> dict[str, tf.Tensor]:
+        """Name -> what is kept of each request's history, `[B, ...]`; the history has a `common_mask`.
+
+        Nothing of it depends on a moment. `events`, int32 `[B]`, counts the events that it is of.
+        """
+
+    def from_state(self, candidate: tf.Tensor, state: Mapping[str, tf.Tensor], history: History) -> tf.Tensor:
+        """The interest of a call with the history that the state is of.
+
+        Args:
+          candidate: `[B, C, D]`.
+          state: of `state_of`.
+          history: one without events, that knows the candidates' moments and how events are read.
+        """
+
+
+@runtime_checkable
+class UpdatesState(Protocol):
+    """One that `KeepsState`, and whose state follows from the one before, new events, and events that are gone."""
+
+    def updated(self, state: Mapping[str, tf.Tensor], new: History, gone: History) -> dict[str, tf.Tensor]:
+        """The state of the new events, most recent first, before those of `state` without the oldest, `gone`.
+
+        Both histories have a `common_mask`.
+        """
 
 
 @runtime_checkable

@@ -83,9 +83,9 @@ class FeatureEmbedder(tf.keras.layers.Layer):
         """
         return self._reading.rows_in(table, ids, domain)
 
-    def read(self, batch: Batch) -> LookedUp:
-        """The batch, read id by id from the tables."""
-        return LookedUp(RowReader(self._reading, batch, {}, {}), self.lengths)
+    def read(self, batch: Batch, common_views: bool = False) -> LookedUp:
+        """The batch, read id by id from the tables; `common_views` as of `LookedUp`."""
+        return LookedUp(RowReader(self._reading, batch, {}, {}), self.lengths, common_views)
 
     def look_up(self, batch: Batch) -> LookedUp:
         """The batch with the rows of its distinct ids, each table looked up once (`lcn_tf.embeddings.distinct_rows`).

@@ -10,7 +10,7 @@ import dataclasses
 import tensorflow as tf
 
 from lcn_tf.embeddings.row_reader import NEGATIVE, RowReader
-from lcn_tf.ops.event_forms import Bucketed, Vectors, as_tensor, beside
+from lcn_tf.ops.event_forms import Bucketed, Vectors, as_tensor, beside, compact, gather
 from lcn_tf.schema import FIRST_ID, PADDING_ID, Feature
 
 
@@ -23,6 +23,9 @@ class EmbeddedHistory:
       mask: `[B, C, L]` bool, True where the candidate may see the event.
       search: None, or the pair of candidates `[B, C, D]` and events `[B, L, D]` from the separate tables that only an
         auxiliary objective or the search's own loss trains.
+      longest: L at most, in batches of any size.
+      common_mask: bool `[B, L]`, the mask of every candidate, where all of each request see the same events; None where
+        that is not known.
     """
 
     items: tf.Tensor
@@ -30,6 +33,8 @@ class EmbeddedHistory:
     search: tuple[tf.Tensor, tf.Tensor] | None
     _reader: RowReader
     _name: str
+    longest: int
+    common_mask: tf.Tensor | None = None
 
     @property
     def timestamps(self) -> tf.Tensor:
@@ -41,6 +46,8 @@ class EmbeddedHistory:
         """`mask` `[B, C, L]`, or `[B, 1, L]` where all candidates of each request see the same events."""
         if self.mask.shape[1] == 1:
             return self.mask
+        if self.common_mask is not None:
+            return self.common_mask[:, tf.newaxis]
         own = self.mask[:, :1]
         same = tf.equal(self.mask, own) | ~self._reader.batch["candidate_mask"][:, :, tf.newaxis]
         return tf.cond(tf.reduce_all(same), lambda: own, lambda: self.mask)
@@ -111,6 +118,29 @@ class EmbeddedHistory:
         """
         return self._context(None, self._moments())
 
+    @property
+    def stored_context(self) -> Vectors | None:
+        """What of `context` does not depend on the moment: all but the time gap; None if there is nothing else."""
+        stored = self._reader.schema.stored_context(self._name)
+        return beside(*(self._vectors(feature, None) for feature in stored)) if stored else None
+
+    def time_gap(self, timestamps: tf.Tensor) -> Vectors | None:
+        """Embeddings `[B, 1 or C, L, w]` of the time from events to candidates; None if the schema has no time gap.
+
+        Args:
+          timestamps: of any events, int64 `[B, L]`.
+        """
+        return self._time_gap(timestamps[:, tf.newaxis], self._moments()) if self._has_time_gap else None
+
+    @property
+    def _has_time_gap(self) -> bool:
+        return bool(self._reader.schema.time_gap_boundaries)
+
+    def _time_gap(self, timestamps: tf.Tensor, moments: tf.Tensor) -> Bucketed:
+        gap = moments[:, :, tf.newaxis] - timestamps
+        buckets = tf.ensure_shape(time_gap_buckets(gap, self._reader.schema.time_gap_boundaries), gap.shape)
+        return Bucketed(self._reader.time_gap_rows(), buckets)
+
     def select(self, indices: tf.Tensor, context: bool = True) -> Vectors:
         """Item and context embeddings of chosen events, looked up by id.
 
@@ -121,6 +151,10 @@ class EmbeddedHistory:
         Returns:
           `[B, C, K, D + D_c]`, or `[B, C, K, D]` without context.
         """
+        if self.common_mask is not None:
+            events = compact(beside(self._items(None), self.context) if context else self._items(None))
+            if events is not None:
+                return gather(events, indices)
         items = self._items(indices)
         return beside(items, self._context(indices, self._reader.batch["timestamp"])) if context else items
 
@@ -148,11 +182,10 @@ class EmbeddedHistory:
         """Of all events, or those at `indices`, as candidates at `moments [B, 1 or C]` see them."""
         schema = self._reader.schema
         parts = [self._vectors(feature, indices) for feature in schema.stored_context(self._name)]
-        if schema.time_gap_boundaries:
+        if self._has_time_gap:
             timestamp = self._reader.batch[f"{self._name}_timestamp"]
             timestamp = timestamp[:, tf.newaxis] if indices is None else tf.gather(timestamp, indices, batch_dims=1)
-            buckets = time_gap_buckets(moments[:, :, tf.newaxis] - timestamp, schema.time_gap_boundaries)
-            parts.append(Bucketed(self._reader.time_gap_rows(), buckets))
+            parts.append(self._time_gap(timestamp, moments))
         return beside(*parts) if parts else None
 
     def _vectors(self, feature: Feature, indices: tf.Tensor | None) -> Vectors:

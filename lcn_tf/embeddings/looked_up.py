@@ -24,16 +24,19 @@ class LookedUp:
     Args:
       reader: of the batch.
       lengths: history name -> number of events a candidate sees.
+      common_views: whether all candidates see every event of their request, the histories being no longer than that, as
+        in serving; then they may be scored at once.
 
     Attributes:
       batch: its tensors by name, as in the table of `lcn_tf.schema`.
       reader: vectors of its ids by the names of their tensors.
-      lengths: as given.
+      lengths, common_views: as given.
     """
 
-    def __init__(self, reader: RowReader, lengths: Mapping[str, int]):
+    def __init__(self, reader: RowReader, lengths: Mapping[str, int], common_views: bool = False):
         self.reader = reader
         self.lengths = lengths
+        self.common_views = common_views
 
     @property
     def batch(self) -> Mapping[str, tf.Tensor]:
@@ -58,11 +61,14 @@ class LookedUp:
 
     def history(self, name: str) -> EmbeddedHistory:
         """A history with its items read once per request and the mask of what each candidate may see."""
-        reader, search = self.reader, None
+        reader, search, common = self.reader, None, None
         if reader.reading.search_tables is not None and name == reader.schema.lifelong:
             candidate, events = reader.search_pair(name)  # `trained_search` has the gradient
             search = tf.stop_gradient(candidate), tf.stop_gradient(events)
-        return EmbeddedHistory(reader.items(reader.item_keys(f"{name}_")), self.visible(name), search, reader, name)
+        if self.common_views:
+            common = self.batch[f"{name}_mask"]
+        items = reader.items(reader.item_keys(f"{name}_"))
+        return EmbeddedHistory(items, self.visible(name), search, reader, name, self.lengths[name], common)
 
     @property
     def lifelong(self) -> EmbeddedHistory:
@@ -107,7 +113,7 @@ class LookedUp:
         """The requests from `begin` to before `end`, with the rows of the whole batch."""
         batch, places = ({name: values[begin:end] for name, values in tensors.items()}
                          for tensors in (self.reader.batch, self.reader.places))
-        return LookedUp(dataclasses.replace(self.reader, batch=batch, places=places), self.lengths)
+        return LookedUp(dataclasses.replace(self.reader, batch=batch, places=places), self.lengths, self.common_views)
 
     def _side(self, features: tuple[Feature, ...]) -> dict[str, tf.Tensor]:
         exclude = self.reader.reading.exclude
@@ -119,12 +125,12 @@ class LookedUp:
 
     def __tf_flatten__(self):
         components = (dict(self.reader.batch), dict(self.reader.rows), dict(self.reader.places))
-        return (_Shape(self.reader.reading, self.lengths),), components
+        return (_Shape(self.reader.reading, self.lengths, self.common_views),), components
 
     @classmethod
     def __tf_unflatten__(cls, metadata, components):
         batch, rows, places = components
-        return cls(RowReader(metadata[0].reading, batch, rows, places), metadata[0].lengths)
+        return cls(RowReader(metadata[0].reading, batch, rows, places), metadata[0].lengths, metadata[0].common_views)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -133,3 +139,4 @@ class _Shape:
 
     reading: TableReading
     lengths: Mapping[str, int]
+    common_views: bool

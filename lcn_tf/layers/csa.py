@@ -87,6 +87,24 @@ class CSA(HistoryLayer):
             interest = tf.math.divide_no_nan(interest, tf.reduce_sum(tf.abs(weights), axis=-1, keepdims=True))
         return tf.cast(interest, self.compute_dtype), mask_scores(scores, mask)
 
+    def at_once(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor,
+                search: tuple[tf.Tensor, tf.Tensor] | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """As a call with a mask `[B, L]`, for many candidates of a request.
+
+        A sum is the history's matrix `sum_k e_k e_k^T` times the candidate, so that only scores are as many as
+        candidates times events. They are not masked.
+        """
+        if self.pool not in ("sum", "mean"):
+            return self(candidate, history, mask=mask, search=search)
+        queries, keys = (tf.cast(side, tf.float32) for side in search or (candidate, history))
+        scale = tf.math.rsqrt(tf.cast(tf.shape(queries)[-1], tf.float32)) if self.scale else 1.0
+        real = tf.cast(mask, tf.float32)[..., tf.newaxis]  # [B, L, 1]
+        moments = tf.matmul(keys * real, tf.cast(history, tf.float32), transpose_a=True)  # [B, D', D]
+        interest = scale * tf.matmul(queries, moments)
+        if self.pool == "mean":
+            interest = tf.math.divide_no_nan(interest, tf.reduce_sum(real, axis=1, keepdims=True))
+        return tf.cast(interest, self.compute_dtype), tf.matmul(queries, keys, transpose_b=True)
+
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "pool": self.pool, "scale": self.scale}

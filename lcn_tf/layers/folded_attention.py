@@ -11,11 +11,23 @@ D_h = D_a / H.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from lcn_tf.ops.event_forms import Vectors, leading_sizes, products, weighted_sums, width_of
+from lcn_tf.ops.event_forms import (
+    Beside,
+    Bucketed,
+    Vectors,
+    gather,
+    leading_sizes,
+    narrow,
+    products,
+    project,
+    weighted_sums,
+    width_of,
+)
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
@@ -68,10 +80,8 @@ class FoldedProjections(tf.keras.layers.Layer):
 
     def call(self, events: Vectors, queries: tf.Tensor) -> tf.Tensor:
         """Attention logits; see the class."""
-        queries = tf.cast(queries, self.compute_dtype)
-        queries = tf.reshape(queries, [*leading_sizes(queries), self.num_heads, self.head_dim])  # [B, C, H, D_h]
-        folded = tf.einsum("bchd,ehd->bche", queries, self._per_head(self.key_kernel))  # [B, C, H, E]
-        return products(tf.cast(folded, tf.float32) / math.sqrt(self.head_dim), events)
+        events, kernel = narrow(events, tf.cast(self.key_kernel, self.compute_dtype))
+        return products(self._queries(queries, kernel), events)
 
     def pool(self, weights: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Sums projected events.
@@ -83,15 +93,53 @@ class FoldedProjections(tf.keras.layers.Layer):
         Returns:
           `[B, C, D_a]` in the compute dtype: `concat_h(W_V^h sum_k weights_{h, k} x_k)`.
         """
+        events, kernel = narrow(events, tf.cast(self.value_kernel, self.compute_dtype))
         pooled = tf.cast(weighted_sums(weights, events), self.compute_dtype)  # [B, C, H, E]
-        values = tf.einsum("bche,ehd->bchd", pooled, self._per_head(self.value_kernel))  # [B, C, H, D_h]
+        values = tf.einsum("bche,ehd->bchd", pooled, self._per_head(kernel))  # [B, C, H, D_h]
         return tf.reshape(values, [*leading_sizes(values), self.attention_dim])  # [B, C, D_a]
 
-    def values(self, events: tf.Tensor) -> tf.Tensor:
+    def values(self, events: Vectors) -> tf.Tensor:
         """Projected values of every event, `[B, C or 1, K, D_a]`; only for readings that need each item."""
-        if events.shape.rank == 3:
-            events = events[:, tf.newaxis]
-        return tf.tensordot(tf.cast(events, self.compute_dtype), tf.cast(self.value_kernel, self.compute_dtype), 1)
+        return project(events, tf.cast(self.value_kernel, self.compute_dtype))
+
+    def among(self, events: Vectors, indices: tf.Tensor, queries: tf.Tensor,
+              weights_of: Callable[[tf.Tensor], tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Attention of a single head to the events at `indices`.
+
+        Logits of the parts that all candidates share are one product, of which numbers are gathered, and their values
+        are projected before they are gathered.
+
+        Args:
+          events: of `[B, L]`; parts may be `[B, 1, L]` or of candidates, `[B, C, L]`.
+          indices: int32 `[B, C, K]`.
+          queries: projected candidates `[B, C, D_a]`.
+          weights_of: from logits to weights, both float32 `[B, C, K]`.
+
+        Returns:
+          logits: `[B, C, K]`.
+          pooled: `[B, C, D_a]` in the compute dtype.
+        """
+        narrowed, key_kernel = narrow(events, tf.cast(self.key_kernel, self.compute_dtype))
+        value_kernel = narrow(events, tf.cast(self.value_kernel, tf.float32))[1]
+        parts = list(narrowed.parts) if isinstance(narrowed, Beside) else [narrowed]
+        widths = [width_of(part) for part in parts]
+        logits, pools = [], []
+        for query, part in zip(tf.split(self._queries(queries, key_kernel), widths, -1), parts, strict=True):
+            shared = tf.is_tensor(part) and part.shape.rank == 3
+            found, pool = _shared(query, part, indices) if shared else _own(query, gather(part, indices))
+            logits.append(found)
+            pools.append(pool)
+        total = tf.add_n(logits)
+        weights = weights_of(total)[:, :, tf.newaxis]  # [B, C, 1, K]
+        pooled = [pool(weights, kernel) for pool, kernel in zip(pools, tf.split(value_kernel, widths), strict=True)]
+        return total, tf.cast(tf.add_n(pooled), self.compute_dtype)
+
+    def _queries(self, queries: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Projected back, float32 `[B, C, H, E]`, divided by `sqrt(D_h)`."""
+        queries = tf.cast(queries, self.compute_dtype)
+        queries = tf.reshape(queries, [*leading_sizes(queries), self.num_heads, self.head_dim])  # [B, C, H, D_h]
+        folded = tf.einsum("bchd,ehd->bche", queries, self._per_head(kernel))  # [B, C, H, E]
+        return tf.cast(folded, tf.float32) / math.sqrt(self.head_dim)
 
     def _per_head(self, kernel: Any) -> tf.Tensor:
         return tf.reshape(tf.cast(kernel, self.compute_dtype), [-1, self.num_heads, self.head_dim])  # [E, H, D_h]
@@ -99,3 +147,28 @@ class FoldedProjections(tf.keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "attention_dim": self.attention_dim, "num_heads": self.num_heads}
+
+
+Pool = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def _shared(query: tf.Tensor, events: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, Pool]:
+    """Logits `[B, C, K]` of events `[B, L, N]` at `indices`; what pools them, weights and kernel -> `[B, C, D_a]`."""
+    def pool(weights: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(weights, gather(project(events, kernel)[:, 0], indices))[:, :, 0]
+
+    return tf.gather(products(query, events)[:, :, 0], indices, batch_dims=2), pool
+
+
+def _own(query: tf.Tensor, events: Vectors) -> tuple[tf.Tensor, Pool]:
+    """The same of chosen events `[B, C, K]`; of buckets, numbers are gathered."""
+    def pool(weights: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        if isinstance(events, Bucketed):
+            of_buckets = tf.matmul(weights, tf.one_hot(events.buckets, tf.shape(events.rows)[0]))[:, :, 0]  # [B, C, G]
+            return tf.tensordot(of_buckets, tf.matmul(tf.cast(events.rows, kernel.dtype), kernel), 1)
+        return tf.tensordot(weighted_sums(weights, events)[:, :, 0], kernel, 1)
+
+    if isinstance(events, Bucketed):
+        of_buckets = tf.tensordot(query[:, :, 0], tf.cast(events.rows, tf.float32), [[2], [1]])  # [B, C, G]
+        return tf.gather(of_buckets, events.buckets, batch_dims=2), pool
+    return products(query, events)[:, :, 0], pool

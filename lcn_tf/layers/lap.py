@@ -16,11 +16,20 @@ from lcn_tf.layers.csa import CSA
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.layers.msa import MSA, SharedMSA, attention_weights
-from lcn_tf.ops.event_forms import Vectors, beside, gather
-from lcn_tf.ops.masking import expand_mask, mask_scores, masked_softmax, masked_top_k
+from lcn_tf.ops.event_forms import Vectors, as_tensor, beside, compact, gather
+from lcn_tf.ops.masking import (
+    SCREEN_EVENTS,
+    SCREEN_FROM,
+    expand_mask,
+    mask_scores,
+    masked_softmax,
+    masked_top_k,
+    screened_top_k,
+)
 
 LAP_INTEGRATIONS = ("concat", "last", "sum")
 LAP_LEVEL_NORMS = ("none", "rms", "candidate")
+DENSE_EVENTS = 24  # of all events to those MSA keeps, up to which logits of all cost less than gathering vectors
 LEVEL_RMS = 0.1  # of level_norm="rms": the size of embeddings after some training
 
 Select = Callable[[tf.Tensor], Vectors]
@@ -60,7 +69,9 @@ class LAP(HistoryLayer):
         used instead of gathering from `history` and `context`: it may look the rows up by id and derive context for
         these events only.
       search: optional pair of candidates and events for CSA's scores, see `CSA`.
-      training: whether FSA's dropout is active.
+      training: whether FSA's dropout is active. Otherwise, candidates of one `mask [B, L]` are scored at once: the same
+        in less time (`lcn_tf.ops.event_forms.Compact`).
+      longest: L at most, where the shape does not say it: which of two equal ways is faster depends on it.
 
     Returns:
       interest `[B, C, output_width(D)]`; zeros for an empty history.
@@ -128,9 +139,9 @@ class LAP(HistoryLayer):
 
     def call(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None = None,
              mask: tf.Tensor | None = None, select: Select | None = None, search: Search | None = None,
-             training: bool | None = None) -> tf.Tensor:
+             training: bool | None = None, longest: int | None = None) -> tf.Tensor:
         """The candidate's lifelong interest; see the class."""
-        interests, _ = self._run(candidate, history, context, mask, select, search, training)
+        interests, _ = self._run(candidate, history, context, mask, select, search, training, longest=longest)
         if self.level_norm != "none":
             target = LEVEL_RMS
             if self.level_norm == "candidate":
@@ -143,8 +154,8 @@ class LAP(HistoryLayer):
         return tf.concat(interests, axis=-1)
 
     def explain(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None = None,
-                mask: tf.Tensor | None = None, select: Select | None = None, search: Search | None = None
-                ) -> dict[str, tf.Tensor]:
+                mask: tf.Tensor | None = None, select: Select | None = None, search: Search | None = None,
+                longest: int | None = None) -> dict[str, tf.Tensor]:
         """Which events each level attended to, best first, with the weights; arguments as in `call`.
 
         Returns:
@@ -152,7 +163,7 @@ class LAP(HistoryLayer):
           `msa_scores`: float32 `[B, C, K]` pooling weights of MSA; `fsa_scores`: FSA's attention averaged over heads;
           both 0 in empty slots. K is the level's top-k or, if smaller, L. An omitted level has no keys.
         """
-        return self._run(candidate, history, context, mask, select, search, False, ordered=True)[1]
+        return self._run(candidate, history, context, mask, select, search, False, True, longest)[1]
 
     def stage_scores(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None = None,
                      mask: tf.Tensor | None = None, search: Search | None = None) -> dict[str, tf.Tensor]:
@@ -183,31 +194,56 @@ class LAP(HistoryLayer):
         return item_width + self.attention_dim * len(self._kept)
 
     def _run(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None, mask: tf.Tensor | None,
-             select: Select | None, search: Search | None, training: bool | None, ordered: bool = False
-             ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
+             select: Select | None, search: Search | None, training: bool | None, ordered: bool = False,
+             longest: int | None = None) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         """The cascade: interests of the levels, first to last, and what `explain` reports."""
         mask = _required(mask)
+        shared = None
         if select is None:
-            select = functools.partial(gather, beside(history, context))
-        interest, scores = self.csa(candidate, history, mask=mask, search=search)
+            events = beside(history, context)
+            shared = self._shared(candidate, events, mask, training)
+            select = functools.partial(gather, events if shared is None else shared)
+        length = mask.shape[-1] if longest is None else longest
+        if shared is None:
+            interest, scores = self.csa(candidate, history, mask=mask, search=search)
+        else:
+            with tf.name_scope("csa"):
+                interest, scores = self.csa.at_once(candidate, as_tensor(history), mask, search)
         interests, explanation = [interest], {}
-        indices, kept = masked_top_k(scores, mask, self._kept[0], ordered)  # [B, C, K]
-        events = select(indices)  # [B, C, K, E]
+        screened = shared is not None and length and SCREEN_FROM <= self._kept[0] <= length / SCREEN_EVENTS
+        best = screened_top_k if screened else masked_top_k
+        with tf.name_scope("best_of_csa"):
+            indices, kept = best(scores, mask, self._kept[0], ordered)  # [B, C, K]
         if self.msa is not None:
-            interest, logits = self.msa(candidate, events, mask=kept)
+            if shared is not None and length and length <= DENSE_EVENTS * self._kept[0]:
+                with tf.name_scope("msa"):
+                    interest, logits = self.msa.among(candidate, shared, indices, kept)
+            else:
+                interest, logits = self.msa(candidate, select(indices), mask=kept)
             interests.append(interest)
             explanation["msa_indices"] = tf.where(kept, indices, -1)
             explanation["msa_scores"] = attention_weights(logits, kept, self.msa_norm)
             if self.fsa is not None:
-                slots, kept = masked_top_k(logits, kept, self._kept[-1], ordered)
-                indices = tf.gather(indices, slots, batch_dims=2)
-                events = select(indices)  # not gathered from MSA's, whose gradient would be as large as they are
-        if self.fsa is not None:
-            interest, attention_scores = self.fsa(candidate, events, mask=kept, training=training)
+                with tf.name_scope("best_of_msa"):
+                    slots, kept = masked_top_k(logits, kept, self._kept[-1], ordered)
+                    indices = tf.gather(indices, slots, batch_dims=2)
+        if self.fsa is not None:  # not gathered from MSA's events, whose gradient would be as large as they are
+            interest, attention_scores = self.fsa(candidate, select(indices), mask=kept, training=training)
             interests.append(interest)
             explanation["fsa_indices"] = tf.where(kept, indices, -1)
             explanation["fsa_scores"] = tf.reduce_mean(attention_scores, axis=2)
         return interests, explanation
+
+    def _shared(self, candidate: tf.Tensor, events: Vectors, mask: tf.Tensor, training: bool | None) -> Vectors | None:
+        """Events for scoring many candidates at once; None in training, and where candidates see different ones.
+
+        Training has the forms whose gradients cost least; they also are what builds the levels' weights.
+        """
+        levels = [level for level in (self.csa, self.msa, self.fsa) if isinstance(level, tf.keras.layers.Layer)]
+        scoring = not isinstance(training, tf.Tensor) and not training and all(level.built for level in levels)
+        if not scoring or mask.shape.rank != 2 or candidate.shape[1] == 1:
+            return None
+        return compact(events)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

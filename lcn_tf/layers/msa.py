@@ -12,7 +12,7 @@ import tensorflow as tf
 from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.ops.event_forms import Vectors
+from lcn_tf.ops.event_forms import Vectors, gather
 from lcn_tf.ops.masking import expand_mask, mask_scores, masked_softmax
 
 MSA_NORMS = ("softmax", "none")
@@ -75,6 +75,22 @@ class MSA(HistoryLayer):
         interest = self.projections.pool(weights[:, :, tf.newaxis, :], events)  # [B, C, D_a]
         return interest, mask_scores(logits, mask)
 
+    def among(self, candidate: tf.Tensor, events: Vectors, indices: tf.Tensor, mask: tf.Tensor
+              ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As a call with the events at `indices`: logits and values of `Compact` ones are products of the request.
+
+        Of logits, numbers are gathered then. That pays unless the events are many times those at `indices`.
+
+        Args:
+          candidate: `[B, C, D]`.
+          events: `[B, L, E]`; parts may be of candidates.
+          indices: int32 `[B, C, K]`.
+          mask: bool `[B, C, K]`.
+        """
+        logits, interest = self.projections.among(events, indices, self.query(candidate), lambda logits: (
+            attention_weights(logits, mask, self.norm)))
+        return interest, mask_scores(logits, mask)
+
     def attention_logits(self, candidate: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Unmasked float32 logits `[B, C, K]`; shared events `[B, L, E]` are not copied per candidate."""
         return self.projections(events, queries=self.query(candidate))[:, :, 0, :]
@@ -104,6 +120,11 @@ class SharedMSA:
         weights = attention_weights(logits, mask, self.norm)[:, :, tf.newaxis, :]  # [B, C, 1, K]
         weights = tf.repeat(weights, self.fsa.num_heads, axis=2)  # [B, C, H, K]
         return self.fsa.projections.pool(weights, events), mask_scores(logits, mask)
+
+    def among(self, candidate: tf.Tensor, events: Vectors, indices: tf.Tensor, mask: tf.Tensor
+              ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `MSA.among`; vectors are gathered, for logits of all heads and events are many more numbers."""
+        return self(candidate, gather(events, indices), mask)
 
     def attention_logits(self, candidate: tf.Tensor, events: Vectors) -> tf.Tensor:
         """As `MSA.attention_logits`."""

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.ops.event_forms import Vectors, weighted_sums
+from lcn_tf.ops.event_forms import Vectors, leading_sizes, weighted_sums
 from lcn_tf.ops.masking import expand_mask
 
 
@@ -140,6 +140,26 @@ class HashPooling(HistoryLayer):
         sums = weighted_sums(tf.cast(collisions, tf.float32), history)  # [B, C, G, E]
         interest = tf.reduce_mean(tf.math.l2_normalize(sums, axis=-1, epsilon=1e-12), axis=2)  # [B, C, E]
         return tf.cast(interest, self.compute_dtype)
+
+    def buckets(self, vectors: tf.Tensor) -> tf.Tensor:
+        """Buckets of vectors `[B, N, D]`, one of each signature's `2 ** hash_bits`: int32 `[B, N, G]`."""
+        return signatures(self.simhash(vectors), self.hash_bits)
+
+    def members(self, buckets: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+        """Which buckets vectors are in, float32 0 or 1 `[B, N, G 2^hash_bits]`; none where `mask [B, N]` is False."""
+        members = tf.one_hot(buckets, 2 ** self.hash_bits)  # [B, N, G, 2^hash_bits]
+        batch, count = leading_sizes(buckets)
+        members = tf.reshape(members, [batch, count, self.num_hashes * 2 ** self.hash_bits])
+        return members if mask is None else members * tf.cast(mask, tf.float32)[..., tf.newaxis]
+
+    def pool_buckets(self, candidate: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
+        """The interest `[B, C, E]` of the sums of each bucket's events, `[B, G 2^hash_bits, E]`.
+
+        The same as a call, whatever the number of candidates and events: `sums` are of all candidates of a request.
+        """
+        normalised = tf.math.l2_normalize(sums, axis=-1, epsilon=1e-12)
+        total = tf.matmul(self.members(self.buckets(candidate)), normalised)  # [B, C, E]
+        return tf.cast(total / self.num_hashes, self.compute_dtype)
 
     def collisions(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """Which unmasked events share which of the candidate's signatures, bool `[B, C, G, L]`."""

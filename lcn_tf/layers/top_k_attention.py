@@ -30,7 +30,8 @@ class TopKAttention(tf.keras.layers.Layer):
       history: the embedded history.
       scores: of the first stage, `[B, C, L]` or broadcastable to it; ties go to the more recent event. Not read when
         `top_k` is None.
-      mask: bool `[B, C, L]`, the events that may be kept, all of them visible; None for every visible one.
+      mask: bool, the events that may be kept, all of them visible, `[B, C, L]` or, where candidates share it, `[B, L]`;
+        None for every visible one.
 
     Returns:
       interest `[B, C, D]`; zeros for an empty history.
@@ -50,7 +51,7 @@ class TopKAttention(tf.keras.layers.Layer):
     def call(self, candidate: tf.Tensor, history: History, scores: tf.Tensor | None = None,
              mask: tf.Tensor | None = None) -> tf.Tensor:
         """The candidate's interest; see the class."""
-        mask = history.mask if mask is None else mask
+        mask = _visible(history) if mask is None else mask
         if self.top_k is None:
             return self.attention(candidate, events=self._events(history), mask=mask)[0]
         if scores is None:
@@ -71,14 +72,15 @@ class TopKAttention(tf.keras.layers.Layer):
         """
         if self.top_k is None:
             raise ValueError("top_k must be a number to keep events, got None")
-        mask = history.mask if mask is None else mask
+        mask = _visible(history) if mask is None else mask
         _, indices, attention_scores = self._attend_to_kept(candidate, history, scores, mask, self.top_k, ordered=True)
         return {"esu_indices": indices, "esu_scores": tf.reduce_mean(attention_scores, axis=2)}
 
     def _attend_to_kept(self, candidate: tf.Tensor, history: History, scores: tf.Tensor, mask: tf.Tensor,
                         top_k: int, ordered: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Interest `[B, C, D]`, positions `[B, C, K]`, -1 in empty slots, and attention `[B, C, H, K]`."""
-        indices, kept = masked_top_k(tf.broadcast_to(scores, tf.shape(mask)), mask, top_k, ordered)  # [B, C, K]
+        shape = tf.concat([tf.shape(candidate)[:2], tf.shape(mask)[-1:]], 0)
+        indices, kept = masked_top_k(tf.broadcast_to(scores, shape), mask, top_k, ordered)  # [B, C, K]
         events = history.select(indices, context=self.context)
         interest, attention_scores = self.attention(candidate, events=events, mask=kept)
         return interest, tf.where(kept, indices, -1), attention_scores
@@ -97,3 +99,8 @@ class TopKAttention(tf.keras.layers.Layer):
     def _events(self, history: History) -> Vectors:
         """Every event."""
         return beside(history.vectors, history.context if self.context else None)
+
+
+def _visible(history: History) -> tf.Tensor:
+    """Every visible event, `[B, C, L]` or, where that is known to be the same for all candidates, `[B, L]`."""
+    return history.mask if history.common_mask is None else history.common_mask

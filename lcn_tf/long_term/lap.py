@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
 import tensorflow as tf
@@ -10,6 +11,7 @@ import tensorflow as tf
 from lcn_tf.contracts import History, SearchTables
 from lcn_tf.layers import LAP
 from lcn_tf.layers.lap import check_levels
+from lcn_tf.ops.event_forms import Compact, beside, compact
 
 VERSION = 1
 
@@ -69,10 +71,12 @@ class LAPInterest(tf.keras.layers.Layer):
 
     Attributes:
       search_tables, pretrained: see `lcn_tf.contracts.SearchesTables`; CSA's scores read them.
+      keeps_state: see `lcn_tf.contracts.KeepsState`.
     """
 
     search_tables: SearchTables = "objective"
     pretrained = None
+    keeps_state = True
 
     def __init__(self, config: Config, **kwargs):
         super().__init__(**kwargs)
@@ -80,8 +84,29 @@ class LAPInterest(tf.keras.layers.Layer):
 
     def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D_z]`."""
+        if history.common_mask is not None and not training:
+            return self.lap(candidate, history.items, history.context, history.common_mask, search=history.search,
+                            training=training, longest=history.longest)
         return self.lap(candidate, history.vectors, None, history.mask, select=history.select, search=history.search,
                         training=training)
+
+    def state_of(self, history: History) -> dict[str, tf.Tensor]:
+        """The events, embedded: `columns [B, L, N]` of items and context, and what tells real ones and time gaps."""
+        mask = history.common_mask
+        columns = _compact(history).columns
+        state = {"columns": columns, "mask": mask, "timestamp": history.timestamps,
+                 "events": tf.reduce_sum(tf.cast(mask, tf.int32), -1)}
+        return state if history.search is None else {**state, "search": history.search[1]}
+
+    def from_state(self, candidate: tf.Tensor, state: Mapping[str, tf.Tensor], history: History) -> tf.Tensor:
+        """Candidates `[B, C, D]` and what `state_of` kept -> interest `[B, C, D_z]`."""
+        of_items, *of_context = _compact(history).rows
+        items, columns = tf.split(state["columns"], [of_items.shape[0], sum(rows.shape[0] for rows in of_context)], -1)
+        gap = history.time_gap(state["timestamp"])
+        stored = Compact(columns, tuple(of_context)) if of_context else None
+        context = None if stored is None and gap is None else beside(stored, gap)
+        search = None if history.search is None else (history.search[0], state["search"])
+        return self.lap(candidate, items, context, state["mask"], search=search, longest=history.longest)
 
     def stage_scores(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Scores `[B, C, L]` of each level over the whole history, for the consistency of stages."""
@@ -89,8 +114,19 @@ class LAPInterest(tf.keras.layers.Layer):
 
     def explain(self, candidate: tf.Tensor, history: History) -> dict[str, tf.Tensor]:
         """Positions and weights `[B, C, K]` of the events MSA and FSA attended to; position -1 where there is none."""
+        if history.common_mask is not None:
+            return self.lap.explain(candidate, history.items, history.context, history.common_mask,
+                                    search=history.search, longest=history.longest)
         return self.lap.explain(candidate, history.items, None, history.mask, select=history.select,
                                 search=history.search)
+
+
+def _compact(history: History) -> Compact:
+    """Items and stored context of all events."""
+    events = compact(beside(history.items, history.stored_context))
+    if not isinstance(events, Compact):
+        raise ValueError("stored context must be of events alone, got one of candidates")
+    return events
 
 
 def build(config: Config) -> LAPInterest:

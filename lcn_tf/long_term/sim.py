@@ -131,7 +131,8 @@ class SIMInterest(tf.keras.layers.Layer):
             return tf.matmul(tf.cast(queries, tf.float32), tf.cast(keys, tf.float32), transpose_b=True)  # [B, C, L]
         own = history.search if self.search_tables == "own" else None
         queries, events = own or (candidate, history.vectors)
-        return self.search(queries, events, mask=history.mask)[1]
+        mask = history.mask if history.common_mask is None else history.common_mask
+        return self.search(queries, events, mask=mask)[1]
 
 
 def build(config: Config) -> SIMInterest:

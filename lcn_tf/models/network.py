@@ -13,6 +13,7 @@ import tensorflow_recommenders as tfrs
 
 from lcn_tf.contracts import (
     Head,
+    KeepsState,
     LongTerm,
     Objective,
     OwnLoss,
@@ -91,20 +92,37 @@ class Network(tfrs.Model):
             of the long-term model's own loss by candidate, {} where it has none.
         """
         looked_up = batch if isinstance(batch, LookedUp) else self.embedder.read(batch)
-        inputs, history = self.tower_inputs(looked_up, training), looked_up.lifelong
+        inputs = self.tower_inputs(looked_up, training)
         losses: dict[str, tf.Tensor] = {}
         own = self.own_loss if returns == "losses" else None
         if own is not None:
             label = tf.cast(looked_up.labels[self.head.labels[0]], tf.float32)
             known = TrainingInputs(inputs.concatenated, label, looked_up.mask)
-            interest, losses = own.interest_and_losses(inputs.candidate, history, known, training)
+            interest, losses = own.interest_and_losses(inputs.candidate, looked_up.lifelong, known, training)
         else:
-            interest = self.long_term(inputs.candidate, history, training=training)
-        inputs.interests[self.embedder.schema.lifelong] = interest
-        hidden = self.tower(inputs if _reads_fields(self.tower) else inputs.concatenated, mask=looked_up.mask,
-                            training=training)
-        logits = self.head(hidden, inputs) if _reads_fields(self.head) else self.head(hidden)
+            interest = self.long_term(inputs.candidate, looked_up.lifelong, training=training)
+        logits = self._logits(inputs, interest, looked_up.mask, training)
         return {"logit": logits[self.head.labels[0]], "logits": logits, "losses": (logits, losses)}[returns]
+
+    def _logits(self, inputs: TowerInputs, interest: tf.Tensor, mask: tf.Tensor, training: bool
+                ) -> dict[str, tf.Tensor]:
+        """Label -> logit `[B, C]` of what the tower reads and the lifelong interest."""
+        inputs.interests[self.embedder.schema.lifelong] = interest
+        hidden = self.tower(inputs if _reads_fields(self.tower) else inputs.concatenated, mask=mask,
+                            training=training)
+        return self.head(hidden, inputs) if _reads_fields(self.head) else self.head(hidden)
+
+    def logits_from_state(self, looked_up: LookedUp, state: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Label -> logit `[B, C]` of a batch without lifelong events, and what the long-term model kept of them.
+
+        Raises:
+          TypeError: it is none that `KeepsState`.
+        """
+        inputs, model = self.tower_inputs(looked_up), self.long_term
+        if not isinstance(model, KeepsState):
+            raise TypeError(f"the long-term model {model.name} keeps no state")
+        interest = model.from_state(inputs.candidate, state, looked_up.lifelong)
+        return self._logits(inputs, interest, looked_up.mask, training=False)
 
     def tower_inputs(self, looked_up: LookedUp, training: bool = False) -> TowerInputs:
         """What the tower reads, all but the lifelong interest."""

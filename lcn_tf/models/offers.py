@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lcn_tf.contracts import Explains, OwnLoss, SearchesByHead, SearchesTables
+from lcn_tf.contracts import Explains, KeepsState, OwnLoss, SearchesByHead, SearchesTables, UpdatesState
 
 _OFFERS = {"explain": Explains, "head_scores": SearchesByHead, "search_tables": SearchesTables,
+           "state_of": KeepsState, "from_state": KeepsState, "updated": UpdatesState,
            "own_terms": OwnLoss, "interest_and_losses": OwnLoss}
 
 

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from lcn_tf.ops.row_gradients import sum_outer_products
@@ -76,12 +77,34 @@ class Beside(NamedTuple):
     parts: tuple[Any, ...]
 
 
-Vectors: TypeAlias = tf.Tensor | Gathered | Bucketed | Beside
+class Compact(NamedTuple):
+    """Vectors of few numbers each: `columns` times a block-diagonal matrix, which layers fold into their kernels.
+
+    Of a request whose candidates see the same events: an item's columns are its vector, and a part that is one of a few
+    rows is as many columns as there are rows, one of them 1. What is gathered for every candidate is then narrow. See
+    `compact`.
+
+    Attributes:
+      columns: float32 `[B, L, N]` or `[B, C, K, N]`.
+      rows: blocks of the matrix, float32 `[N_i, E_i]`; identities for parts that are their columns.
+    """
+
+    columns: tf.Tensor
+    rows: tuple[tf.Tensor, ...]
+
+    def fold(self, kernel: tf.Tensor) -> tf.Tensor:
+        """A kernel `[E, U]` of the events as that of their columns, `[N, U]`."""
+        parts = tf.split(kernel, [width_of(rows) for rows in self.rows])
+        return tf.concat([tf.matmul(tf.cast(rows, kernel.dtype), part)
+                          for rows, part in zip(self.rows, parts, strict=True)], 0)
+
+
+Vectors: TypeAlias = tf.Tensor | Gathered | Bucketed | Beside | Compact
 
 
 def as_vectors(vectors: Any) -> Vectors:
     """Vectors as they are; anything else as a tensor."""
-    return vectors if isinstance(vectors, (Gathered, Bucketed, Beside)) else tf.convert_to_tensor(vectors)
+    return vectors if isinstance(vectors, (Gathered, Bucketed, Beside, Compact)) else tf.convert_to_tensor(vectors)
 
 
 def beside(*vectors: Vectors | None) -> Vectors:
@@ -99,6 +122,8 @@ def width_of(vectors: Any) -> int:
     """E, of vectors or of their shapes in the same structure, as Keras hands them to `build`."""
     if isinstance(vectors, Beside):
         return sum(width_of(part) for part in vectors.parts)
+    if isinstance(vectors, Compact):
+        return sum(width_of(rows) for rows in vectors.rows)
     if isinstance(vectors, (Gathered, Bucketed)):
         return width_of(vectors.rows)
     return int(getattr(vectors, "shape", vectors)[-1])
@@ -108,8 +133,8 @@ def num_requests(vectors: Vectors) -> tf.Tensor:
     """B, int32 scalar."""
     if isinstance(vectors, Beside):
         return num_requests(vectors.parts[0])
-    if isinstance(vectors, Gathered):
-        return tf.shape(vectors.places)[0]
+    if isinstance(vectors, (Gathered, Compact)):
+        return tf.shape(vectors.places if isinstance(vectors, Gathered) else vectors.columns)[0]
     return tf.shape(vectors.buckets if isinstance(vectors, Bucketed) else vectors)[0]
 
 
@@ -121,8 +146,9 @@ def gather(vectors: Vectors, indices: tf.Tensor) -> Vectors:
         places = _at(vectors.places, indices)
         return Gathered(tf.stop_gradient(tf.gather(vectors.rows, places)), vectors.rows, places)
     if isinstance(vectors, Bucketed):
-        shape = tf.concat([tf.shape(indices)[:2], tf.shape(vectors.buckets)[2:]], 0)
-        return vectors._replace(buckets=_at(tf.broadcast_to(vectors.buckets, shape), indices))
+        return vectors._replace(buckets=_at_views(vectors.buckets, indices))
+    if isinstance(vectors, Compact):
+        return vectors._replace(columns=gather(vectors.columns, indices))
     return tf.gather(vectors, indices, batch_dims=vectors.shape.rank - 2)
 
 
@@ -137,7 +163,67 @@ def as_tensor(vectors: Vectors) -> tf.Tensor:
                           for part in parts], -1)
     if isinstance(vectors, Gathered):
         return tf.gather(vectors.rows, vectors.places)
+    if isinstance(vectors, Compact):
+        return _by_rows(vectors.columns, vectors.rows)
     return tf.gather(vectors.rows, vectors.buckets) if isinstance(vectors, Bucketed) else vectors
+
+
+def compact(vectors: Vectors) -> Vectors | None:
+    """The same events with the first parts that all candidates of a request share, `[B, L]` or `[B, 1, L]`, `Compact`.
+
+    Parts that may differ between candidates, as far as static shapes tell, stay as they are; None where the first does.
+    """
+    parts = list(vectors.parts) if isinstance(vectors, Beside) else [vectors]
+    columns: list[tf.Tensor] = []
+    rows: list[tf.Tensor] = []
+    while parts and (shared := _compact(parts[0])) is not None:
+        columns.append(shared.columns)
+        rows += shared.rows
+        del parts[0]
+    if not columns:
+        return None
+    return beside(Compact(columns[0] if len(columns) == 1 else tf.concat(columns, -1), tuple(rows)), *parts)
+
+
+def _compact(part: Vectors) -> Compact | None:
+    """One part, if it is shared."""
+    if isinstance(part, Compact):
+        return part
+    if isinstance(part, Bucketed):
+        if part.buckets.shape[1] != 1:
+            return None
+        if part.rows.shape[0] is not None and part.rows.shape[0] < part.rows.shape[1]:
+            return Compact(tf.one_hot(part.buckets[:, 0], part.rows.shape[0]), (tf.cast(part.rows, tf.float32),))
+    part = as_tensor(part)
+    if part.shape.rank == 4:
+        if part.shape[1] != 1:
+            return None
+        part = part[:, 0]
+    return Compact(tf.cast(part, tf.float32), (_identity(width_of(part)),))
+
+
+def narrow(vectors: Vectors, kernel: tf.Tensor) -> tuple[Vectors, tf.Tensor]:
+    """Events and kernel `[E, U]` with the same product, of fewer columns where some are `Compact`; others stay."""
+    parts = vectors.parts if isinstance(vectors, Beside) else (vectors,)
+    if not any(isinstance(part, Compact) for part in parts):
+        return vectors, kernel
+    kernels = tf.split(kernel, [width_of(part) for part in parts])
+    found = []
+    for place, part in enumerate(parts):
+        if isinstance(part, Compact):
+            found.append(part.columns)
+            kernels[place] = part.fold(kernels[place])
+        elif isinstance(part, Bucketed) and part.rows.shape[0] is not None:
+            found.append(part._replace(rows=_identity(part.rows.shape[0])))
+            kernels[place] = tf.matmul(tf.cast(part.rows, kernel.dtype), kernels[place])
+        else:
+            found.append(part)
+    return beside(*found), tf.concat(kernels, 0)
+
+
+def _identity(width: int) -> tf.Tensor:
+    """A constant: not every runtime has the operation."""
+    return tf.constant(np.eye(width), tf.float32)
 
 
 def split(vectors: Vectors, width: int) -> tuple[Vectors, Vectors]:
@@ -147,7 +233,7 @@ def split(vectors: Vectors, width: int) -> tuple[Vectors, Vectors]:
       ValueError: no part ends at that column.
     """
     if not isinstance(vectors, Beside):
-        if isinstance(vectors, (Gathered, Bucketed)):
+        if isinstance(vectors, (Gathered, Bucketed, Compact)):
             raise ValueError(f"vectors of one part and {width_of(vectors)} columns cannot be cut at column {width}")
         return vectors[..., :width], vectors[..., width:]
     ends = list(itertools.accumulate(width_of(part) for part in vectors.parts))
@@ -176,6 +262,11 @@ def products(queries: tf.Tensor, vectors: Vectors) -> tf.Tensor:
     if isinstance(vectors, Bucketed):
         of_buckets = tf.tensordot(queries, tf.cast(vectors.rows, tf.float32), [[3], [1]])  # [B, C, H, G]
         return tf.matmul(of_buckets, vectors.membership())
+    if isinstance(vectors, Compact):
+        parts = tf.split(queries, [width_of(rows) for rows in vectors.rows], -1)
+        folded = tf.concat([tf.tensordot(part, rows, [[3], [1]])
+                            for part, rows in zip(parts, vectors.rows, strict=True)], -1)  # [B, C, H, N]
+        return _products(folded, vectors.columns)
     if not isinstance(vectors, Gathered):
         return _products(queries, vectors)
 
@@ -208,6 +299,8 @@ def weighted_sums(weights: tf.Tensor, vectors: Vectors) -> tf.Tensor:
     if isinstance(vectors, Bucketed):
         of_buckets = tf.matmul(weights, vectors.membership(), transpose_b=True)  # [B, C, H, G]
         return tf.tensordot(of_buckets, tf.cast(vectors.rows, tf.float32), 1)
+    if isinstance(vectors, Compact):
+        return _by_rows(_weighted_sums(weights, vectors.columns), vectors.rows)
     if not isinstance(vectors, Gathered):
         return _weighted_sums(weights, vectors)
 
@@ -241,15 +334,33 @@ def project(vectors: Vectors, kernel: tf.Tensor) -> tf.Tensor:
     if isinstance(vectors, Bucketed):  # a product, for the gradient of gathering is a slow sum of segments
         of_buckets = tf.matmul(tf.cast(vectors.rows, kernel.dtype), kernel)  # [G, U]
         return tf.tensordot(tf.one_hot(vectors.buckets, tf.shape(of_buckets)[0], dtype=kernel.dtype), of_buckets, 1)
+    if isinstance(vectors, Compact):
+        vectors, kernel = vectors.columns, vectors.fold(kernel)
     vectors = tf.cast(as_tensor(vectors), kernel.dtype)
     projected = tf.tensordot(vectors, kernel, 1)
     return projected if vectors.shape.rank == 4 else projected[:, tf.newaxis]
+
+
+def _by_rows(columns: tf.Tensor, rows: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    """`[..., N] -> [..., E]`: columns times a block-diagonal matrix."""
+    parts = tf.split(columns, [one.shape[0] for one in rows], -1)
+    return tf.concat([tf.tensordot(part, one, 1) for part, one in zip(parts, rows, strict=True)], -1)
 
 
 def leading_sizes(tensor: tf.Tensor, count: int = 2) -> list[Any]:
     """The sizes of the first axes, B and C by default, static where known."""
     dynamic = tf.shape(tensor)
     return [tensor.shape[axis] if tensor.shape[axis] is not None else dynamic[axis] for axis in range(count)]
+
+
+def _at_views(values: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """Values `[B, 1 or C, L]` at `indices [B, C, K]`, without a copy of one view for every candidate."""
+    if values.shape[1] is not None and values.shape[1] == indices.shape[1]:
+        return _at(values, indices)
+    batch, views, length = leading_sizes(values, 3)
+    view = tf.minimum(tf.range(tf.shape(indices)[1]), views - 1)  # [C]
+    first = (tf.range(batch)[:, tf.newaxis] * views + view) * length  # [B, C]
+    return tf.gather(tf.reshape(values, [-1]), first[..., tf.newaxis] + tf.cast(indices, tf.int32))
 
 
 def _at(values: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:

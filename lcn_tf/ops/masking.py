@@ -7,11 +7,21 @@ loads from a file by calling it on float32 placeholders, also where masks will c
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 # What a masked position shows in scores handed to callers; ranking itself uses the smallest float32, so that a real
 # event with a score below this one still comes before padding.
 MASKED_SCORE = -1e9
+
+
+# `screened_top_k` looks at every 16th score first. Two standard deviations of what such a sample holds of the best
+# leave one row in forty as slow as before; below 100 kept events, or six times as many in all, it saves nothing.
+SCREEN_STRIDE = 16
+SCREEN_DEVIATIONS = 2.0
+SCREEN_FROM = 100
+SCREEN_EVENTS = 6
 
 
 def expand_mask(mask: tf.Tensor) -> tf.Tensor:
@@ -65,7 +75,8 @@ def masked_softmax(logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     return tf.where(mask, probabilities, 0.0)
 
 
-def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int, ordered: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
+def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int, ordered: bool = True,
+                 ranked: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Indices of the `k` best unmasked events of each candidate.
 
     Masking comes before ranking: with `top_k(score * mask)` padding (0) would outrank real events of negative score.
@@ -76,6 +87,7 @@ def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int, ordered: bool = Tru
       mask: bool `[B, L]` or `[B, C, L]`.
       k: events to keep, at least 1; clipped to L, which may be unknown until run time.
       ordered: the best first, padding last; False is faster, and enough for attention.
+      ranked: bool `[B, C, L]`, unmasked events that hold the `k` best, or all; None for the mask.
 
     Returns:
       indices: int32 `[B, C, min(k, L)]`.
@@ -94,8 +106,28 @@ def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int, ordered: bool = Tru
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
     mask = tf.cast(mask, tf.bool)
-    ranked = tf.where(expand_mask(mask), tf.cast(scores, tf.float32), tf.float32.min)  # [B, C, L]
+    considered = expand_mask(mask) if ranked is None else ranked
+    ranking = tf.where(considered, tf.cast(scores, tf.float32), tf.float32.min)  # [B, C, L]
     length = scores.shape[-1]
     kept = min(k, length) if length is not None else tf.minimum(k, tf.shape(scores)[-1])
-    indices = tf.math.top_k(tf.stop_gradient(ranked), k=kept, sorted=ordered).indices  # [B, C, K]
+    indices = tf.math.top_k(tf.stop_gradient(ranking), k=kept, sorted=ordered).indices  # [B, C, K]
     return indices, tf.gather(mask, indices, batch_dims=mask.shape.rank - 1)
+
+
+def screened_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int, ordered: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `masked_top_k`, with the same result, faster for large `k` among many more events.
+
+    A sample of each row's scores tells a score that more than `k` events very likely reach. Where they do, the others
+    are masked before the best are searched, so that few of them are ever moved; rows where they do not keep all.
+
+    Args, returns, raises: as of `masked_top_k`, the mask `[B, L]`.
+    """
+    scores, mask = tf.cast(tf.stop_gradient(scores), tf.float32), tf.cast(mask, tf.bool)
+    share = k / SCREEN_STRIDE
+    rank = math.ceil(share + SCREEN_DEVIATIONS * math.sqrt(share))
+    own = mask[:, tf.newaxis]  # [B, 1, L]
+    sample = tf.where(own[..., ::SCREEN_STRIDE], scores[..., ::SCREEN_STRIDE], tf.float32.min)  # [B, C, L / 16]
+    best = tf.math.top_k(sample, tf.minimum(rank, tf.shape(sample)[-1]), sorted=False).values
+    above = (scores >= tf.reduce_min(best, -1, keepdims=True)) & own  # [B, C, L]
+    enough = tf.reduce_sum(tf.cast(above, tf.float32), -1, keepdims=True) >= k
+    return masked_top_k(scores, mask, k, ordered, tf.where(enough, above, own))

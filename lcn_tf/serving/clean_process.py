@@ -5,6 +5,7 @@ and makes importing it an error. `ANSWERS_NPZ` gets one array per output, named 
 """
 
 import sys
+from typing import Any
 
 BLOCKED = ("lcn_tf", "command_line", "experiments", "data_prep")
 
@@ -13,6 +14,12 @@ def block_packages() -> None:
     """From now on, importing one of this project's packages raises ImportError."""
     for name in BLOCKED:
         sys.modules[name] = None  # type: ignore[assignment]
+
+
+def states(model: Any, named: dict[str, Any]) -> dict[str, Any]:
+    """What `user_state` keeps of the recorded requests."""
+    user_state = model.signatures["user_state"]
+    return user_state(**{name: named[name] for name in user_state.structured_input_signature[1]})
 
 
 def main(export_path: str, requests_path: str, answers_path: str) -> None:
@@ -29,7 +36,13 @@ def main(export_path: str, requests_path: str, answers_path: str) -> None:
     model = tf.saved_model.load(export_path)
     answers = {}
     for name, signature in model.signatures.items():
-        outputs = signature(examples=examples) if name == "serving_examples" else signature(**named)
+        if name in ("user_state", "update_state"):  # these answer without probabilities
+            continue
+        inputs = {"examples": examples} if name == "serving_examples" else named
+        if name == "rank_from_state":
+            inputs = {**named, **states(model, named)}
+            inputs = {key: inputs[key] for key in signature.structured_input_signature[1]}
+        outputs = signature(**inputs)
         answers.update({f"{name}/{output}": values.numpy() for output, values in outputs.items()})
     np.savez(answers_path, **answers)
 

@@ -29,6 +29,7 @@ from lcn_tf.models import CTRModel
 from lcn_tf.serving.recorded_requests import RecordedRequests, requests_from_records
 from lcn_tf.serving.request_guide import request_guide
 from lcn_tf.serving.signatures import build_signatures, probability_name
+from lcn_tf.serving.user_state import build_state_signatures, state_warmup_logs
 from lcn_tf.serving.verify import VERIFICATION_PATH
 from lcn_tf.serving.vocabularies import export_vocabularies
 from lcn_tf.serving.warmup import warmup_logs, write_warmup
@@ -68,7 +69,9 @@ def export_model(model: CTRModel, export_dir: str, files: RecordFiles, data: Dat
     recorded = requests_from_records(files, split, data, RECORDS, REQUESTS)
     signatures = build_signatures(model)
     module = tf.Module(name="click_model")
-    module.inference_weights = weights_read(model.variables, signatures.values())
+    of_state = build_state_signatures(model)
+    with_state = {**signatures, **of_state}
+    module.inference_weights = weights_read(model.variables, with_state.values())
 
     os.makedirs(export_dir, exist_ok=True)
     version = version or next_version(export_dir)
@@ -77,15 +80,16 @@ def export_model(model: CTRModel, export_dir: str, files: RecordFiles, data: Dat
         raise FileExistsError(f"{path} exists already")
     partial = os.path.join(export_dir, f".{version}.partial")  # not a number: TF Serving does not look into it
     shutil.rmtree(partial, ignore_errors=True)
-    tf.saved_model.save(module, partial, signatures=signatures)
+    tf.saved_model.save(module, partial, signatures=with_state)
     extra = os.path.join(partial, "assets.extra")
     os.makedirs(extra)
     with open(os.path.join(extra, "schema.json"), "w", encoding="utf-8") as file:
         file.write(schema.to_json())
     fingerprint = export_vocabularies(vocabularies or os.path.join(files.data_dir, VOCABULARIES), extra)
     with open(os.path.join(extra, "README.md"), "w", encoding="utf-8") as file:
-        file.write(request_guide(schema, model.embedder.lengths, tuple(signatures), fingerprint))
-    write_warmup(partial, warmup_logs(schema.name, signatures, recorded))
+        file.write(request_guide(schema, model.embedder.lengths, tuple(with_state), fingerprint))
+    write_warmup(partial, [*warmup_logs(schema.name, signatures, recorded),
+                           *state_warmup_logs(schema.name, of_state, recorded.tensors)])
     _write_verification(os.path.join(partial, VERIFICATION_PATH), model, recorded)
     os.rename(partial, path)
     return path

@@ -26,6 +26,7 @@ Shape letters: B, G requests, C candidates, L events, K kept events.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -56,11 +57,11 @@ def build_signatures(model: CTRModel) -> dict[str, Any]:
 
     def serving_default(**request: tf.Tensor) -> dict[str, tf.Tensor]:
         batch, warnings = admit(schema, lengths, request)
-        return {**_probabilities(model, batch), **warnings}
+        return {**probabilities(model, batch), **warnings}
 
     def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         batch, warnings = admit(schema, lengths, parse_requests(schema, examples))
-        return {**_probabilities(model, batch), "candidate_mask": batch["candidate_mask"], **warnings}
+        return {**probabilities(model, batch), "candidate_mask": batch["candidate_mask"], **warnings}
 
     named = request_specs(schema)
     signatures = {
@@ -71,9 +72,8 @@ def build_signatures(model: CTRModel) -> dict[str, Any]:
     if isinstance(long_term, Explains):
         def explain(**request: tf.Tensor) -> dict[str, tf.Tensor]:
             batch, warnings = admit(schema, lengths, request)
-            read = model.embedder.read(batch)
-            explained = long_term.explain(read.candidate, read.lifelong)
-            return {**_probabilities(model, batch), **warnings, **explained}
+            read = model.embedder.read(batch, common_views=True)
+            return {**probabilities(model, batch), **warnings, **long_term.explain(read.candidate, read.lifelong)}
 
         signatures[EXPLAIN] = tf.function(explain, autograph=False).get_concrete_function(**named)
     return signatures
@@ -108,10 +108,19 @@ def parse_requests(schema: FeatureSchema, examples: tf.Tensor) -> dict[str, tf.T
     return request
 
 
-def _probabilities(model: CTRModel, batch: Request) -> dict[str, tf.Tensor]:
-    """Probabilities `[B, C]` float32 of every label, 0 for padded candidates."""
+def probabilities(model: CTRModel, batch: Request, logits: Mapping[str, tf.Tensor] | None = None
+                  ) -> dict[str, tf.Tensor]:
+    """Probabilities `[B, C]` float32 of every label, 0 for padded candidates.
+
+    Args:
+      model: that scores the batch.
+      batch: as `admit` makes it.
+      logits: label -> logit `[B, C]`; None for what the model says.
+    """
     found = {}
-    for label, logit in model(batch, training=False, returns="logits").items():
+    if logits is None:
+        logits = model(model.embedder.read(batch, common_views=True), training=False, returns="logits")
+    for label, logit in logits.items():
         probability = tf.sigmoid(tf.cast(logit, tf.float32))
         probability = tf.where(batch["candidate_mask"], probability, tf.zeros_like(probability))
         found[probability_name(model, label)] = probability

@@ -32,7 +32,8 @@ class DINInterest(tf.keras.layers.Layer):
 
     def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
-        return self.attention(candidate, history.items, history.mask)
+        many = not training and candidate.shape[1] != 1
+        return self.attention(candidate, history.items, history.mask, at_once=many)
 
 
 def build(config: Config) -> DINInterest:

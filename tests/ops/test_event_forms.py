@@ -10,8 +10,10 @@ from lcn_tf.layers import CSA, FSA, LAP, MSA, TargetMHA, TwinAttention
 from lcn_tf.layers.csa import CSA_POOLS
 from lcn_tf.ops.event_forms import (
     Beside,
+    Compact,
     as_tensor,
     beside,
+    compact,
     gather,
     num_requests,
     products,
@@ -89,6 +91,40 @@ def test_chosen_events_and_tensors_equal_those_of_the_wide_tensor(seed, kinds, c
     indices = tf.constant(np.random.default_rng(seed).integers(0, length, (REQUESTS, candidates, kept)), tf.int32)
     assert_same(lambda form: events.for_candidates(as_tensor(form)), events, [])
     assert_same(lambda form: as_tensor(gather(form, indices)), events, [])
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), st.lists(st.sampled_from([kind for kind in KINDS if kind[1] != "own"]), min_size=1,
+                                       max_size=3), st.integers(1, 3), st.sampled_from([1, 7]), st.integers(1, 7))
+def test_what_candidates_share_is_compact(seed, kinds, candidates, length, num_rows):
+    events = Events(seed, kinds, candidates, length, num_rows=num_rows)
+    queries, weights = (normal(seed, REQUESTS, candidates, 2, size) for size in (events.width, length))
+    indices = tf.constant(np.random.default_rng(seed).integers(0, length, (REQUESTS, candidates, 3)), tf.int32)
+
+    def of(function):  # the wide tensor, `[B, C, L, E]`, is of each candidate and stays as it is
+        return lambda form, *inputs: function(form if tf.is_tensor(form) and form.shape.rank == 4 and
+                                              form.shape[1] == candidates > 1 else compact(form), *inputs)
+
+    assert_same(of(lambda form, queries: products(queries, form)), events, [queries])
+    assert_same(of(lambda form, weights: weighted_sums(weights, form)), events, [weights])
+    assert_same(of(lambda form, kernel: events.for_candidates(project(form, kernel))), events,
+                [normal(seed + 2, events.width, 3)])
+    assert_same(of(lambda form: events.for_candidates(as_tensor(form))), events, [])
+    assert_same(of(lambda form: as_tensor(gather(form, indices))), events, [])
+    form = compact(events.mixed(*map(tf.constant, events.sources)))
+    assert width_of(form) == events.width and int(num_requests(form)) == REQUESTS
+    few = [num_rows if kind == "bucketed" and num_rows < width else width
+           for (kind, _), width in zip(kinds, events.widths, strict=True)]
+    assert form.columns.shape == (REQUESTS, length, sum(few))
+
+
+@pytest.mark.parametrize("form", ["tensor", "bucketed", "gathered"])
+def test_what_differs_between_candidates_is_not_compact(form):
+    events = Events(1, [("tensor", "shared"), ("bucketed", "one"), (form, "own")], 3, 7)
+    parts = events.mixed(*map(tf.constant, events.sources)).parts
+    shared, own = compact(beside(*parts)).parts
+    assert isinstance(shared, Compact) and width_of(shared) == 8 and own is parts[2]
+    assert compact(beside(own, *parts[:2])) is None
 
 
 def test_parts_split_where_one_ends():

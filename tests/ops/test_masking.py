@@ -56,6 +56,25 @@ def test_masked_top_k_matches_sorting(seed, k, per_candidate):
                 assert found == expected if ordered else sorted(found) == sorted(expected)
 
 
+@given(st.integers(0, 10**6), st.integers(1, 60), st.sampled_from([1, 15, 16, 17, 97, 331]), st.booleans(),
+       st.sampled_from(["ties", "normal", "the sample misses the best", "the sample holds the best"]))
+def test_screening_changes_no_choice(seed, k, length, ordered, law):
+    rng = np.random.default_rng(seed)
+    shape = (2, 3, length)
+    scores = (rng.integers(-3, 3, shape) if law == "ties" else rng.normal(size=shape)).astype(np.float32)
+    if law.startswith("the sample"):
+        sampled = np.arange(length) % masking.SCREEN_STRIDE == 0
+        scores += np.where(sampled, -9, 9) if law.endswith("misses the best") else np.where(sampled, 9, -9)
+    mask = rng.random((2, length)) < rng.choice([0.1, 0.9])
+    mask[1] &= rng.random() < 0.7
+    graph = tf.function(lambda scores, mask: masking.screened_top_k(scores, mask, k, ordered), input_signature=[
+        tf.TensorSpec([None, None, None]), tf.TensorSpec([None, None], tf.bool)])
+    (found, kept), (expected, real) = graph(scores, mask), masking.masked_top_k(scores, mask, k)
+    np.testing.assert_array_equal(np.sum(kept, -1), np.sum(real, -1))
+    chosen, wanted = (np.where(where, indices, length) for indices, where in ((found, kept), (expected, real)))
+    np.testing.assert_array_equal(*((chosen, wanted) if ordered else (np.sort(chosen), np.sort(wanted))))
+
+
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16, tf.float16])
 def test_masked_softmax_is_float32_and_zero_where_masked(dtype):
     logits = tf.cast(tf.constant([[100.0, -4.0, 2.0], [1.0, 2.0, 3.0]]), dtype)

@@ -29,7 +29,7 @@ def test_an_export_is_verified(exported, monkeypatch, tmp_path):
     path = shutil.copytree(exported.path, pathlib.Path("lr[0.1]*", "a\\b", "1"))  # as a pattern, of other folders
     report = verify_export(str(path))
     assert report.max_difference < 1e-6
-    assert report.signatures == ("explain", "serving_default", "serving_examples")
+    assert report.signatures == ("explain", "rank_from_state", "serving_default", "serving_examples")
     with np.load(exported.path / VERIFICATION_PATH) as arrays:
         assert report.requests == len(arrays["examples_lengths"]) > 5
         assert report.candidates == arrays["candidate_mask"].sum() > report.requests / 2

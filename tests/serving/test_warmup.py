@@ -7,6 +7,7 @@ import tensorflow as tf
 from lcn_tf.data.pipeline import RecordFiles
 from lcn_tf.serving.export import RECORDS, REQUESTS
 from lcn_tf.serving.recorded_requests import requests_from_records
+from lcn_tf.serving.user_state import USER_STATE
 from lcn_tf.serving.warmup import MAX_RECORDS, WARMUP_PATH, log_class, prediction_log, warmup_logs, write_warmup
 from tests import synthetic
 from tests.serving.conftest import DATA
@@ -83,9 +84,10 @@ def test_an_export_answers_its_warmup_requests(exported):
     sizes = set()
     for request in requests[::5]:
         inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
-        probability = exported.serve(request.model_spec.signature_name, **inputs)["probability"]
-        assert np.isfinite(probability).all()
-        sizes.add(len(probability))
+        answer = exported.serve(request.model_spec.signature_name, **inputs)
+        if request.model_spec.signature_name != USER_STATE:
+            assert np.isfinite(answer["probability"]).all()
+            sizes.add(len(answer["probability"]))
     assert 1 in sizes
 
 
