@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from lcn_tf.embeddings.row_reader import NEGATIVE, RowReader
 from lcn_tf.ops.event_forms import Bucketed, Vectors, as_tensor, beside
+from lcn_tf.ops.reached_boundaries import reached_boundaries
 from lcn_tf.schema import FIRST_ID, PADDING_ID, Feature
 
 
@@ -151,7 +152,8 @@ class EmbeddedHistory:
         if schema.time_gap_boundaries:
             timestamp = self._reader.batch[f"{self._name}_timestamp"]
             timestamp = timestamp[:, tf.newaxis] if indices is None else tf.gather(timestamp, indices, batch_dims=1)
-            buckets = time_gap_buckets(moments[:, :, tf.newaxis] - timestamp, schema.time_gap_boundaries)
+            gaps = moments[:, :, tf.newaxis] - timestamp
+            buckets = reached_boundaries(gaps, schema.time_gap_boundaries)
             parts.append(Bucketed(self._reader.time_gap_rows(), buckets))
         return beside(*parts) if parts else None
 
@@ -170,9 +172,3 @@ class EmbeddedHistory:
         batch = self._reader.batch
         timestamp = batch["timestamp"]
         return tf.reduce_all(tf.equal(timestamp, timestamp[:, :1]) | ~batch["candidate_mask"])
-
-
-def time_gap_buckets(gap: tf.Tensor, boundaries: tuple[int, ...]) -> tf.Tensor:
-    """Buckets (int32, from 0) of gaps in seconds (int64, any shape)."""
-    bucket = tf.searchsorted(tf.constant(boundaries, tf.int64), tf.reshape(gap, [-1]), side="right")
-    return tf.reshape(bucket, tf.shape(gap))

@@ -1,0 +1,92 @@
+"""Exports in OpenVINO's format: `model.xml` and `model.bin`.
+
+All arithmetic is kept in float32: OpenVINO saves weights in 16 bits, and computes with 16 bits on processors that can,
+unless it is told otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import numpy as np
+
+from lcn_tf.checkpoint_folder import readable
+from lcn_tf.serving.second_runtime import Answer, Arrays, ConversionError, SecondRuntime
+
+MODEL = "model.xml"
+_UNKNOWN = re.compile(r"No conversion rule found for operations: (.*)")
+
+
+def convert(export_path: str, folder: str) -> None:
+    """Writes `serving_default` of an export as `model.xml` and `model.bin`."""
+    openvino = _package()
+    try:
+        with readable(export_path) as path:
+            model = openvino.Core().read_model(path)
+    except RuntimeError as error:
+        unknown = _UNKNOWN.search(str(error))
+        reason = f"OpenVINO has no operation {unknown[1]}" if unknown else f"OpenVINO: {' '.join(str(error).split())}"
+        raise ConversionError(f"{export_path}: {reason}") from error
+    _copy_at_branches(model)
+    openvino.save_model(model, os.path.join(folder, MODEL), compress_to_fp16=False)
+
+
+def load(folder: str, threads: int | None = None) -> Answer:
+    """Reads a folder that `convert` has written, for the CPU."""
+    openvino = _package()
+    options = {"INFERENCE_PRECISION_HINT": "f32", **({} if threads is None else {"INFERENCE_NUM_THREADS": threads})}
+    compiled = openvino.Core().compile_model(os.path.join(folder, MODEL), "CPU", options)
+    inputs = {name for port in compiled.inputs for name in port.get_names()}
+    outputs = {name: place for place, port in enumerate(compiled.outputs) for name in port.get_names()}
+
+    def answer(request: Arrays) -> dict[str, np.ndarray]:
+        found = compiled({name: values for name, values in request.items() if name in inputs})
+        return {name: found[place] for name, place in outputs.items()}
+
+    return answer
+
+
+def _copy_at_branches(model: Any) -> None:
+    """Copies what the branches of every `If` result in, and what it results in.
+
+    OpenVINO 2026.4 reads memory that is not filled yet where a result of an `If` is larger than in all requests before,
+    and what it is made of or what follows shares its memory, as slices and sums do.
+    """
+    for operation in model.get_ordered_ops():
+        if operation.get_type_name() != "If":
+            continue
+        for branch in (operation.get_function(0), operation.get_function(1)):
+            _copy_at_branches(branch)
+            for result in branch.get_results():
+                result.input(0).replace_source_output(_copied(result.input_value(0)))
+            branch.validate_nodes_and_infer_types()
+        for output in operation.outputs():
+            readers = list(output.get_target_inputs())
+            copied = _copied(output)
+            for reader in readers:
+                reader.replace_source_output(copied)
+    model.validate_nodes_and_infer_types()
+
+
+def _copied(output: Any) -> Any:
+    """The same values in memory of their own: all rows, gathered."""
+    from openvino import opset13
+
+    if output.get_partial_shape().rank == 0:
+        return output
+    zero, one = (opset13.constant(np.array(number, np.int64)) for number in (0, 1))
+    rows = opset13.gather(opset13.shape_of(output), zero, zero)
+    return opset13.gather(output, opset13.range(zero, rows, one, "i64"), zero).output(0)
+
+
+def _package() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise ConversionError("OpenVINO is not installed: pip install 'lcn-tf[openvino]'") from error
+    return openvino
+
+
+OPENVINO = SecondRuntime(convert, load)
