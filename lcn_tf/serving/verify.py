@@ -96,6 +96,13 @@ def read_recorded(requests_path: str) -> tuple[dict[str, np.ndarray], np.ndarray
         raise VerificationError(f"{requests_path}: not the recorded requests of an export: {error}") from error
 
 
+def read_examples(requests_path: str) -> list[bytes]:
+    """What `serving_examples` takes, of the file that `read_recorded` reads."""
+    with open(requests_path, "rb") as file, np.load(file) as arrays:
+        content, ends = arrays["examples_bytes"].tobytes(), np.cumsum(arrays["examples_lengths"])
+    return [content[start:end] for start, end in zip((0, *ends[:-1]), ends, strict=True)]
+
+
 def _answers(export_path: str, requests_path: str) -> dict[str, np.ndarray]:
     """What the clean process answers, by `<signature>/<output>`."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}

@@ -2,6 +2,8 @@
 
 As TensorFlow Serving does by default: the largest number among the folder's entries is aspired; it takes over when it
 has answered its warm-up requests; the old one goes when its last request is answered. No request fails in between.
+A version without warm-up requests is refused: TensorFlow loads an export whose weights are not copied yet without a
+word, and only a request finds out.
 """
 
 from __future__ import annotations
@@ -71,11 +73,15 @@ class ServedVersions:
             self._note(newest, "loading")
         try:
             session = CSession(os.path.join(self.base_path, str(newest)), self._threads)
-            warm_up(session)
-        except (SessionError, OSError) as error:
-            text = " ".join(str(error).split())
-            if self.events[-1][2] != text:
-                self._note(newest, text)
+        except SessionError as error:
+            self._refuse(newest, error)
+            return
+        try:
+            if not warm_up(session):
+                raise SessionError(f"{session.path}: no warm-up requests, so it may not be whole")
+        except (SessionError, OSError, tf.errors.OpError) as error:
+            session.close()
+            self._refuse(newest, error)
             return
         with self._lock:
             old, self._current = self._current, _Leased(newest, session)
@@ -95,6 +101,11 @@ class ServedVersions:
     def _watch(self, seconds: float) -> None:
         while not self._ended.wait(seconds):
             self.look()
+
+    def _refuse(self, version: int, error: Exception) -> None:
+        text = " ".join(str(error).split())
+        if self.events[-1][2] != text:
+            self._note(version, text)
 
     def _release(self, leased: _Leased) -> None:
         with self._lock:
