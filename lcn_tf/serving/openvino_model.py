@@ -30,6 +30,8 @@ def convert(export_path: str, folder: str) -> None:
         reason = f"OpenVINO has no operation {unknown[1]}" if unknown else f"OpenVINO: {' '.join(str(error).split())}"
         raise ConversionError(f"{export_path}: {reason}") from error
     _copy_at_branches(model)
+    _break_ties_as_tensorflow(model)
+    _read_codes_as_numbers(model)
     openvino.save_model(model, os.path.join(folder, MODEL), compress_to_fp16=False)
 
 
@@ -67,6 +69,46 @@ def _copy_at_branches(model: Any) -> None:
             copied = _copied(output)
             for reader in readers:
                 reader.replace_source_output(copied)
+    model.validate_nodes_and_infer_types()
+
+
+def _break_ties_as_tensorflow(model: Any) -> None:
+    """Makes every `TopK` take the first of equal numbers.
+
+    Events of one item are equal in a search, and their contexts are not. OpenVINO keeps the order of equals where it
+    returns values in their order, and not where it returns them by position, as its frontend asks it to.
+    """
+    from openvino import opset13
+
+    for operation in model.get_ordered_ops():
+        if operation.get_type_name() != "TopK":
+            continue
+        asked = operation.get_attributes()
+        values, count = operation.input_value(0), operation.input_value(1)
+        ordered = opset13.topk(values, count, asked["axis"], asked["mode"], "value",
+                               index_element_type=asked["index_element_type"], stable=True)
+        for output, new in zip(operation.outputs(), ordered.outputs(), strict=True):
+            for reader in list(output.get_target_inputs()):
+                reader.replace_source_output(new)
+    model.validate_nodes_and_infer_types()
+
+
+def _read_codes_as_numbers(model: Any) -> None:
+    """Puts an operation that changes nothing behind every conversion of small integers, the codes of quantised tables.
+
+    Otherwise OpenVINO takes a product of codes and step sizes for the weights of a quantised layer, and multiplies a
+    single row with them in fewer bits.
+    """
+    from openvino import Type, opset13
+
+    for operation in model.get_ordered_ops():
+        if operation.get_type_name() != "Convert" or operation.input_value(0).get_element_type() not in (
+                Type.i8, Type.i16) or operation.get_output_element_type(0) != Type.f32:
+            continue
+        readers = list(operation.output(0).get_target_inputs())
+        numbers = opset13.maximum(operation.output(0), opset13.constant(np.array(-np.inf, np.float32)))
+        for reader in readers:
+            reader.replace_source_output(numbers.output(0))
     model.validate_nodes_and_infer_types()
 
 

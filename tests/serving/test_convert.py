@@ -45,6 +45,9 @@ def test_requests_of_growing_and_shrinking_sizes_are_answered_as_by_tensorflow(r
             request["timestamp"][:, 1] += 3_600
             if runtime != "openvino":  # whose integers have 32 bits
                 request["timestamp"][1, 2] *= 1_000
+        if seed == 4:  # events of one item, of which some are kept
+            request["lifelong_source_item_id"] = 2 + request["lifelong_source_item_id"] % 2
+            request["lifelong_source_category"] = np.full_like(request["lifelong_source_category"], 3)
         expected, found = exported.serve("serving_default", **request), answer(request)
         assert set(found) == set(expected)
         np.testing.assert_allclose(found["probability"], expected["probability"], rtol=0, atol=1e-6)
