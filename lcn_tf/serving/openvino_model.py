@@ -24,7 +24,9 @@ def convert(export_path: str, folder: str) -> None:
     openvino = _package()
     try:
         with readable(export_path) as path:
-            model = openvino.Core().read_model(path)
+            core = openvino.Core()
+            core.add_extension(_scatter_min_rule())
+            model = core.read_model(path)
     except RuntimeError as error:
         unknown = _UNKNOWN.search(str(error))
         reason = f"OpenVINO has no operation {unknown[1]}" if unknown else f"OpenVINO: {' '.join(str(error).split())}"
@@ -48,6 +50,18 @@ def load(folder: str, threads: int | None = None) -> Answer:
         return {name: found[place] for name, place in outputs.items()}
 
     return answer
+
+
+def _scatter_min_rule() -> Any:
+    """How to convert `TensorScatterMin`, with which TWIN merges its heads' lists: OpenVINO has it, its frontend not."""
+    from openvino import opset15
+    from openvino.frontend.tensorflow import ConversionExtension
+
+    def convert_node(node: Any) -> list[Any]:
+        data, indices, updates = (node.get_input(place) for place in range(3))
+        return [opset15.scatter_nd_update(data, indices, updates, "min").output(0)]
+
+    return ConversionExtension("TensorScatterMin", convert_node)
 
 
 def _copy_at_branches(model: Any) -> None:
