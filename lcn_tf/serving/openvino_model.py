@@ -16,6 +16,7 @@ from lcn_tf.checkpoint_folder import readable
 from lcn_tf.serving.second_runtime import Answer, Arrays, ConversionError, SecondRuntime
 
 MODEL = "model.xml"
+_MOST_EVENTS = 2.0**22  # of a history: float32 tells such places apart
 _UNKNOWN = re.compile(r"No conversion rule found for operations: (.*)")
 
 
@@ -89,22 +90,45 @@ def _copy_at_branches(model: Any) -> None:
 def _break_ties_as_tensorflow(model: Any) -> None:
     """Makes every `TopK` take the first of equal numbers.
 
-    Events of one item are equal in a search, and their contexts are not. OpenVINO keeps the order of equals where it
-    returns values in their order, and not where it returns them by position, as its frontend asks it to.
+    Events of one item are equal in a search, and their contexts are not. OpenVINO keeps the order of equals only where
+    it sorts values, which takes ten times as long. So that is for those that are asked to sort; the others look for the
+    smallest value that is kept, and then for what is above it and for the first ones that equal it.
     """
     from openvino import opset13
 
     for operation in model.get_ordered_ops():
         if operation.get_type_name() != "TopK":
             continue
-        asked = operation.get_attributes()
+        asked, readers = operation.get_attributes(), [list(port.get_target_inputs()) for port in operation.outputs()]
         values, count = operation.input_value(0), operation.input_value(1)
-        ordered = opset13.topk(values, count, asked["axis"], asked["mode"], "value",
-                               index_element_type=asked["index_element_type"], stable=True)
-        for output, new in zip(operation.outputs(), ordered.outputs(), strict=True):
-            for reader in list(output.get_target_inputs()):
-                reader.replace_source_output(new)
+        if asked["sort"] == "value" or readers[0] or asked["mode"] != "max":
+            best = opset13.topk(values, count, asked["axis"], asked["mode"], "value",
+                                index_element_type=asked["index_element_type"], stable=True)
+        else:
+            best = _first_of_equals(values, count, asked["axis"], asked["index_element_type"])
+        for ports, new in zip(readers, best.outputs(), strict=True):
+            for port in ports:
+                port.replace_source_output(new)
     model.validate_nodes_and_infer_types()
+
+
+def _first_of_equals(values: Any, count: Any, axis: int, index_type: str) -> Any:
+    """A `TopK` along the last axis, of which only the indices count: the largest values, of equal ones the first.
+
+    They come in any order.
+    """
+    from openvino import opset13
+
+    def constant(number: float, dtype: Any = np.float32) -> Any:
+        return opset13.constant(np.array(number, dtype))
+
+    kept = opset13.topk(values, count, axis, "max", "none", index_element_type=index_type)
+    least = opset13.reduce_min(kept.output(0), constant(axis, np.int64), keep_dims=True)
+    length = opset13.gather(opset13.shape_of(values), constant(axis, np.int64), constant(0, np.int64))
+    place = opset13.convert(opset13.range(constant(0, np.int64), length, constant(1, np.int64), "i64"), "f32")
+    equal = opset13.select(opset13.equal(values, least), constant(0), constant(-_MOST_EVENTS))
+    above = opset13.select(opset13.greater(values, least), constant(_MOST_EVENTS), equal)
+    return opset13.topk(opset13.subtract(above, place), count, axis, "max", "none", index_element_type=index_type)
 
 
 def _read_codes_as_numbers(model: Any) -> None:
