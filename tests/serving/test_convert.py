@@ -10,10 +10,12 @@ import tensorflow as tf
 
 from lcn_tf.serving.__main__ import main
 from lcn_tf.serving.convert import RUNTIMES, convert_export
+from lcn_tf.serving.export import export_model
 from lcn_tf.serving.recorded_requests import named_tensors
 from lcn_tf.serving.second_runtime import ConversionError
-from lcn_tf.serving.verify import VERIFICATION_PATH
+from lcn_tf.serving.verify import VERIFICATION_PATH, VerificationError
 from tests import synthetic
+from tests.serving.conftest import DATA, small_model
 
 
 @pytest.fixture(scope="module", params=sorted(RUNTIMES))
@@ -108,3 +110,25 @@ def test_a_runtime_that_is_not_installed(runtime, exported, tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, {"onnx": "tf2onnx"}.get(runtime, runtime), None)
     with pytest.raises(ConversionError, match=rf"pip install 'lcn-tf\[{runtime}\]'"):
         convert_export(str(exported.path), runtime, str(tmp_path / "new"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("long_term", ["twin", "din"])
+def test_long_term_models_whose_conversion_needs_help(long_term, record_files, tmp_path):
+    """TWIN merges lists by an operation without a rule; DIN has the context of all events behind a `tf.cond`."""
+    pytest.importorskip("openvino")
+    model = small_model(record_files.schema, long_term=long_term, objectives=())
+    path = export_model(model, str(tmp_path / "saved_model"), record_files, DATA)
+    assert convert_export(path, "openvino", str(tmp_path / "openvino")).max_difference < 1e-6
+
+
+@pytest.mark.slow
+def test_a_loop_over_events_converts_to_onnx_alone(record_files, tmp_path):
+    pytest.importorskip("openvino")
+    pytest.importorskip("tf2onnx")
+    model = small_model(record_files.schema, long_term="dien", objectives=())
+    path = export_model(model, str(tmp_path / "saved_model"), record_files, DATA)
+    assert convert_export(path, "onnx", str(tmp_path / "onnx")).max_difference < 1e-6
+    with pytest.raises((ConversionError, VerificationError), match="openvino, request 0 alone"):
+        convert_export(path, "openvino", str(tmp_path / "openvino"))
+    assert not (tmp_path / "openvino").exists()
