@@ -269,7 +269,7 @@ def test_what_is_imported_is_required(path):
     required = distributions_of(config["options"]["install_requires"])
     extras = config["options.extras_require"]
     optional = required | {"pyspark", "py4j"}  # the latter comes with the former
-    optional |= set().union(*(distributions_of(extras[name]) for name in ("ab", "serving")))
+    optional |= set().union(*(distributions_of(extras[name]) for name in ("ab", "onnx", "openvino", "serving")))
     text = path.read_text(encoding="utf-8")
     at_once = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)]
     for source, allowed in ((ast.unparse(ast.Module(at_once, [])), required), (text, optional)):

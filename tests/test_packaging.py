@@ -75,5 +75,6 @@ def test_a_bare_configuration_name_is_found(installed, tmp_path):
 def test_metadata(installed):
     (distribution,) = importlib.metadata.distributions(name="lcn-tf", path=[str(installed)])
     assert distribution.version == lcn_tf.__version__
-    assert set(distribution.metadata.get_all("Provides-Extra")) == {"ab", "dev", "spark", "serving"}
+    extras = set(distribution.metadata.get_all("Provides-Extra"))
+    assert extras == {"ab", "dev", "onnx", "openvino", "spark", "serving"}
     assert any(path.match("licenses/LICENSE") for path in distribution.files)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from lcn_tf.embeddings.row_reader import NEGATIVE, RowReader
 from lcn_tf.ops.event_forms import Bucketed, Vectors, as_tensor, beside, compact, gather
+from lcn_tf.ops.reached_boundaries import reached_boundaries
 from lcn_tf.schema import FIRST_ID, PADDING_ID, Feature
 
 
@@ -138,7 +139,7 @@ class EmbeddedHistory:
 
     def _time_gap(self, timestamps: tf.Tensor, moments: tf.Tensor) -> Bucketed:
         gap = moments[:, :, tf.newaxis] - timestamps
-        buckets = tf.ensure_shape(time_gap_buckets(gap, self._reader.schema.time_gap_boundaries), gap.shape)
+        buckets = reached_boundaries(gap, self._reader.schema.time_gap_boundaries)
         return Bucketed(self._reader.time_gap_rows(), buckets)
 
     def select(self, indices: tf.Tensor, context: bool = True) -> Vectors:
@@ -203,9 +204,3 @@ class EmbeddedHistory:
         batch = self._reader.batch
         timestamp = batch["timestamp"]
         return tf.reduce_all(tf.equal(timestamp, timestamp[:, :1]) | ~batch["candidate_mask"])
-
-
-def time_gap_buckets(gap: tf.Tensor, boundaries: tuple[int, ...]) -> tf.Tensor:
-    """Buckets (int32, from 0) of gaps in seconds (int64, any shape)."""
-    bucket = tf.searchsorted(tf.constant(boundaries, tf.int64), tf.reshape(gap, [-1]), side="right")
-    return tf.reshape(bucket, tf.shape(gap))

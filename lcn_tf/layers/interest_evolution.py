@@ -176,7 +176,8 @@ def run_gru(inputs: tf.Tensor, mask: tf.Tensor, weights: GRUWeights, attention: 
     projected, real = _by_step(inputs + bias), _by_step(mask[..., tf.newaxis])
     shares = None if attention is None else _by_step(attention[..., tf.newaxis])
 
-    def advance(place: tf.Tensor, state: tf.Tensor, states: tf.TensorArray) -> tuple[Any, ...]:
+    def advance(step: tf.Tensor, state: tf.Tensor, states: tf.TensorArray) -> tuple[Any, ...]:
+        place = length - 1 - step
         update, reset, new = tf.split(projected.read(place), 3, axis=-1)  # [N, D] each
         update_h, reset_h, new_h = tf.split(tf.matmul(state, recurrent_kernel), 3, axis=-1)
         update = tf.sigmoid(update + update_h)
@@ -185,12 +186,12 @@ def run_gru(inputs: tf.Tensor, mask: tf.Tensor, weights: GRUWeights, attention: 
             share = shares.read(place)  # [N, 1]
             update = share * update if augru == "paper" else 1.0 - (1.0 - share) * update
         state = tf.where(real.read(place), state + update * (new - state), state)
-        return place - 1, state, states.write(place, state)
+        return step + 1, state, states.write(step, state)  # in order: converters write no other way
 
     states = tf.TensorArray(tf.float32, size=length, element_shape=[None, width])
     _, final, states = tf.while_loop(
-        lambda place, *_: place >= 0, advance, (length - 1, tf.zeros([rows, width]), states))
-    return tf.transpose(states.stack(), [1, 0, 2]), final
+        lambda step, *_: step < length, advance, (tf.constant(0), tf.zeros([rows, width]), states))
+    return tf.transpose(tf.reverse(states.stack(), [0]), [1, 0, 2]), final
 
 
 def next_event_loss(states: tf.Tensor, items: tf.Tensor, negatives: tf.Tensor, mask: tf.Tensor, valid: tf.Tensor

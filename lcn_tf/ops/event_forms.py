@@ -158,7 +158,7 @@ def as_tensor(vectors: Vectors) -> tf.Tensor:
         parts = [as_tensor(part) for part in vectors.parts]
         rank = max(part.shape.rank for part in parts)
         parts = [part if part.shape.rank == rank else part[:, tf.newaxis] for part in parts]
-        events = functools.reduce(tf.broadcast_dynamic_shape, [tf.shape(part)[:-1] for part in parts])
+        events = functools.reduce(_common_sizes, [tf.shape(part)[:-1] for part in parts])
         return tf.concat([tf.broadcast_to(tf.cast(part, parts[0].dtype), tf.concat([events, tf.shape(part)[-1:]], 0))
                           for part in parts], -1)
     if isinstance(vectors, Gathered):
@@ -361,6 +361,11 @@ def _at_views(values: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     view = tf.minimum(tf.range(tf.shape(indices)[1]), views - 1)  # [C]
     first = (tf.range(batch)[:, tf.newaxis] * views + view) * length  # [B, C]
     return tf.gather(tf.reshape(values, [-1]), first[..., tf.newaxis] + tf.cast(indices, tf.int32))
+
+
+def _common_sizes(sizes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """What two shapes broadcast to; `tf.broadcast_dynamic_shape` in operations that converters know."""
+    return tf.where(tf.equal(sizes, 1), others, sizes)
 
 
 def _at(values: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:

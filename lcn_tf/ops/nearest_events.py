@@ -34,7 +34,8 @@ def nearest_events(moments: tf.Tensor, timestamps: tf.Tensor, visible: tf.Tensor
     hidden = place < tf.reduce_min(first, 1, keepdims=True)  # [B, M]
     beyond = place >= tf.reduce_max(end, 1, keepdims=True)
     ages = tf.where(hidden, tf.int64.min, tf.where(beyond, tf.int64.max, -timestamps))  # ascending
-    later = tf.searchsorted(ages, -moments)[:, tf.newaxis]  # [B, 1, L], how many events are later than the moment
+    # [B, 1, L], how many events are later than the moment: comparing all is what every runtime can do.
+    later = tf.math.count_nonzero(ages[:, tf.newaxis] < -moments[..., tf.newaxis], -1, dtype=tf.int32)[:, tf.newaxis]
     first, end = tf.minimum(first, end)[:, :, tf.newaxis], end[:, :, tf.newaxis]  # [B, V, 1]
     border = tf.minimum(tf.maximum(later, first), end)[..., tf.newaxis]  # [B, V, L, 1]
     places = border + tf.range(-count, count)  # [B, V, L, 2 R]

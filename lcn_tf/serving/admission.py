@@ -9,6 +9,8 @@ Shape letters: B requests, C candidates, L events, N values, F fields.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -105,7 +107,7 @@ def _without_gaps(histories: Sequence[tf.Tensor]) -> tuple[Sequence[tf.Tensor], 
     histories = [tf.pad(values, [[0, 0], [0, 0], [0, tf.maximum(1 - tf.shape(values)[2], 0)]]) for values in histories]
     real = [tf.not_equal(values[0], PADDING_ID) for values in histories]
     ends = [tf.reduce_max(tf.where(mask, tf.range(1, tf.shape(mask)[1] + 1), 0), axis=1) for mask in real]
-    skipped = tf.add_n(ends) - _count(tf.concat(real, axis=1))
+    skipped = functools.reduce(operator.add, ends) - _count(tf.concat(real, axis=1))  # ONNX's `Sum` takes no integers
 
     def moved() -> list[tf.Tensor]:
         # Of equal numbers, `top_k` takes the first one first: events come before padding, each in their order.

@@ -56,15 +56,7 @@ def verify_export(export_path: str, tolerance: float = 1e-5) -> VerifyReport:
         difference and index.
     """
     requests_path = os.path.join(export_path, VERIFICATION_PATH)
-    if not os.path.exists(requests_path):
-        raise FileNotFoundError(f"{requests_path} does not exist: {export_path} is not an exported version")
-    try:
-        with open(requests_path, "rb") as file, np.load(file) as arrays:
-            of_labels = (name for name in arrays if name.endswith("_probability") and "/" not in name)
-            expected = {name: arrays[name] for name in ("probability", *of_labels)}
-            expected_mask = arrays["candidate_mask"]
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise VerificationError(f"{requests_path}: not the recorded requests of an export: {error}") from error
+    expected, expected_mask, _ = read_recorded(requests_path)
     answers = _answers(export_path, requests_path)
     signatures = tuple(sorted({name.partition("/")[0] for name in answers} | set(SIGNATURES)))
     differences = [largest_difference(signature, answers, name, values, tolerance)
@@ -74,6 +66,41 @@ def verify_export(export_path: str, tolerance: float = 1e-5) -> VerifyReport:
         raise VerificationError(f"serving_examples: candidate_mask is {mask.tolist()}, expected "
                                 f"{expected_mask.tolist()}")
     return VerifyReport(len(mask), int(mask.sum()), signatures, max(differences))
+
+
+def read_recorded(requests_path: str) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, np.ndarray]]:
+    """Reads the recorded requests of an export.
+
+    Args:
+      requests_path: its file `VERIFICATION_PATH`.
+
+    Returns:
+      expected: probabilities `[G, C]` float32 by output name.
+      mask: bool `[G, C]`, False at padded candidates.
+      request: what `serving_default` takes, int64 arrays by name.
+
+    Raises:
+      FileNotFoundError: no such file.
+      VerificationError: another kind of file.
+    """
+    if not os.path.exists(requests_path):
+        folder = os.path.dirname(os.path.dirname(requests_path))
+        raise FileNotFoundError(f"{requests_path} does not exist: {folder} is not an exported version")
+    try:
+        with open(requests_path, "rb") as file, np.load(file) as arrays:
+            of_labels = (name for name in arrays if name.endswith("_probability") and "/" not in name)
+            expected = {name: arrays[name] for name in ("probability", *of_labels)}
+            request = {name.partition("/")[2]: arrays[name] for name in arrays if name.startswith("request/")}
+            return expected, arrays["candidate_mask"], request
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise VerificationError(f"{requests_path}: not the recorded requests of an export: {error}") from error
+
+
+def read_examples(requests_path: str) -> list[bytes]:
+    """What `serving_examples` takes, of the file that `read_recorded` reads."""
+    with open(requests_path, "rb") as file, np.load(file) as arrays:
+        content, ends = arrays["examples_bytes"].tobytes(), np.cumsum(arrays["examples_lengths"])
+    return [content[start:end] for start, end in zip((0, *ends[:-1]), ends, strict=True)]
 
 
 def _answers(export_path: str, requests_path: str) -> dict[str, np.ndarray]:

@@ -69,9 +69,10 @@ def write_warmup(export_path: str, logs: Sequence[Any]) -> None:
                          f"{len(logs)}")
     path = os.path.join(export_path, WARMUP_PATH)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with tf.io.TFRecordWriter(path) as writer:
+    with tf.io.TFRecordWriter(f"{path}.partial") as writer:
         for log in logs:
             writer.write(log.SerializeToString(deterministic=True))
+    os.replace(f"{path}.partial", path)
 
 
 def log_class() -> type:

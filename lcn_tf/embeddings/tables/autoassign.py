@@ -17,6 +17,7 @@ from lcn_tf.contracts import TableSpec
 from lcn_tf.embeddings.actor_critic_rows import ActorCriticRows
 from lcn_tf.embeddings.row_keeping import FrequentRows, RecentRows
 from lcn_tf.ops.event_hash import INCREMENT, mixed
+from lcn_tf.ops.reached_boundaries import reached_boundaries
 from lcn_tf.schema import FIRST_ID
 
 VERSION = 1
@@ -155,7 +156,7 @@ class AutoAssignTable(tf.keras.layers.Layer):
             state = mixed(state + INCREMENT)
             places.append(1 + state % (self.codes.shape[1] - 1))
         places = tf.where(ids < FIRST_ID, tf.zeros([], tf.int64), tf.stack(places))  # [2, U]
-        buckets = tf.searchsorted(tf.constant(_COUNT_ENDS), tf.gather(self.counts, ids), side="right")
+        buckets = reached_boundaries(tf.gather(self.counts, ids), _COUNT_ENDS)
         logits = tf.reduce_sum(tf.gather(self.codes, places, axis=1, batch_dims=1), axis=0)  # [U, K]
         logits += tf.one_hot(buckets, len(_COUNT_ENDS) + 1) @ self.count_logits
         return tf.nn.softmax(logits) @ self.shared
