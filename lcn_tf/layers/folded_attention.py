@@ -125,7 +125,7 @@ class FoldedProjections(tf.keras.layers.Layer):
         widths = [width_of(part) for part in parts]
         logits, pools = [], []
         for query, part in zip(tf.split(self._queries(queries, key_kernel), widths, -1), parts, strict=True):
-            shared = tf.is_tensor(part) and part.shape.rank == 3
+            shared = isinstance(part, tf.Tensor) and part.shape.rank == 3
             found, pool = _shared(query, part, indices) if shared else _own(query, gather(part, indices))
             logits.append(found)
             pools.append(pool)
