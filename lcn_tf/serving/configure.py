@@ -14,6 +14,7 @@ bring that message, so it is declared here, in a descriptor pool of its own.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import statistics
 import threading
@@ -71,8 +72,8 @@ def measure(export_path: str, repeats: int = 20, sizes: Sequence[int] = BATCH_SI
     batches = {size: _rows(request, size) for size in sizes}
     session, plain = CSession(export_path), CSession(export_path, optimize=False)
     calls: dict[int | str, Callable[[], object]] = {
-        size: lambda batch=batch: session.run(SERVING_DEFAULT, batch) for size, batch in batches.items()}
-    calls["plain"] = lambda: plain.run(SERVING_DEFAULT, batches[1])
+        size: functools.partial(session.run, SERVING_DEFAULT, batch) for size, batch in batches.items()}
+    calls["plain"] = functools.partial(plain.run, SERVING_DEFAULT, batches[1])
     taken: dict[int | str, list[float]] = {name: [] for name in calls}
     for turn in range(-_WARMUP, repeats):
         for name, call in calls.items():

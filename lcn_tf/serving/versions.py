@@ -45,8 +45,7 @@ class ServedVersions:
         self._lock = threading.Lock()
         self._current: _Leased | None = None
         self._ended = threading.Event()
-        self.look()
-        if self._current is None:
+        if not self.look():
             raise SessionError(f"{base_path}: no version loads; {self.events[-1][2] if self.events else 'it has none'}")
         self._watcher = threading.Thread(target=self._watch, args=(poll_seconds,), daemon=True)
         self._watcher.start()
@@ -64,30 +63,32 @@ class ServedVersions:
         finally:
             self._release(leased)
 
-    def look(self) -> None:
-        """Loads the newest version where it is not the one that serves."""
+    def look(self) -> bool:
+        """Loads the newest version where it is not the one that serves; returns whether one serves."""
         newest = max((int(name) for name in os.listdir(self.base_path) if name.isdecimal()), default=None)
-        if newest is None or (self._current is not None and newest == self._current.version):
-            return
+        old = self._current
+        if newest is None or (old is not None and newest == old.version):
+            return old is not None
         if not self.events or self.events[-1][1] != newest:
             self._note(newest, "loading")
         try:
             session = CSession(os.path.join(self.base_path, str(newest)), self._threads)
         except SessionError as error:
             self._refuse(newest, error)
-            return
+            return old is not None
         try:
             if not warm_up(session):
                 raise SessionError(f"{session.path}: no warm-up requests, so it may not be whole")
         except (SessionError, OSError, tf.errors.OpError) as error:
             session.close()
             self._refuse(newest, error)
-            return
+            return old is not None
         with self._lock:
-            old, self._current = self._current, _Leased(newest, session)
+            self._current = _Leased(newest, session)
         self._note(newest, "serving")
         if old is not None:
             self._release(old)  # the lease of being the current one
+        return True
 
     def close(self) -> None:
         """Stops watching, and closes the session after its last request."""
