@@ -70,7 +70,7 @@ class LAP(HistoryLayer):
         these events only.
       search: optional pair of candidates and events for CSA's scores, see `CSA`.
       training: whether FSA's dropout is active. Otherwise, candidates of one `mask [B, L]` are scored at once: the same
-        in less time (`lcn_tf.ops.event_forms.Compact`).
+        in less time (`lcn_tf.ops.compact_events.Compact`).
       longest: L at most, where the shape does not say it: which of two equal ways is faster depends on it.
 
     Returns:

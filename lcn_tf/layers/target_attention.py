@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from lcn_tf.layers.history_layer import HistoryLayer
-from lcn_tf.ops.event_forms import Vectors, as_vectors, leading_sizes, project, weighted_sums
+from lcn_tf.ops.event_forms import Vectors, as_vectors, project, weighted_sums
 from lcn_tf.ops.masking import expand_mask, masked_softmax
 
 
@@ -40,8 +40,6 @@ class DINAttention(HistoryLayer):
       history: `[B, S, D]`, `[B, 1, S, D]` or `[B, C, S, D]`.
       mask: bool `[B, S]`, `[B, 1, S]` or `[B, C, S]`, True = real.
       context: of the events, `[..., D_c]` in any form of `lcn_tf.ops.event_forms`; None without.
-      at_once: for requests of many candidates and few events: the first layer is one product of the candidates with
-        kernels of each event, `S (D + 1) U` numbers of a request, and no `[B, C, S, D]` is built. The result is equal.
 
     Returns:
       interest `[B, C, D + D_c]` in the compute dtype; zeros for an empty history.
@@ -81,11 +79,11 @@ class DINAttention(HistoryLayer):
         self.bias = self.add_weight(name="bias", shape=(units,), initializer="zeros")
         self.built = True
 
-    def call(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor, context: Vectors | None = None,
-             at_once: bool = False) -> tf.Tensor:
+    def call(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor, context: Vectors | None = None
+             ) -> tf.Tensor:
         """Pools the history; see the class."""
         mask = expand_mask(mask)  # [B, 1 or C, S]
-        logits = self.attention_logits(candidate, history, context, at_once)  # [B, C, S]
+        logits = self.attention_logits(candidate, history, context)  # [B, C, S]
         weights = masked_softmax(logits, mask) if self.use_softmax else tf.where(mask, logits, 0.0)
         history = tf.cast(history, tf.float32)
         if history.shape.rank == 4:
@@ -97,8 +95,7 @@ class DINAttention(HistoryLayer):
             pooled = tf.concat([pooled, of_context], -1)
         return tf.cast(pooled, self.compute_dtype)
 
-    def attention_logits(self, candidate: tf.Tensor, history: tf.Tensor, context: Vectors | None = None,
-                         at_once: bool = False) -> tf.Tensor:
+    def attention_logits(self, candidate: tf.Tensor, history: tf.Tensor, context: Vectors | None = None) -> tf.Tensor:
         """Unmasked float32 logits `[B, C, S]`, scaled if `scale`."""
         if (context is not None) != (self.context_width > 0):
             raise ValueError(f"a context is needed if and only if context_width, {self.context_width}, is positive; "
@@ -108,15 +105,11 @@ class DINAttention(HistoryLayer):
         width = candidate.shape[-1]
         w_query, w_key, w_difference, w_product, w_context = tf.split(
             tf.cast(self.kernel, self.compute_dtype), [width] * 4 + [self.context_width])  # [D, U], the last [D_c, U]
-        if at_once and history.shape.rank == 3:
-            hidden = _products_at_once(candidate, history, w_query + w_difference, w_key - w_difference, w_product,
-                                       tf.cast(self.bias, self.compute_dtype))  # [B, C, S, U]
-        else:
-            query_part = tf.tensordot(candidate, w_query + w_difference, 1) + tf.cast(self.bias, self.compute_dtype)
-            history = history if history.shape.rank == 4 else history[:, tf.newaxis]  # [B, 1 or C, S, D]
-            key_part = tf.tensordot(history, w_key - w_difference, 1)  # [B, 1 or C, S, U]
-            product = candidate[:, :, tf.newaxis, :] * history  # [B, C, S, D]
-            hidden = tf.tensordot(product, w_product, 1) + query_part[:, :, tf.newaxis, :] + key_part
+        query_part = tf.tensordot(candidate, w_query + w_difference, 1) + tf.cast(self.bias, self.compute_dtype)
+        history = history if history.shape.rank == 4 else history[:, tf.newaxis]  # [B, 1 or C, S, D]
+        key_part = tf.tensordot(history, w_key - w_difference, 1)  # [B, 1 or C, S, U]
+        product = candidate[:, :, tf.newaxis, :] * history  # [B, C, S, D]
+        hidden = tf.tensordot(product, w_product, 1) + query_part[:, :, tf.newaxis, :] + key_part
         if context is not None:
             hidden += project(as_vectors(context), w_context)
         if self.hidden_units:
@@ -132,22 +125,3 @@ class DINAttention(HistoryLayer):
         """Constructor arguments."""
         names = ("hidden_units", "activation", "use_softmax", "scale", "context_width")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def _products_at_once(candidate: tf.Tensor, history: tf.Tensor, w_query: tf.Tensor, w_key: tf.Tensor,
-                      w_product: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """`q w_query + k w_key + (q * k) w_product + bias` of all pairs, `[B, C, S, U]`, as `[q, 1]` times event kernels.
-
-    Args:
-      candidate: q, `[B, C, D]`.
-      history: k, `[B, S, D]`.
-      w_query, w_key, w_product: `[D, U]`.
-      bias: `[U]`.
-    """
-    of_events = history[..., tf.newaxis] * w_product + w_query  # [B, S, D, U]
-    alone = (tf.tensordot(history, w_key, 1) + bias)[:, :, tf.newaxis]  # [B, S, 1, U]
-    kernels = tf.transpose(tf.concat([of_events, alone], 2), [0, 2, 1, 3])  # [B, D + 1, S, U]
-    batch, inputs, events, units = leading_sizes(kernels, 4)
-    queries = tf.concat([candidate, tf.ones_like(candidate[..., :1])], -1)  # [B, C, D + 1]
-    hidden = tf.matmul(queries, tf.reshape(kernels, [batch, inputs, events * units]))  # [B, C, S U]
-    return tf.reshape(hidden, [batch, leading_sizes(candidate)[1], events, units])

@@ -11,7 +11,8 @@ import tensorflow as tf
 from lcn_tf.contracts import History, SearchTables
 from lcn_tf.layers import LAP
 from lcn_tf.layers.lap import check_levels
-from lcn_tf.ops.event_forms import Compact, beside, compact
+from lcn_tf.ops.compact_events import Compact
+from lcn_tf.ops.event_forms import beside, compact
 
 VERSION = 1
 

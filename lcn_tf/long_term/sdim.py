@@ -14,7 +14,8 @@ import tensorflow as tf
 from lcn_tf.contracts import History
 from lcn_tf.layers.simhash import HashPooling
 from lcn_tf.layers.top_k_attention import TopKAttention
-from lcn_tf.ops.event_forms import Bucketed, Compact, as_tensor, beside, compact, leading_sizes
+from lcn_tf.ops.compact_events import Compact
+from lcn_tf.ops.event_forms import Bucketed, as_tensor, beside, compact, leading_sizes
 from lcn_tf.ops.masking import mask_scores
 
 VERSION = 1

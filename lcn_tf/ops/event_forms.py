@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from lcn_tf.ops.compact_events import Compact
 from lcn_tf.ops.row_gradients import sum_outer_products
 
 
@@ -75,28 +76,6 @@ class Beside(NamedTuple):
     """
 
     parts: tuple[Any, ...]
-
-
-class Compact(NamedTuple):
-    """Vectors of few numbers each: `columns` times a block-diagonal matrix, which layers fold into their kernels.
-
-    Of a request whose candidates see the same events: an item's columns are its vector, and a part that is one of a few
-    rows is as many columns as there are rows, one of them 1. What is gathered for every candidate is then narrow. See
-    `compact`.
-
-    Attributes:
-      columns: float32 `[B, L, N]` or `[B, C, K, N]`.
-      rows: blocks of the matrix, float32 `[N_i, E_i]`; identities for parts that are their columns.
-    """
-
-    columns: tf.Tensor
-    rows: tuple[tf.Tensor, ...]
-
-    def fold(self, kernel: tf.Tensor) -> tf.Tensor:
-        """A kernel `[E, U]` of the events as that of their columns, `[N, U]`."""
-        parts = tf.split(kernel, [width_of(rows) for rows in self.rows])
-        return tf.concat([tf.matmul(tf.cast(rows, kernel.dtype), part)
-                          for rows, part in zip(self.rows, parts, strict=True)], 0)
 
 
 Vectors: TypeAlias = tf.Tensor | Gathered | Bucketed | Beside | Compact
@@ -164,7 +143,7 @@ def as_tensor(vectors: Vectors) -> tf.Tensor:
     if isinstance(vectors, Gathered):
         return tf.gather(vectors.rows, vectors.places)
     if isinstance(vectors, Compact):
-        return _by_rows(vectors.columns, vectors.rows)
+        return vectors.times_rows(vectors.columns)
     return tf.gather(vectors.rows, vectors.buckets) if isinstance(vectors, Bucketed) else vectors
 
 
@@ -227,20 +206,24 @@ def _identity(width: int) -> tf.Tensor:
 
 
 def split(vectors: Vectors, width: int) -> tuple[Vectors, Vectors]:
-    """The first `width` columns and the others; parts are not cut, except that a tensor alone is.
+    """The first `width` columns and the others; parts are cut between blocks only, except that a tensor alone is.
 
     Raises:
-      ValueError: no part ends at that column.
+      ValueError: no part and no block ends at that column.
     """
-    if not isinstance(vectors, Beside):
-        if isinstance(vectors, (Gathered, Bucketed, Compact)):
-            raise ValueError(f"vectors of one part and {width_of(vectors)} columns cannot be cut at column {width}")
+    if isinstance(vectors, (Gathered, Bucketed)):
+        raise ValueError(f"vectors of one part and {width_of(vectors)} columns cannot be cut at column {width}")
+    if not isinstance(vectors, (Beside, Compact)):
         return vectors[..., :width], vectors[..., width:]
-    ends = list(itertools.accumulate(width_of(part) for part in vectors.parts))
+    parts: list[Vectors] = []
+    for part in vectors.parts if isinstance(vectors, Beside) else (vectors,):
+        before = sum(map(width_of, parts))
+        parts += part.cut(width - before) if isinstance(part, Compact) else (part,)
+    ends = list(itertools.accumulate(map(width_of, parts)))
     if width not in ends:
         raise ValueError(f"vectors whose parts end at columns {ends} cannot be cut at column {width}")
     place = ends.index(width) + 1
-    return beside(*vectors.parts[:place]), beside(*vectors.parts[place:])
+    return beside(*parts[:place]), beside(*parts[place:])
 
 
 def products(queries: tf.Tensor, vectors: Vectors) -> tf.Tensor:
@@ -300,7 +283,7 @@ def weighted_sums(weights: tf.Tensor, vectors: Vectors) -> tf.Tensor:
         of_buckets = tf.matmul(weights, vectors.membership(), transpose_b=True)  # [B, C, H, G]
         return tf.tensordot(of_buckets, tf.cast(vectors.rows, tf.float32), 1)
     if isinstance(vectors, Compact):
-        return _by_rows(_weighted_sums(weights, vectors.columns), vectors.rows)
+        return vectors.times_rows(_weighted_sums(weights, vectors.columns))
     if not isinstance(vectors, Gathered):
         return _weighted_sums(weights, vectors)
 
@@ -339,12 +322,6 @@ def project(vectors: Vectors, kernel: tf.Tensor) -> tf.Tensor:
     vectors = tf.cast(as_tensor(vectors), kernel.dtype)
     projected = tf.tensordot(vectors, kernel, 1)
     return projected if vectors.shape.rank == 4 else projected[:, tf.newaxis]
-
-
-def _by_rows(columns: tf.Tensor, rows: tuple[tf.Tensor, ...]) -> tf.Tensor:
-    """`[..., N] -> [..., E]`: columns times a block-diagonal matrix."""
-    parts = tf.split(columns, [one.shape[0] for one in rows], -1)
-    return tf.concat([tf.tensordot(part, one, 1) for part, one in zip(parts, rows, strict=True)], -1)
 
 
 def leading_sizes(tensor: tf.Tensor, count: int = 2) -> list[Any]:

@@ -32,8 +32,7 @@ class DINInterest(tf.keras.layers.Layer):
 
     def call(self, candidate: tf.Tensor, history: History, training: bool = False) -> tf.Tensor:
         """Candidates `[B, C, D]` -> interest `[B, C, D]`."""
-        many = not training and candidate.shape[1] != 1
-        return self.attention(candidate, history.items, history.mask, at_once=many)
+        return self.attention(candidate, history.items, history.mask)
 
 
 def build(config: Config) -> DINInterest:

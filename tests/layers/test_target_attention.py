@@ -14,7 +14,6 @@ from tests.layers.batches import (
     assert_matches_reference,
     assert_weight_gradients_match,
     float64,
-    gradients,
     random_batch,
     randomise,
 )
@@ -46,20 +45,6 @@ def test_golden(options, key):
     np.testing.assert_allclose(layer(candidate, history, mask=mask)[0, 0], VECTOR[key], **TOLERANCE)
     if not options["scale"]:
         np.testing.assert_allclose(layer.attention_logits(candidate, history)[0, 0], VECTOR["logits"], **TOLERANCE)
-
-
-@given(st.integers(0, 10**6), st.sampled_from([(), (11,), (7, 3)]), st.integers(1, 4), st.integers(1, 5),
-       st.booleans())
-def test_at_once_is_the_same(seed, units, candidates, length, context):
-    batch = random_batch(seed, candidates=candidates, length=length)
-    layer, mask = DINAttention(units, context_width=2 if context else 0), tf.constant(batch.mask)
-    more = {"mask": mask, "context": tf.constant(batch.context[:, tf.newaxis]) if context else None}
-    layer(batch.candidate, batch.history, **more)
-    randomise(layer, seed)
-    found, expected = (gradients(lambda *inputs, at_once=at_once: layer(*inputs, **more, at_once=at_once),
-                                 [batch.candidate, batch.history]) for at_once in (True, False))
-    for values, others in zip((found[0], *found[1]), (expected[0], *expected[1]), strict=True):
-        np.testing.assert_allclose(values, others, rtol=1e-5, atol=1e-5)
 
 
 @given(st.integers(0, 10**6), st.sampled_from([(), (11,), (7, 3)]), st.booleans(), st.booleans(), st.booleans(),

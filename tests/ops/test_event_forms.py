@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from lcn_tf.layers import CSA, FSA, LAP, MSA, TargetMHA, TwinAttention
 from lcn_tf.layers.csa import CSA_POOLS
+from lcn_tf.ops.compact_events import Compact
 from lcn_tf.ops.event_forms import (
     Beside,
-    Compact,
     as_tensor,
     beside,
     compact,
@@ -140,6 +140,19 @@ def test_parts_split_where_one_ends():
     with pytest.raises(ValueError, match="one part and 5 columns cannot be cut at column 3"):
         split(form.parts[0], 3)
     assert [part.shape[-1] for part in split(form.parts[2], 1)] == [1, 1]
+
+
+@pytest.mark.parametrize("beside_another", [False, True])
+def test_compact_vectors_split_where_a_block_ends(beside_another):
+    events = Events(1, [("tensor", "shared"), ("bucketed", "one"), ("tensor", "own")], 3, 7)
+    form = events.mixed(*map(tf.constant, events.sources))
+    shared = compact(beside(*form.parts[:2]))
+    first, rest = split(beside(shared, form.parts[2]) if beside_another else shared, 5)
+    assert isinstance(first, Compact) and isinstance(rest, Beside if beside_another else Compact)
+    for found, expected in ((first, form.parts[0]), (rest, beside(*form.parts[1:3 if beside_another else 2]))):
+        np.testing.assert_allclose(np.squeeze(as_tensor(found)), np.squeeze(as_tensor(expected)), rtol=1e-6)
+    with pytest.raises(ValueError, match="cannot be cut at column 6"):
+        split(shared, 6)
 
 
 def attend(layer, mask):

@@ -9,6 +9,10 @@ from lcn_tf.serving.c_session import CSession, SessionError
 from lcn_tf.serving.verify import VERIFICATION_PATH, read_examples, read_recorded
 
 
+def _inputs_of(exported, signature, values):
+    return {name: values[name] for name in exported.loaded.signatures[signature].structured_input_signature[1]}
+
+
 @pytest.fixture(scope="module")
 def session(exported):
     session = CSession(str(exported.path), threads=1)
@@ -19,10 +23,11 @@ def session(exported):
 def test_every_signature_answers_as_in_python(exported, session):
     path = str(exported.path / VERIFICATION_PATH)
     _, _, request = read_recorded(path)
-    examples = {"examples": np.array(read_examples(path), dtype=object)}
+    state = exported.serve("user_state", **_inputs_of(exported, "user_state", request))
+    everything = {**request, **state, "examples": np.array(read_examples(path), dtype=object)}
     assert set(session.signatures) == set(exported.loaded.signatures)
     for signature in session.signatures:
-        inputs = examples if signature == "serving_examples" else request
+        inputs = _inputs_of(exported, signature, everything)
         expected = exported.serve(signature, **{name: values.tolist() if values.dtype == object else values
                                                 for name, values in inputs.items()})
         found = session.run(signature, inputs)

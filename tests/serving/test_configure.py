@@ -1,5 +1,6 @@
 """What is written beside an export is what a server reads, and follows from the measurement."""
 
+import collections
 import re
 import shutil
 
@@ -41,7 +42,7 @@ def test_the_warmup_covers_the_allowed_sizes_and_the_command_can_run_again(expor
     config_class().FromString((path / CONFIG_PATH).read_bytes())
     requests = warmup(path)
     assert len(requests) < MAX_RECORDS and len(requests) <= before + 2 * 2 * 6
-    sizes = {"serving_default": set(), "serving_examples": set(), "explain": set()}
+    sizes = collections.defaultdict(set)
     for request in requests:
         values = next(iter(request.inputs.values()))
         sizes[request.model_spec.signature_name].add(tf.make_ndarray(values).shape[0])
