@@ -6,6 +6,8 @@ Batches in memory (`synthetic_batches`: one item field, Zipf law, full histories
 is measured takes turns in one process: the models, the plain LCN-200-50 (`plain_lcn`, flat, Keras' Adam) at the same
 length, table and number of impressions, and the memory-traffic floor (`MemoryFloor`) of the model's own batch. Peak
 memory is measured in processes of their own: what model, optimiser, batch and steps add at most to TensorFlow itself.
+Where the time goes is what TensorFlow's profiler says of each model's operations, which run beside each other, so that
+they sum up to more than the step.
 
 The plain reference needs the most memory, and --noreference leaves it out. Where tables are large, mind that each model
 holds its table and two moments. Of tables of several sizes, all batches read as many ids as the smallest has, spread
@@ -40,11 +42,13 @@ from command_line.text_table import align
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
 from experiments.benchmarks.memory_floor import MemoryFloor
+from experiments.benchmarks.op_times import by_part, op_seconds, table
 from experiments.benchmarks.plain_lcn import PlainLCN, compile_plain
 from experiments.benchmarks.synthetic_batches import LAYOUTS, make_batch, make_schema, signature
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model
 from lcn_tf.models.registry import components
+from lcn_tf.ops import joint_attention, row_gradients
 from lcn_tf.schema import FIRST_ID
 from lcn_tf.training import TrainConfig, compile_model
 
@@ -64,6 +68,12 @@ _CONTEXT = flags.DEFINE_boolean("context", True, "events have a type and a time 
 _REFERENCE = flags.DEFINE_boolean("reference", True, "measure the plain reference")
 
 PLAIN = "plain"
+
+PARTS = {  # name scopes of what the profiler finds, forward and backward
+    "optimiser": ("RowSparseAdam", "Adam", "Adagrad"), "sums of gradients by row": (row_gradients.SCOPE,),
+    "DIN of the short histories": ("din",), "best events of CSA": ("best_of_csa",),
+    "CSA and MSA": (joint_attention.SCOPE, "csa", "msa"), "best events of MSA": ("best_of_msa",), "FSA": ("fsa",),
+    "LAP's norms, the rest of it": ("lap",), "CRP": ("crp",), "tower": ("tower",)}
 
 _MEMORY_STEPS = 3
 
@@ -164,7 +174,8 @@ def measure_steps(sizes: Sizes, cases: Sequence[Case], steps: int, reference: bo
         if _floor_of(case) not in calls:
             calls[_floor_of(case)] = MemoryFloor(training.batch, tables[case.table_rows])
     seconds = measure.durations(calls, steps)
-    return [{**figures_of(case, sizes, seconds), "peak_bytes": peaks[case]} for case in cases]
+    parts = {case: by_part(op_seconds(calls[case], steps), PARTS) for case in cases if case.long_term != PLAIN}
+    return [{**figures_of(case, sizes, seconds), "peak_bytes": peaks[case], "parts": parts.get(case)} for case in cases]
 
 
 def figures_of(case: Case, sizes: Sizes, seconds: Mapping[Any, np.ndarray]) -> dict[str, Any]:
@@ -223,7 +234,10 @@ def report(figures: Sequence[Mapping[str, Any]]) -> str:
         "over smallest table": lambda one: _rounded(one["over_smallest_table"]),
         "peak MiB": lambda one: measure.mebibytes(one["peak_bytes"])}
     cells = [[name, *map(cell, figures)] for name, cell in columns.items()]
-    return "\n".join(align(list(zip(*(column for column in cells if any(column[1:])), strict=True)), left=2))
+    parts = {" ".join(cell(one) for name, cell in columns.items() if name in ("model", "layout", "L", "table rows")):
+             one["parts"] for one in figures if one["parts"]}
+    return "\n".join([*align(list(zip(*(column for column in cells if any(column[1:])), strict=True)), left=2),
+                      "", "Where the time goes:", *table(parts)])
 
 
 _NAMES = {"lap": "lap + crp", PLAIN: "plain lap + crp"}

@@ -15,6 +15,7 @@ from lcn_tf.ops.linear_attention import linear_attention
 from lcn_tf.ops.masking import expand_mask, mask_scores, masked_softmax
 
 CSA_POOLS = ("sum", "mean", "softmax", "abs_norm")
+LINEAR_POOLS = ("sum", "mean")  # whose weights are the scores
 
 
 @tf.keras.utils.register_keras_serializable("lcn_tf")
@@ -71,8 +72,8 @@ class CSA(HistoryLayer):
         scale = inverse_root if self.scale else 1.0
         fused = not isinstance(history, (Beside, Bucketed)) and (
             queries.shape[1] != 1 or not isinstance(history, Gathered))
-        if fused and search is None and self.pool in ("sum", "mean"):
-            interest, inner = linear_attention(queries, history, scale * tf.cast(mask, tf.float32))
+        if fused and search is None and self.pool in LINEAR_POOLS:
+            interest, inner = linear_attention(queries, history, self.factors(mask, tf.shape(queries)[-1]))
             scores = scale * inner
         else:
             inner = products(queries[:, :, tf.newaxis], keys)[:, :, 0]  # [B, C, L]
@@ -80,12 +81,20 @@ class CSA(HistoryLayer):
             softmax = self.pool == "softmax"
             weights = masked_softmax(inner * inverse_root, mask) if softmax else tf.where(mask, scores, 0.0)
             interest = weighted_sums(weights[:, :, tf.newaxis], history)[:, :, 0]  # [B, C, D]
-        if self.pool == "mean":
-            valid = tf.reduce_sum(tf.cast(mask, tf.float32), axis=-1, keepdims=True)
-            interest = tf.math.divide_no_nan(interest, valid)
-        elif self.pool == "abs_norm":
+        if self.pool == "abs_norm":
             interest = tf.math.divide_no_nan(interest, tf.reduce_sum(tf.abs(weights), axis=-1, keepdims=True))
-        return tf.cast(interest, self.compute_dtype), mask_scores(scores, mask)
+        return self.interest(interest, mask), mask_scores(scores, mask)
+
+    def factors(self, mask: tf.Tensor, width: tf.Tensor | int) -> tf.Tensor:
+        """Weights of a linear pool over inner products of vectors of a width, float32; the mask's shape."""
+        real = tf.cast(mask, tf.float32)
+        return tf.math.rsqrt(tf.cast(width, tf.float32)) * real if self.scale else real
+
+    def interest(self, pooled: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """The interest in the compute dtype, of sums `[B, C, D]` over the events of a mask `[B, 1 or C, L]`."""
+        if self.pool == "mean":
+            pooled = tf.math.divide_no_nan(pooled, tf.reduce_sum(tf.cast(mask, tf.float32), axis=-1, keepdims=True))
+        return tf.cast(pooled, self.compute_dtype)
 
     def at_once(self, candidate: tf.Tensor, history: tf.Tensor, mask: tf.Tensor,
                 search: tuple[tf.Tensor, tf.Tensor] | None = None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -94,7 +103,7 @@ class CSA(HistoryLayer):
         A sum is the history's matrix `sum_k e_k e_k^T` times the candidate, so that only scores are as many as
         candidates times events. They are not masked.
         """
-        if self.pool not in ("sum", "mean"):
+        if self.pool not in LINEAR_POOLS:
             return self(candidate, history, mask=mask, search=search)
         queries, keys = (tf.cast(side, tf.float32) for side in search or (candidate, history))
         scale = tf.math.rsqrt(tf.cast(tf.shape(queries)[-1], tf.float32)) if self.scale else 1.0

@@ -17,12 +17,12 @@ from typing import Any
 import tensorflow as tf
 
 from lcn_tf.ops.event_forms import (
-    Beside,
     Bucketed,
     Vectors,
     gather,
     leading_sizes,
     narrow,
+    parts_of,
     products,
     project,
     weighted_sums,
@@ -81,7 +81,7 @@ class FoldedProjections(tf.keras.layers.Layer):
     def call(self, events: Vectors, queries: tf.Tensor) -> tf.Tensor:
         """Attention logits; see the class."""
         events, kernel = narrow(events, tf.cast(self.key_kernel, self.compute_dtype))
-        return products(self._queries(queries, kernel), events)
+        return products(self.queries(queries, kernel), events)
 
     def pool(self, weights: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Sums projected events.
@@ -94,7 +94,12 @@ class FoldedProjections(tf.keras.layers.Layer):
           `[B, C, D_a]` in the compute dtype: `concat_h(W_V^h sum_k weights_{h, k} x_k)`.
         """
         events, kernel = narrow(events, tf.cast(self.value_kernel, self.compute_dtype))
-        pooled = tf.cast(weighted_sums(weights, events), self.compute_dtype)  # [B, C, H, E]
+        return self.values_of(weighted_sums(weights, events), kernel)
+
+    def values_of(self, pooled: tf.Tensor, kernel: tf.Tensor | None = None) -> tf.Tensor:
+        """Sums of events `[B, C, H, E]`, projected by `W_V` or a kernel like it, `[B, C, D_a]` in the compute dtype."""
+        kernel = tf.cast(self.value_kernel, self.compute_dtype) if kernel is None else kernel
+        pooled = tf.cast(pooled, self.compute_dtype)
         values = tf.einsum("bche,ehd->bchd", pooled, self._per_head(kernel))  # [B, C, H, D_h]
         return tf.reshape(values, [*leading_sizes(values), self.attention_dim])  # [B, C, D_a]
 
@@ -121,10 +126,10 @@ class FoldedProjections(tf.keras.layers.Layer):
         """
         narrowed, key_kernel = narrow(events, tf.cast(self.key_kernel, self.compute_dtype))
         value_kernel = narrow(events, tf.cast(self.value_kernel, tf.float32))[1]
-        parts = list(narrowed.parts) if isinstance(narrowed, Beside) else [narrowed]
+        parts = parts_of(narrowed)
         widths = [width_of(part) for part in parts]
         logits, pools = [], []
-        for query, part in zip(tf.split(self._queries(queries, key_kernel), widths, -1), parts, strict=True):
+        for query, part in zip(tf.split(self.queries(queries, key_kernel), widths, -1), parts, strict=True):
             shared = isinstance(part, tf.Tensor) and part.shape.rank == 3
             found, pool = _shared(query, part, indices) if shared else _own(query, gather(part, indices))
             logits.append(found)
@@ -134,8 +139,9 @@ class FoldedProjections(tf.keras.layers.Layer):
         pooled = [pool(weights, kernel) for pool, kernel in zip(pools, tf.split(value_kernel, widths), strict=True)]
         return total, tf.cast(tf.add_n(pooled), self.compute_dtype)
 
-    def _queries(self, queries: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        """Projected back, float32 `[B, C, H, E]`, divided by `sqrt(D_h)`."""
+    def queries(self, queries: tf.Tensor, kernel: tf.Tensor | None = None) -> tf.Tensor:
+        """Projected back by `W_K` or a kernel like it, float32 `[B, C, H, E]`, divided by `sqrt(D_h)`."""
+        kernel = tf.cast(self.key_kernel, self.compute_dtype) if kernel is None else kernel
         queries = tf.cast(queries, self.compute_dtype)
         queries = tf.reshape(queries, [*leading_sizes(queries), self.num_heads, self.head_dim])  # [B, C, H, D_h]
         folded = tf.einsum("bchd,ehd->bche", queries, self._per_head(kernel))  # [B, C, H, E]

@@ -15,6 +15,7 @@ import tensorflow as tf
 from lcn_tf.layers.csa import CSA
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.history_layer import HistoryLayer
+from lcn_tf.layers.joint_levels import fits, joint_levels
 from lcn_tf.layers.msa import MSA, SharedMSA, attention_weights
 from lcn_tf.ops.event_forms import Vectors, as_tensor, beside, compact, gather
 from lcn_tf.ops.masking import (
@@ -30,6 +31,7 @@ from lcn_tf.ops.masking import (
 LAP_INTEGRATIONS = ("concat", "last", "sum")
 LAP_LEVEL_NORMS = ("none", "rms", "candidate")
 DENSE_EVENTS = 24  # of all events to those MSA keeps, up to which logits of all cost less than gathering vectors
+JOINT_EVENTS = 5  # the same, up to which weights for all events that candidates share cost less than that in training
 LEVEL_RMS = 0.1  # of level_norm="rms": the size of embeddings after some training
 
 Select = Callable[[tf.Tensor], Vectors]
@@ -198,12 +200,16 @@ class LAP(HistoryLayer):
              longest: int | None = None) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         """The cascade: interests of the levels, first to last, and what `explain` reports."""
         mask = _required(mask)
-        shared = None
+        length = mask.shape[-1] if longest is None else longest
+        shared, joint = None, None
+        if not ordered and search is None:
+            joint = self._joint_msa(candidate, history, context, length)
         if select is None:
             events = beside(history, context)
             shared = self._shared(candidate, events, mask, training)
             select = functools.partial(gather, events if shared is None else shared)
-        length = mask.shape[-1] if longest is None else longest
+        if joint is not None and shared is None:
+            return self._jointly(joint, candidate, history, context, mask, select, training), {}
         if shared is None:
             interest, scores = self.csa(candidate, history, mask=mask, search=search)
         else:
@@ -234,13 +240,34 @@ class LAP(HistoryLayer):
             explanation["fsa_scores"] = tf.reduce_mean(attention_scores, axis=2)
         return interests, explanation
 
+    def _jointly(self, msa: MSA, candidate: tf.Tensor, history: Vectors, context: Vectors | None, mask: tf.Tensor,
+                 select: Select, training: bool | None) -> list[tf.Tensor]:
+        """The interests of the levels, CSA and MSA computed as one."""
+        found = joint_levels(self.csa, msa, candidate, history, context, mask, self._kept[0])
+        if self.fsa is None:
+            return [found.csa, found.msa]
+        with tf.name_scope("best_of_msa"):
+            indices, kept = masked_top_k(found.logits, found.kept, self._kept[-1], ordered=False)
+        return [found.csa, found.msa, self.fsa(candidate, select(indices), mask=kept, training=training)[0]]
+
+    def _joint_msa(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None, length: int | None
+                   ) -> MSA | None:
+        """MSA, if it is to share CSA's passes: over events that candidates share, of which it keeps many."""
+        if not isinstance(self.msa, MSA) or candidate.shape[1] == 1 or not self._levels_built():
+            return None
+        few = length is not None and length <= JOINT_EVENTS * self._kept[0]
+        return self.msa if few and fits(self.csa, self.msa, history, context) else None
+
+    def _levels_built(self) -> bool:
+        """Whether the weights are there; forms of events that only some of the levels read do not build them."""
+        return all(level.built for level in (self.csa, self.msa, self.fsa) if isinstance(level, tf.keras.layers.Layer))
+
     def _shared(self, candidate: tf.Tensor, events: Vectors, mask: tf.Tensor, training: bool | None) -> Vectors | None:
         """Events for scoring many candidates at once; None in training, and where candidates see different ones.
 
         Training has the forms whose gradients cost least; they also are what builds the levels' weights.
         """
-        levels = [level for level in (self.csa, self.msa, self.fsa) if isinstance(level, tf.keras.layers.Layer)]
-        scoring = not isinstance(training, tf.Tensor) and not training and all(level.built for level in levels)
+        scoring = not isinstance(training, tf.Tensor) and not training and self._levels_built()
         if not scoring or mask.shape.rank != 2 or candidate.shape[1] == 1:
             return None
         return compact(events)

@@ -5,6 +5,7 @@ Shapes: B requests, C candidates, K events, D item width, E = D + D_c event widt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -13,6 +14,7 @@ from lcn_tf.layers.folded_attention import FoldedProjections
 from lcn_tf.layers.fsa import FSA
 from lcn_tf.layers.history_layer import HistoryLayer
 from lcn_tf.ops.event_forms import Vectors, gather
+from lcn_tf.ops.joint_attention import Weighed
 from lcn_tf.ops.masking import expand_mask, mask_scores, masked_softmax
 
 MSA_NORMS = ("softmax", "none")
@@ -90,6 +92,25 @@ class MSA(HistoryLayer):
         logits, interest = self.projections.among(events, indices, self.query(candidate), lambda logits: (
             attention_weights(logits, mask, self.norm)))
         return interest, mask_scores(logits, mask)
+
+    def event_queries(self, candidate: tf.Tensor, widths: Sequence[int]) -> list[tf.Tensor]:
+        """What is multiplied by each part of the events' vectors, float32 `[B, C, width]`; the logits are the sum."""
+        return tf.split(self.projections.queries(self.query(candidate))[:, :, 0], list(widths), -1)
+
+    def weighed(self, logits: tf.Tensor, mask: tf.Tensor) -> Weighed:
+        """Weights of logits `[B, C, L]`, and their gradient."""
+        weights = attention_weights(logits, mask, self.norm)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            if self.norm == "none":
+                return tf.where(mask, upstream, 0.0)
+            return weights * (upstream - tf.reduce_sum(weights * upstream, -1, keepdims=True))
+
+        return Weighed(weights, mask, gradient)
+
+    def interest(self, pooled: tf.Tensor) -> tf.Tensor:
+        """Sums of events `[B, C, E]` as the interest `[B, C, D_a]`."""
+        return self.projections.values_of(pooled[:, :, tf.newaxis])
 
     def attention_logits(self, candidate: tf.Tensor, events: Vectors) -> tf.Tensor:
         """Unmasked float32 logits `[B, C, K]`; shared events `[B, L, E]` are not copied per candidate."""

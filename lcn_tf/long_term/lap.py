@@ -88,8 +88,8 @@ class LAPInterest(tf.keras.layers.Layer):
         if history.common_mask is not None and not training:
             return self.lap(candidate, history.items, history.context, history.common_mask, search=history.search,
                             training=training, longest=history.longest)
-        return self.lap(candidate, history.vectors, None, history.mask, select=history.select, search=history.search,
-                        training=training)
+        return self.lap(candidate, history.vectors, history.context, history.mask, select=history.select,
+                        search=history.search, training=training, longest=history.longest)
 
     def state_of(self, history: History) -> dict[str, tf.Tensor]:
         """The events, embedded: `columns [B, L, N]` of items and context, and what tells real ones and time gaps."""

@@ -97,6 +97,13 @@ def beside(*vectors: Vectors | None) -> Vectors:
     return parts[0] if len(parts) == 1 else Beside(tuple(parts))
 
 
+def parts_of(vectors: Vectors | None) -> tuple[Vectors, ...]:
+    """The parts side by side; one that is not `Beside` is its own, None has none."""
+    if isinstance(vectors, Beside):
+        return vectors.parts
+    return () if vectors is None else (vectors,)
+
+
 def width_of(vectors: Any) -> int:
     """E, of vectors or of their shapes in the same structure, as Keras hands them to `build`."""
     if isinstance(vectors, Beside):
@@ -152,7 +159,7 @@ def compact(vectors: Vectors) -> Vectors | None:
 
     Parts that may differ between candidates, as far as static shapes tell, stay as they are; None where the first does.
     """
-    parts = list(vectors.parts) if isinstance(vectors, Beside) else [vectors]
+    parts = list(parts_of(vectors))
     columns: list[tf.Tensor] = []
     rows: list[tf.Tensor] = []
     while parts and (shared := _compact(parts[0])) is not None:
@@ -183,7 +190,7 @@ def _compact(part: Vectors) -> Compact | None:
 
 def narrow(vectors: Vectors, kernel: tf.Tensor) -> tuple[Vectors, tf.Tensor]:
     """Events and kernel `[E, U]` with the same product, of fewer columns where some are `Compact`; others stay."""
-    parts = vectors.parts if isinstance(vectors, Beside) else (vectors,)
+    parts = parts_of(vectors)
     if not any(isinstance(part, Compact) for part in parts):
         return vectors, kernel
     kernels = tf.split(kernel, [width_of(part) for part in parts])
@@ -216,7 +223,7 @@ def split(vectors: Vectors, width: int) -> tuple[Vectors, Vectors]:
     if not isinstance(vectors, (Beside, Compact)):
         return vectors[..., :width], vectors[..., width:]
     parts: list[Vectors] = []
-    for part in vectors.parts if isinstance(vectors, Beside) else (vectors,):
+    for part in parts_of(vectors):
         before = sum(map(width_of, parts))
         parts += part.cut(width - before) if isinstance(part, Compact) else (part,)
     ends = list(itertools.accumulate(map(width_of, parts)))

@@ -114,6 +114,17 @@ def masked_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int, ordered: bool = Tru
     return indices, tf.gather(mask, indices, batch_dims=mask.shape.rank - 1)
 
 
+def best_mask(scores: tf.Tensor, mask: tf.Tensor, k: int) -> tf.Tensor:
+    """Which events `masked_top_k` keeps of each candidate, bool `[B, C, L]`; its arguments."""
+    mask = expand_mask(mask)
+    ranking = tf.where(mask, tf.cast(tf.stop_gradient(scores), tf.float32), tf.float32.min)  # [B, C, L]
+    length = tf.shape(ranking)[-1]
+    best, indices = tf.math.top_k(ranking, tf.minimum(k, length), sorted=False)
+    least = tf.reduce_min(best, -1, keepdims=True)
+    last = tf.reduce_max(tf.where(tf.equal(best, least), indices, -1), -1, keepdims=True)  # of those alike, the oldest
+    return ((ranking > least) | (tf.equal(ranking, least) & (tf.range(length) <= last))) & mask
+
+
 def screened_top_k(scores: tf.Tensor, mask: tf.Tensor, k: int, ordered: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
     """As `masked_top_k`, with the same result, faster for large `k` among many more events.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+SCOPE = "row_gradients"  # of the operations
 
 def sum_rows(places: tf.Tensor, vectors: tf.Tensor, num_rows: tf.Tensor) -> tf.Tensor:
     """For each row, the sum of the vectors at its place; like `tf.math.unsorted_segment_sum`.
@@ -53,6 +54,12 @@ def sum_outer_products(places: tf.Tensor, weights: tf.Tensor, vectors: tf.Tensor
 def _product(numbers: tf.Tensor, places: tf.Tensor, weights: tf.Tensor, vectors: tf.Tensor, num_rows: tf.Tensor
              ) -> tf.Tensor:
     """The sparse `[U, N]` of the weights at (place, number), times vectors `[N, E]`; numbers ascend."""
+    with tf.name_scope(SCOPE):
+        return _sparse_product(numbers, places, weights, vectors, num_rows)
+
+
+def _sparse_product(numbers: tf.Tensor, places: tf.Tensor, weights: tf.Tensor, vectors: tf.Tensor, num_rows: tf.Tensor
+                    ) -> tf.Tensor:
     entries = tf.stack([tf.cast(numbers, tf.int64), tf.cast(tf.reshape(places, [-1]), tf.int64)], axis=1)
     rows = tf.maximum(num_rows, 1)  # TensorFlow divides by their number, with none the process would die
     matrix = tf.raw_ops.SparseTensorToCSRSparseMatrix(

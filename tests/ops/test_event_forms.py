@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lcn_tf.layers import CSA, FSA, LAP, MSA, TargetMHA, TwinAttention
+from lcn_tf.layers import CSA, FSA, LAP, MSA, TargetMHA, TwinAttention, lap
 from lcn_tf.layers.csa import CSA_POOLS
 from lcn_tf.ops.compact_events import Compact
 from lcn_tf.ops.event_forms import (
@@ -208,10 +208,10 @@ def test_csa_equals_itself_over_the_wide_tensor(pool, kinds):
 class Pyramid:
     """LAP over items of the forms `ITEMS` and a context of which each candidate has a part of its own."""
 
-    def __init__(self, seed, kinds, candidates, length, width=5, **options):
+    def __init__(self, seed, kinds, candidates, length, width=5, context=(("gathered", "shared"), GAP), **options):
         self.items = len(kinds)
         widths = (*[width] * self.items, 2, 3)
-        self.events = Events(seed, [*kinds, ("gathered", "shared"), GAP], candidates, length, widths)
+        self.events = Events(seed, [*kinds, *context], candidates, length, widths)
         self.candidate = normal(seed + 1, REQUESTS, candidates, width * self.items)
         self.mask = random_mask(seed, self.events)
         self.layer = LAP(**{**SMALL, **options})
@@ -221,6 +221,8 @@ class Pyramid:
     def parts(self, form):
         """History and context of one form or the other."""
         width = self.candidate.shape[-1]
+        if width == self.events.width:
+            return (form[:, 0] if isinstance(form, tf.Tensor) else form), None
         if isinstance(form, Beside):
             return split(form, width)
         return form[:, 0, :, :width], form[..., width:]
@@ -229,12 +231,35 @@ class Pyramid:
         return self.layer(candidate, *self.parts(form), self.mask)
 
 
-@settings(max_examples=12)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.sampled_from(OPTIONS), st.lists(st.sampled_from(ITEMS), min_size=1, max_size=2),
        st.integers(1, 3), st.sampled_from([1, 2, 13]))
 def test_lap_equals_itself_over_the_wide_tensor(seed, options, kinds, candidates, length):
     pyramid = Pyramid(seed, kinds, candidates, length, **options)
     assert_same(pyramid.interest, pyramid.events, [pyramid.candidate])
+
+
+JOINT = [("gathered", "shared"), ("bucketed", "one"), ("gathered", "shared")]
+JOINT_OPTIONS = [{}, {"fsa_top_k": None}, {"msa_norm": "none"}, {"csa_pool": "mean", "csa_scale": True},
+                 {"msa_top_k": 50, "fsa_top_k": 50}, {"integration": "last"}]
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6), st.sampled_from(JOINT_OPTIONS), st.integers(1, 3), st.sampled_from([None, "one", "own"]),
+       st.sampled_from([1, 2, 5, 13, 26]), st.sampled_from([None, 2]))
+def test_levels_that_share_their_passes_equal_those_over_the_wide_tensor(seed, options, items, gap, length, shown):
+    """Places repeat, so that scores tie where one event is kept and the other is not."""
+    context = [] if gap is None else [("bucketed", gap)]
+    pyramid = Pyramid(seed, JOINT[:items], 3, length, context=context, **options)
+    if shown is not None:
+        pyramid.mask &= tf.range(length) < shown
+    joint = lap.joint_levels
+    calls = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lap, "joint_levels", lambda *arguments: calls.append(1) or joint(*arguments))
+        assert_same(pyramid.interest, pyramid.events, [pyramid.candidate])
+        assert_same_weight_gradients(pyramid.layer, pyramid.interest, pyramid.events, pyramid.candidate)
+    assert len(calls) == (2 if length <= lap.JOINT_EVENTS * pyramid.layer.msa_top_k else 0)
 
 
 def test_lap_learns_scores_and_explains_the_same_over_the_wide_tensor():

@@ -29,6 +29,18 @@ def test_ties_go_to_the_more_recent_event():
     assert indices.numpy()[0, 0].tolist() == [1, 4, 0, 2]
 
 
+@given(st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 12), st.booleans())
+def test_the_mask_of_the_best_is_of_those_that_are_kept_where_scores_tie_too(seed, length, k, per_candidate):
+    rng = np.random.default_rng(seed)
+    scores = tf.constant(rng.integers(-1, 2, (2, 3, length)), tf.float32)
+    mask = tf.constant(rng.random((2, 3, length) if per_candidate else (2, length)) < 0.7)
+    indices, kept = (value.numpy() for value in masking.masked_top_k(scores, mask, k))
+    expected = np.zeros((2, 3, length), bool)
+    for place in np.ndindex(indices.shape):
+        expected[(*place[:2], indices[place])] |= kept[place]
+    assert masking.best_mask(scores, mask, k).numpy().tolist() == expected.tolist()
+
+
 def test_masked_top_k_is_clipped_to_an_unknown_length():
     @tf.function(input_signature=[tf.TensorSpec([None, None, None]), tf.TensorSpec([None, None], tf.bool)])
     def kept_shape(scores, mask):

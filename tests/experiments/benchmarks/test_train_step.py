@@ -42,14 +42,17 @@ def test_every_case_is_measured_beside_its_reference(tmp_path):
     printed = run(train_step, "--long_term=none", "--lengths=11", "--layout=grouped", "--table_rows=50",
                   "--batch_size=12", "--candidates_per_request=3", "--short_length=5", "--embedding_dim=4", "--steps=4",
                   "--nomemory", f"--output={output}")
-    header, *lines = printed.splitlines()
+    header, plain, none, _, title, *parts = printed.splitlines()
     assert "over floor" in header and "over flat" not in header and "peak MiB" not in header
-    assert [line.split()[0] for line in lines] == ["plain", "none"]
+    assert [line.split()[0] for line in (plain, none)] == ["plain", "none"]
+    assert title == "Where the time goes:" and parts[0].endswith("none grouped 11 50")
     plain, none = json.loads(output.read_text())["figures"]
     assert (plain["long_term"], plain["layout"], plain["speed_over_plain"]) == (PLAIN, "flat", 1)
     assert (none["long_term"], none["layout"], none["steps"]) == ("none", "grouped", 4)
     for figures in (plain, none):
         assert all(figures[name] > 0 for name in ("seconds", "speed_over_plain", "over_floor"))
+    assert plain["parts"] is None
+    assert all(none["parts"][part] > 0 for part in ("optimiser", "DIN of the short histories", "tower"))
 
 
 def test_peak_memory_holds_table_and_moments():
