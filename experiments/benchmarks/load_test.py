@@ -289,6 +289,9 @@ def main(argv: list[str]) -> None:
     if len(argv) != 2:
         sys.exit(f"error: expected one argument, a folder of versions, got {argv[1:]}")
     settings = {"callers": _CALLERS.value, "session_threads": _THREADS.value, "seed": _SEED.value}
+    if _REQUESTS.value < len(_RATES.value or SHARES):
+        sys.exit(f"error: --requests must be at least the number of rates, {len(_RATES.value or SHARES)}, got "
+                 f"{_REQUESTS.value}")
     try:
         figures = measure_load(argv[1], _RATES.value, _REQUESTS.value, _CANDIDATES.value, _RELOAD.value, settings)
         measure.write_figures(common.OUTPUT.value or "load_test.json", {

@@ -201,10 +201,10 @@ class LAP(HistoryLayer):
         """The cascade: interests of the levels, first to last, and what `explain` reports."""
         mask = _required(mask)
         length = mask.shape[-1] if longest is None else longest
-        shared, joint = None, None
-        if not ordered and search is None:
-            joint = self._joint_msa(candidate, history, context, length)
+        shared = joint = None
         if select is None:
+            if not ordered and search is None:
+                joint = self._joint_msa(candidate, history, context, length)
             events = beside(history, context)
             shared = self._shared(candidate, events, mask, training)
             select = functools.partial(gather, events if shared is None else shared)
@@ -249,6 +249,11 @@ class LAP(HistoryLayer):
         with tf.name_scope("best_of_msa"):
             indices, kept = masked_top_k(found.logits, found.kept, self._kept[-1], ordered=False)
         return [found.csa, found.msa, self.fsa(candidate, select(indices), mask=kept, training=training)[0]]
+
+    def shares_passes(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None, longest: int | None
+                      ) -> bool:
+        """Whether a call without `select` and `search` would read the events once for CSA and MSA; its arguments."""
+        return self._joint_msa(candidate, history, context, longest) is not None
 
     def _joint_msa(self, candidate: tf.Tensor, history: Vectors, context: Vectors | None, length: int | None
                    ) -> MSA | None:

@@ -88,8 +88,11 @@ class LAPInterest(tf.keras.layers.Layer):
         if history.common_mask is not None and not training:
             return self.lap(candidate, history.items, history.context, history.common_mask, search=history.search,
                             training=training, longest=history.longest)
-        return self.lap(candidate, history.vectors, history.context, history.mask, select=history.select,
-                        search=history.search, training=training, longest=history.longest)
+        items = history.vectors
+        if history.search is None and self.lap.shares_passes(candidate, items, history.context, history.longest):
+            return self.lap(candidate, items, history.context, history.mask, training=training, longest=history.longest)
+        return self.lap(candidate, items, None, history.mask, select=history.select, search=history.search,
+                        training=training)
 
     def state_of(self, history: History) -> dict[str, tf.Tensor]:
         """The events, embedded: `columns [B, L, N]` of items and context, and what tells real ones and time gaps."""

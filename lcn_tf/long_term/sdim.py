@@ -66,7 +66,6 @@ class SDIMInterest(tf.keras.layers.Layer):
         collisions = self.pooling.collisions(candidate, history.items, history.mask)  # [B, C, G, L]
         return self.pooling.pool(collisions, beside(history.vectors, history.context if self.context else None))
 
-
     def state_of(self, history: History) -> dict[str, tf.Tensor]:
         """Sums over the events of each bucket: `sums [B, G 2^hash_bits, N]` of `Compact` columns, and their `counts`.
 
@@ -111,7 +110,7 @@ class SDIMInterest(tf.keras.layers.Layer):
             return found
         lists = {name: tf.concat([added[name], state[name]], 1) for name in ("buckets", "timestamp", "mask")}
         real = tf.cast(lists["mask"], tf.int32)  # [B, k + L]
-        kept = lists["mask"] & (tf.cumsum(real, axis=1, reverse=True) > removed["events"][:, tf.newaxis])
+        kept = lists["mask"] & (tf.cumsum(real, axis=1) <= events[:, tf.newaxis])  # lists may lack the oldest already
         # Of equal numbers, `top_k` takes the first one first: events come before padding, each in their order.
         order = tf.math.top_k(tf.cast(kept, tf.int32), tf.minimum(new.longest, tf.shape(kept)[1])).indices
         lists["mask"] = kept

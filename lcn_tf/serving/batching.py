@@ -17,6 +17,7 @@ several costs less than as many runs of one. How each value follows from what wa
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 _AS_GOOD = 0.95  # of the best throughput
@@ -49,8 +50,11 @@ def batching_parameters(seconds: Mapping[int, float], requests_per_second: Mappi
       budget: seconds that a request may take at the server.
 
     Raises:
-      ValueError: size 1 is not among `seconds`, no callers, or a run of one request takes longer than the budget.
+      ValueError: size 1 is not among `seconds`, no callers, a budget that is no positive number of seconds, or a run of
+        one request takes longer than it.
     """
+    if not 0 < budget < math.inf:
+        raise ValueError(f"budget must be positive and finite, got {budget} seconds")
     if 1 not in seconds or not requests_per_second:
         raise ValueError("expected the seconds of a run of one request and the throughput of some callers, got "
                          f"seconds of {sorted(seconds)} and callers {sorted(requests_per_second)}")

@@ -25,7 +25,7 @@ _POINTER, _SIZE, _INT, _TEXT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, c
 
 
 class SessionError(RuntimeError):
-    """TensorFlow cannot load an export or answer a request; the message is TensorFlow's."""
+    """An export cannot be loaded, or a request cannot be answered; the message is TensorFlow's where it says so."""
 
 
 class _Buffer(ctypes.Structure):
@@ -90,11 +90,14 @@ class CSession:
           request: arrays by input name; objects of bytes for strings.
 
         Raises:
-          KeyError: an unknown signature, or an input too few.
-          SessionError: TensorFlow refuses the request.
+          SessionError: an unknown signature, an input too few, or TensorFlow refuses the request.
         """
         api = _api()
+        if signature not in self._signatures:
+            raise SessionError(f"{self.path}: no signature {signature!r}; it has {', '.join(sorted(self._signatures))}")
         inputs, outputs = self._signatures[signature]
+        if lacking := sorted(set(inputs).difference(request)):
+            raise SessionError(f"{self.path}: the request for {signature} has no {', '.join(lacking)}")
         tensors: list[Any] = []
         results = (_POINTER * len(outputs))()
         try:

@@ -100,9 +100,12 @@ def configure_export(export_path: str, budget: float, repeats: int = 20) -> tupl
 
     Raises:
       FileNotFoundError: `export_path` is no exported version.
-      ValueError: a run of one request takes longer than the budget, or the warm-up becomes longer than a server takes.
+      ValueError: fewer than one repeat, a budget that a run of one request exceeds or that is none, or the warm-up
+        becomes longer than a server takes.
       SessionError: the export does not load.
     """
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, got {repeats}")
     measured = measure(export_path, repeats)
     parameters = batching_parameters(measured.seconds, measured.requests_per_second, budget)
     write_warmup(export_path, _warmup_of_sizes(export_path, parameters.allowed_batch_sizes))
@@ -138,11 +141,13 @@ def _warmup_of_sizes(export_path: str, sizes: Sequence[int]) -> list[object]:
     """The warm-up requests that an export has, and those of the sizes that it lacks."""
     path = os.path.join(export_path, WARMUP_PATH)
     message = log_class()
-    logs = [message.FromString(record)  # type: ignore[attr-defined]
-            for record in tf.data.TFRecordDataset(path).as_numpy_iterator()]
+    records = tf.data.TFRecordDataset(path).as_numpy_iterator() if os.path.isfile(path) else ()
+    logs = [message.FromString(record) for record in records]  # type: ignore[attr-defined]
     requests_path = os.path.join(export_path, VERIFICATION_PATH)
     _, _, request = read_recorded(requests_path)
     examples = read_examples(requests_path)
+    if not logs:
+        raise ValueError(f"{path}: no warm-up requests, which every export has; they name the model")
     name = logs[0].predict_log.request.model_spec.name
     known = {log.SerializeToString(deterministic=True) for log in logs}
     for size in sizes:

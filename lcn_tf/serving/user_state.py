@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,7 @@ def build_state_signatures(model: CTRModel) -> dict[str, Any]:
               for name, values in made.structured_outputs.items() if name.startswith(PREFIX)}
 
     def rank_from_state(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = _of_as_many_users(inputs, [name for name in inputs if name.startswith(PREFIX)], "timestamp")
         batch, warnings = admit(schema, lengths, _completed(schema, {name: inputs[name] for name in others}))
         logits = model.logits_from_state(model.embedder.read(batch, common_views=True), _state(inputs))
         refused = tf.not_equal(inputs[FINGERPRINT], own)  # [B]
@@ -88,6 +89,7 @@ def build_state_signatures(model: CTRModel) -> dict[str, Any]:
         updates: UpdatesState = long_term
 
         def update_state(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            inputs = _of_as_many_users(inputs, list(inputs), FINGERPRINT)
             new, warnings = _events(model, {name: inputs[name] for name in of_lifelong})
             gone, of_gone = _events(model, {name: inputs[f"{GONE}{name}"] for name in of_lifelong})
             state = updates.updated(_state(inputs), new, gone)
@@ -152,6 +154,16 @@ def _completed(schema: FeatureSchema, request: Request) -> Request:
     absent = {**dict.fromkeys(users, tf.ones([requests], tf.int64)),
               **dict.fromkeys((*impressions, *histories), tf.zeros([requests, 1], tf.int64))}
     return {**absent, **request}
+
+
+def _of_as_many_users(inputs: Request, names: Sequence[str], like: str) -> dict[str, tf.Tensor]:
+    """The inputs, those of the names checked to be of as many users as another one: one state would rank them all."""
+    users = tf.stack([tf.shape(inputs[name])[0] for name in names])
+    wrong = tf.not_equal(users, tf.shape(inputs[like])[0])
+    message = tf.strings.reduce_join(tf.boolean_mask(tf.constant(names), wrong), separator=", ")
+    message += f" must have {like}'s number of requests"
+    with tf.control_dependencies([tf.debugging.Assert(~tf.reduce_any(wrong), [message])]):
+        return {name: tf.identity(values) for name, values in inputs.items()}
 
 
 def _named(state: Mapping[str, tf.Tensor], own: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from lcn_tf.serving.c_session import CSession, SessionError
 from lcn_tf.serving.warmup import WARMUP_PATH, log_class
@@ -32,7 +33,8 @@ class ServedVersions:
 
     Attributes:
       events: what happened, as (`time.perf_counter()`, version, text), in order: "loading", "serving", "closed", or why
-        it was not loaded; a version that does not load is tried again at every look, and told once.
+        it was not loaded; a version that does not load, or a folder that cannot be read, is tried again at every look,
+        and told once.
 
     Raises:
       SessionError: no version loads.
@@ -79,7 +81,7 @@ class ServedVersions:
         try:
             if not warm_up(session):
                 raise SessionError(f"{session.path}: no warm-up requests, so it may not be whole")
-        except (SessionError, OSError, tf.errors.OpError) as error:
+        except (SessionError, OSError, tf.errors.OpError, DecodeError) as error:
             session.close()
             self._refuse(newest, error)
             return old is not None
@@ -101,7 +103,10 @@ class ServedVersions:
 
     def _watch(self, seconds: float) -> None:
         while not self._ended.wait(seconds):
-            self.look()
+            try:
+                self.look()
+            except OSError as error:  # the folder is away, and may come back
+                self._refuse(self.events[-1][1], error)
 
     def _refuse(self, version: int, error: Exception) -> None:
         text = " ".join(str(error).split())

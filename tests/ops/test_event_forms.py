@@ -262,6 +262,19 @@ def test_levels_that_share_their_passes_equal_those_over_the_wide_tensor(seed, o
     assert len(calls) == (2 if length <= lap.JOINT_EVENTS * pyramid.layer.msa_top_k else 0)
 
 
+def test_events_that_are_selected_are_never_those_of_shared_passes():
+    pyramid = Pyramid(5, JOINT[:1], 3, 13)
+    events = pyramid.events
+    form, other = (events.mixed(*map(tf.constant, sources)) for sources in (
+        events.sources, [np.flip(source, 0) for source in events.sources]))
+    arguments = (tf.constant(pyramid.candidate), *pyramid.parts(form), pyramid.mask)
+    found = pyramid.layer(*arguments, select=lambda indices: gather(other, indices))
+    expected = pyramid.layer(pyramid.candidate, pyramid.parts(form)[0], None, pyramid.mask,
+                             select=lambda indices: gather(as_tensor(other), indices))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert np.abs(found - pyramid.layer(*arguments)).max() > 0.1
+
+
 def test_lap_learns_scores_and_explains_the_same_over_the_wide_tensor():
     pyramid = Pyramid(5, ITEMS[:2], 3, 13)
     assert_same_weight_gradients(pyramid.layer, pyramid.interest, pyramid.events, pyramid.candidate)

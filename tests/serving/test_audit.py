@@ -12,6 +12,7 @@ from lcn_tf.serving.audit import EXTRA, MISSING, audit
 from lcn_tf.serving.logged_requests import read_requests
 from lcn_tf.serving.recorded_requests import encode_request, named_tensors, requests_of
 from lcn_tf.serving.signatures import EXAMPLES_INPUT, SERVING_DEFAULT, SERVING_EXAMPLES
+from lcn_tf.serving.user_state import STATE_SIGNATURES
 from lcn_tf.serving.warmup import log_class, prediction_log
 from tests import synthetic
 
@@ -146,3 +147,34 @@ def test_files_that_are_no_logs(data_dir, tmp_path, capsys):
         writer.write(prediction_log("lcn", SERVING_DEFAULT, {"x": np.zeros(1)}).SerializeToString())
     with pytest.raises(ValueError, match="other, record 1: the request has no .*timestamp.*; it has x"):
         list(read_requests(str(tmp_path / "other"), schema))
+
+
+@pytest.mark.parametrize("change", ["short", "text", "float"])
+def test_inputs_that_do_not_fit_are_named(data_dir, tmp_path, capsys, change):
+    schema, requests = served(data_dir)
+    if change == "text":
+        signature, inputs = SERVING_EXAMPLES, {EXAMPLES_INPUT: np.array([b"no example at all"], object)}
+        message = "log, record 1: examples 0 is no tf.train.Example"
+    else:
+        signature, inputs, name = SERVING_DEFAULT, named_tensors(schema, requests[:3]), f"{HISTORY}_behaviour"
+        inputs[name] = inputs[name][:, :1] if change == "short" else inputs[name].astype(np.float32)
+        message = f"log, record 1: {name} must be integers of shape "
+    with tf.io.TFRecordWriter(str(tmp_path / "log")) as writer:
+        writer.write(prediction_log("lcn", signature, inputs).SerializeToString())
+    assert main(["audit", f"--requests={tmp_path / 'log'}", f"--data_dir={data_dir}"]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_requests_of_user_states_are_passed_over(data_dir, tmp_path):
+    schema, requests = served(data_dir)
+    path = logged(tmp_path / "log", schema, requests)
+    own = list(tf.data.TFRecordDataset(path).as_numpy_iterator())
+    events = {name: values for name, values in named_tensors(schema, requests).items() if name.startswith(HISTORY)}
+    with tf.io.TFRecordWriter(path) as writer:
+        for signature in STATE_SIGNATURES:
+            writer.write(prediction_log("lcn", signature, events).SerializeToString())
+        for record in own:
+            writer.write(record)
+    assert list(read_requests(path, schema)) == requests
+    found = audit(path, data_dir)
+    assert found.requests == found.matched == len(requests) and not found.differing

@@ -57,3 +57,16 @@ def test_a_budget_that_one_request_exceeds(exported, tmp_path, capsys):
     assert main(["configure", str(path), "--budget_ms=0.0001", "--repeats=1"]) == 1
     assert re.match(r"error: one request takes [0-9.]+ ms, more than the budget of 0\.0 ms\n$", capsys.readouterr().err)
     assert not (path / BATCHING_PATH).exists()
+
+
+def test_budgets_repeats_and_warm_up_files_that_are_none(exported, tmp_path, capsys):
+    path = shutil.copytree(exported.path, tmp_path / "1")
+    for budget in ("nan", "inf", "0", "-1"):
+        assert main(["configure", str(path), f"--budget_ms={budget}", "--repeats=1"]) == 1
+        assert capsys.readouterr().err.startswith("error: budget must be positive and finite, got ")
+    assert main(["configure", str(path), "--repeats=0"]) == 1
+    assert capsys.readouterr().err == "error: repeats must be at least 1, got 0\n"
+    (path / WARMUP_PATH).write_bytes(b"")
+    assert main(["configure", str(path), "--budget_ms=60000", "--repeats=1"]) == 1
+    assert "tf_serving_warmup_requests: no warm-up requests" in capsys.readouterr().err
+    assert not (path / BATCHING_PATH).exists()

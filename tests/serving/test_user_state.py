@@ -100,6 +100,13 @@ def window(named, first, last):
     return {name: named[name][:, first:last] for name in LIFELONG}
 
 
+def updated(served, named, state, new, gone):
+    found = served.signatures["update_state"](
+        **state, **tensors(window(named, *new)),
+        **{f"{user_state.GONE}{name}": tf.constant(values) for name, values in window(named, *gone).items()})
+    return found, {name: values for name, values in found.items() if name.startswith(user_state.PREFIX)}
+
+
 @pytest.mark.parametrize("new", [0, 1, 3])
 def test_an_updated_state_is_one_computed_anew(served, new):
     """Of 23 events the model reads 17; each update brings `new` ones, and as many of the oldest are gone."""
@@ -109,12 +116,9 @@ def test_an_updated_state_is_one_computed_anew(served, new):
     ends = [6 - new * step for step in range(3)]
     state = served.state({**named, **window(named, ends[0], ends[0] + DATA.lifelong_length)})
     for before, after in zip(ends, ends[1:], strict=False):
-        gone = window(named, after + DATA.lifelong_length, before + DATA.lifelong_length)
-        found = served.signatures["update_state"](
-            **state, **tensors(window(named, after, before)),
-            **{f"{user_state.GONE}{name}": tf.constant(values) for name, values in gone.items()})
+        gone = (after + DATA.lifelong_length, before + DATA.lifelong_length)
+        found, state = updated(served, named, state, (after, before), gone)
         assert not found[user_state.ANOTHER_MODEL].numpy().any() and not found[user_state.TOO_MANY_EVENTS].numpy().any()
-        state = {name: values for name, values in found.items() if name.startswith(user_state.PREFIX)}
     now = {**named, **window(named, ends[-1], ends[-1] + DATA.lifelong_length)}
     anew = served.state(now)
     assert set(state) == set(anew)
@@ -127,12 +131,36 @@ def test_an_updated_state_is_one_computed_anew(served, new):
     np.testing.assert_allclose(served.ranked(now, state)["probability"], expected, atol=1e-6)
 
 
+def test_events_may_be_said_to_be_gone_one_update_late(served):
+    if "update_state" not in served.signatures:
+        pytest.skip("a state of events has no sums")
+    named, length = requests(seed=5), DATA.lifelong_length
+    state = served.state({**named, **window(named, 2, 2 + length)})
+    found, state = updated(served, named, state, (0, 2), (0, 0))
+    late, state = updated(served, named, state, (0, 0), (length, length + 2))
+    counts = [values[user_state.TOO_MANY_EVENTS].numpy().max() for values in (found, late)]
+    assert counts == [2, 0]
+    now = {**named, **window(named, 0, length)}
+    for name in set(state) & {"state_counts", "state_events", "state_mask"}:
+        np.testing.assert_array_equal(state[name], served.state(now)[name])
+    np.testing.assert_allclose(served.ranked(now, state)["probability"], served.at_once(now)["probability"], atol=1e-6)
+
+
+def test_a_state_of_other_users_than_the_request_is_an_error(served):
+    named = requests()
+    one = {name: values[:1] for name, values in served.state(named).items()}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="state_events.* must have timestamp.*number of requests"):
+        served.ranked(named, one)
+    if "update_state" in served.signatures:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="lifelong_source_item_id.*state_fingerprint"):
+            updated(served, named, one, (0, 1), (0, 0))
+
+
 def test_events_that_should_be_gone_are_counted(served):
     if "update_state" not in served.signatures:
         pytest.skip("a state of events has no sums")
     named = requests()
-    none = {f"{user_state.GONE}{name}": tf.constant(named[name][:, :0]) for name in LIFELONG}
-    found = served.signatures["update_state"](**served.state(named), **tensors(window(named, 0, 4)), **none)
+    found, _ = updated(served, named, served.state(named), (0, 4), (0, 0))
     events = served.state(named)["state_events"].numpy()
     new = (named["lifelong_source_item_id"][:, :4] > 0).sum(1)
     np.testing.assert_array_equal(found[user_state.TOO_MANY_EVENTS], np.maximum(events + new - DATA.lifelong_length, 0))

@@ -3,11 +3,13 @@
 import shutil
 import time
 
+import numpy as np
 import pytest
 
 from lcn_tf.serving.c_session import SessionError
 from lcn_tf.serving.verify import VERIFICATION_PATH, read_recorded
 from lcn_tf.serving.versions import ServedVersions
+from lcn_tf.serving.warmup import prediction_log, write_warmup
 
 
 def until(condition, seconds=60):
@@ -46,6 +48,27 @@ def test_a_new_version_takes_over_when_it_is_whole_and_the_old_one_ends_with_its
     assert texts()[-1] == (10, "closed")
     with pytest.raises(SessionError, match="closed"), served.lease():
         pass
+
+
+def test_a_folder_that_is_away_for_a_while_and_a_version_that_cannot_be_warmed_up(exported, tmp_path):
+    base = tmp_path / "versions"
+    shutil.copytree(exported.path, base / "1")
+    served = ServedVersions(str(base), poll_seconds=0.02, threads=1)
+
+    def texts(version):
+        return [text for _, number, text in served.events if number == version]
+
+    base.rename(tmp_path / "away")
+    until(lambda: any("No such file or directory" in text for text in texts(1)))
+    shutil.copytree(exported.path, tmp_path / "away" / "2")
+    log = prediction_log("lcn", "rank_from_history", {"user_id": np.array([1])})
+    write_warmup(str(tmp_path / "away" / "2"), [log])
+    (tmp_path / "away").rename(base)
+    until(lambda: any("no signature 'rank_from_history'" in text for text in texts(2)))
+    shutil.copytree(exported.path, base / ".3")
+    (base / ".3").rename(base / "3")
+    until(lambda: "serving" in texts(3))
+    served.close()
 
 
 def test_a_folder_without_versions(tmp_path):
