@@ -3,7 +3,7 @@
     python -m experiments.benchmarks.load_test runs/demo/saved_model [--rates=50 --rates=100] [--requests=10000]
 
 The argument is a folder of versions, as a server has it. Requests are those that the export has recorded, each of one
-user, with their candidates repeated up to `--num_candidates`; they go through TensorFlow's C API from `--callers`
+user, with their candidates repeated up to `--candidates_each`; they go through TensorFlow's C API from `--callers`
 threads. Without `--rates` there are three: a quarter, a half and three quarters of what the callers answer without a
 pause.
 
@@ -51,7 +51,7 @@ from lcn_tf.serving.versions import ServedVersions
 _RATES = flags.DEFINE_multi_float("rates", [], "requests a second, once for each run", lower_bound=0.01)
 _REQUESTS = flags.DEFINE_integer("requests", 10_000, "requests of all runs together", lower_bound=1)
 _CALLERS = flags.DEFINE_integer("callers", 4, "threads that call the session", lower_bound=1)
-_CANDIDATES = flags.DEFINE_integer("num_candidates", 100, "candidates of each request", lower_bound=1)
+_CANDIDATES = flags.DEFINE_integer("candidates_each", 100, "candidates of each request", lower_bound=1)
 _THREADS = flags.DEFINE_integer("session_threads", 1, "threads of a session's operations", lower_bound=1)
 _RELOAD = flags.DEFINE_boolean("reload", True, "bring a new version in the middle of each run")
 _SEED = flags.DEFINE_integer("seed", 1, "of the moments of arrival")
@@ -295,7 +295,7 @@ def main(argv: list[str]) -> None:
     try:
         figures = measure_load(argv[1], _RATES.value, _REQUESTS.value, _CANDIDATES.value, _RELOAD.value, settings)
         measure.write_figures(common.OUTPUT.value or "load_test.json", {
-            **settings, "num_candidates": _CANDIDATES.value, "requests": _REQUESTS.value}, figures)
+            **settings, "candidates_each": _CANDIDATES.value, "requests": _REQUESTS.value}, figures)
     except (OSError, ValueError, SessionError, VerificationError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:

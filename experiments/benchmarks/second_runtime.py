@@ -39,7 +39,7 @@ from lcn_tf.serving.export import weights_read
 from lcn_tf.serving.second_runtime import Answer, ConversionError
 from lcn_tf.serving.signatures import PROBABILITY, SERVING_DEFAULT, build_signatures
 
-_MODELS = flags.DEFINE_multi_string("long_term", ["sim", "lap"], "long-term models")
+_MODELS = flags.DEFINE_multi_string("converted", ["sim", "lap"], "long-term models, once for each")
 _NUM_CANDIDATES = flags.DEFINE_multi_integer("candidates", [100, 1000], "candidates of the request, once for each "
                                              "number", lower_bound=1)
 

@@ -30,7 +30,7 @@ def versions(tmp_path_factory):
 @pytest.mark.slow
 def test_no_request_is_lost_over_a_reload(versions, tmp_path):
     output = tmp_path / "load.json"
-    printed = run(load_test, "--rates=40", "--rates=60", "--requests=120", "--callers=3", "--num_candidates=7",
+    printed = run(load_test, "--rates=40", "--rates=60", "--requests=120", "--callers=3", "--candidates_each=7",
                   f"--output={output}", str(versions))
     assert [line.split()[0] for line in printed.splitlines()[:3]] == ["requests/s", "40.0", "60.0"]
     figures = json.loads(output.read_text())["figures"]

@@ -15,7 +15,7 @@ for _package in ("openvino", "tf2onnx", "onnxruntime"):
 @pytest.mark.slow
 def test_every_runtime_is_measured(tmp_path):
     output = tmp_path / "figures.json"
-    printed = run(second_runtime, "--long_term=mean_pool", "--lengths=11", "--candidates=7", "--candidates=3",
+    printed = run(second_runtime, "--converted=mean_pool", "--lengths=11", "--candidates=7", "--candidates=3",
                   "--short_length=5", "--num_items=50", "--embedding_dim=3", "--steps=3", f"--output={output}")
     header, first, second, *_ = printed.splitlines()
     assert "openvino / tensorflow" in header and "onnx / tensorflow" in header
