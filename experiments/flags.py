@@ -112,16 +112,16 @@ class Experiment:
         return {name: value for name, value in pairs if name not in without and not name.startswith(others)}
 
 
-def define(run_class: type = RunConfig) -> None:
+def define(run_class: type = RunConfig, flag_values: flags.FlagValues = FLAGS) -> None:
     """Defines every flag; those without a prefix are the fields of `run_class`."""
-    dataclass_flags.define("", run_class)
+    dataclass_flags.define("", run_class, flag_values)
     for prefix, config_class in _GROUPS.items():
-        dataclass_flags.define(prefix, config_class, without=_DERIVED.get(prefix, ()))
+        dataclass_flags.define(prefix, config_class, flag_values, _DERIVED.get(prefix, ()))
     for kind in registry.KINDS:
         for name in registry.components(kind):
             config_class = registry.component(kind, name).Config
             if dataclasses.fields(config_class):
-                dataclass_flags.define(prefix_of(kind, name), config_class, without=DRAWS)
+                dataclass_flags.define(prefix_of(kind, name), config_class, flag_values, DRAWS)
 
 
 def prefix_of(kind: str, name: str) -> str:
@@ -133,20 +133,21 @@ def prefix_of(kind: str, name: str) -> str:
     return f"lifelong_{name}" if shared else name
 
 
-def read(run_class: type = RunConfig) -> Experiment:
+def read(run_class: type = RunConfig, flag_values: flags.FlagValues = FLAGS) -> Experiment:
     """The experiment of the parsed flags, defined with the same class.
 
     Raises:
       ValueError: values that a configuration refuses; the message names the flag.
     """
-    groups = {prefix: dataclass_flags.read(prefix, config_class) for prefix, config_class in _GROUPS.items()}
-    components = {part: _component(*part, groups["train"].seed) for part in groups["model"].parts}
-    return Experiment(dataclass_flags.read("", run_class), groups, components)
+    groups = {prefix: dataclass_flags.read(prefix, config_class, flag_values)
+              for prefix, config_class in _GROUPS.items()}
+    components = {part: _component(*part, groups["train"].seed, flag_values) for part in groups["model"].parts}
+    return Experiment(dataclass_flags.read("", run_class, flag_values), groups, components)
 
 
-def _component(kind: str, name: str, seed: int) -> Any:
+def _component(kind: str, name: str, seed: int, flag_values: flags.FlagValues) -> Any:
     """The configuration of a component, its draws seeded as the training is."""
-    config = dataclass_flags.read(prefix_of(kind, name), registry.component(kind, name).Config)
+    config = dataclass_flags.read(prefix_of(kind, name), registry.component(kind, name).Config, flag_values)
     return dataclasses.replace(config, **{field.name: seed for field in dataclasses.fields(config)
                                           if field.name in DRAWS})
 

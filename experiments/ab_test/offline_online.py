@@ -158,7 +158,8 @@ def draw(path: str, found: Sequence[Point]) -> None:
             y, low, high = 100 * np.array([[one.relative, one.low, one.high] for one in online]).T
             axes.errorbar(x, y, yerr=[y - low, high - y], fmt="o", markersize=4, linewidth=0.8)
             for point, place in zip(measured, zip(x, y, strict=True), strict=True):
-                axes.annotate(point.name, place, fontsize=7, xytext=(4, 3), textcoords="offset points")
+                axes.annotate(point.name, place, fontsize=7, xytext=(4, 3), textcoords="offset points",
+                              parse_math=False)
             axes.axhline(0, color="black", linewidth=0.5)
             axes.axvline(0, color="black", linewidth=0.5)
             axes.set(xlabel=f"{title}, test split", ylabel=f"true Δ{metric.title}, %",

@@ -13,6 +13,9 @@
 | `before_impressions`, `before_clicks` | int64 | the user's totals over the days before the test |
 | `before_stay_seconds` | float64 | likewise; these three are the same in every population and on every day |
 
+Days go from 0 to the last one; a user without a row on some day did nothing. Nobody has more clicks than
+impressions.
+
 Populations: `split` is the A/B traffic; `split:own` the same traffic with nightly training of each arm on its own data;
 `all:<arm>` are the same users, days and random numbers under that arm alone, the truth.
 
@@ -22,8 +25,6 @@ Populations: `split` is the A/B traffic; `split:own` the same traffic with night
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import pandas as pd
 
 OUTCOMES, LATENCY = "outcomes.parquet", "latency.parquet"
 
@@ -51,14 +52,3 @@ def alone_arm(population: str) -> str | None:
 def populations_of(arms: Sequence[str], own: bool = False) -> tuple[str, ...]:
     """All populations of a test: the traffic, that of nightly training on own data if asked for, and the truths."""
     return (SPLIT, *([SPLIT_OWN] if own else []), *(alone(arm) for arm in arms))
-
-
-def check_outcomes(outcomes: pd.DataFrame) -> None:
-    """Compares the columns of a table with those that there should be.
-
-    Raises:
-      ValueError: a column is missing.
-    """
-    if missing := [name for name in OUTCOME_COLUMNS if name not in outcomes.columns]:
-        raise ValueError(f"outcomes: expected the columns {', '.join(OUTCOME_COLUMNS)}, got none called "
-                         f"{', '.join(missing)}")

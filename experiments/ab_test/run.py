@@ -13,8 +13,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -24,8 +22,10 @@ import pandas as pd
 
 from experiments import workdir_lock
 from experiments.ab_test import report
+from experiments.ab_test.analysis import estimates
 from experiments.ab_test.outcomes import LATENCY, LATENCY_COLUMNS, OUTCOMES, alone, alone_arm
-from experiments.ab_test.settings import POLICIES, ABTestConfig, fingerprint
+from experiments.ab_test.settings import POLICIES, ABTestConfig
+from experiments.ab_test.settled import settle
 from experiments.ab_test.simulation import logs, traffic, trained_arms
 from experiments.ab_test.simulation.arms import Arm
 from experiments.ab_test.simulation.config import WorldConfig
@@ -34,9 +34,7 @@ from experiments.ab_test.simulation.past import Past
 from experiments.ab_test.simulation.saved_model import SavedModelArm, time_in_turns
 from experiments.ab_test.simulation.served_days import ServedDays
 from experiments.ab_test.simulation.site import Site
-from lcn_tf.whole_files import replacing, write_text
-
-_SETTINGS = "settings.json"
+from lcn_tf.whole_files import replacing
 
 
 def run(config: ABTestConfig, world: WorldConfig, flags: Sequence[str], command: str) -> str:
@@ -49,31 +47,14 @@ def run(config: ABTestConfig, world: WorldConfig, flags: Sequence[str], command:
       command: for the report.
 
     Raises:
-      ValueError: settings that do not fit, or are not those of the folder; a model that failed, or of other logs.
-      OSError: a folder that cannot be read or written.
+      ValueError: settings that do not fit, or are not those of the folder; a model that failed, or of other logs; no
+        library for the report.
+      OSError: a folder that cannot be read or written, or a flag file that is not there.
     """
+    estimates.library()  # now: training and serving take long
     with workdir_lock.held(config.output_dir):
-        _settle(config, world, flags)
+        settle(config, world, flags)
         return _Test(config, world, flags).do(command)
-
-
-def _settle(config: ABTestConfig, world: WorldConfig, flags: Sequence[str]) -> None:
-    """Notes the settings of a new test; those of a command that goes on must be the same."""
-    path = os.path.join(config.output_dir, _SETTINGS)
-    settings = {**dataclasses.asdict(world), **dataclasses.asdict(config), "flags": list(flags),
-                "versions": {name: fingerprint(found) for name, found in config.exports.items()}}
-    del settings["output_dir"]
-    text = json.dumps(settings, indent=1) + "\n"
-    if not os.path.exists(path):
-        write_text(path, text)
-        return
-    with open(path, encoding="utf-8") as file:
-        before, now = json.load(file), json.loads(text)
-    changed = [f"{name}: {before.get(name)} -> {now.get(name)}" for name in sorted({*before, *now})
-               if before.get(name) != now.get(name)]
-    if changed:
-        raise ValueError(f"{config.output_dir} holds a test with other settings ({'; '.join(changed)}); choose another "
-                         "--output_dir")
 
 
 class _Test:

@@ -47,6 +47,9 @@ class ABTestConfig:
             if not name.isidentifier() or not what:
                 raise ValueError("arms must be like lcn=lcn_200_50.cfg, with names of letters, digits and _, got "
                                  f"{arm!r}")
+            if what not in POLICIES and os.sep not in what and not what.endswith(_CFG) and not os.path.isdir(what):
+                raise ValueError(f"arms: {arm}: {what} is neither a policy ({', '.join(POLICIES)}) nor a flag file "
+                                 f"(NAME{_CFG}) nor the folder of an exported version")
         if len(self.names) < 2 or len(set(self.names)) < len(self.names):
             raise ValueError(f"arms must be at least two of different names, got {', '.join(self.names) or 'none'}")
         if self.control is not None and self.control not in self.names:
@@ -60,8 +63,8 @@ class ABTestConfig:
         if self.training not in ("frozen", "nightly"):
             raise ValueError(f"training must be frozen or nightly, got {self.training!r}")
         if self.nightly and self.exports:
-            raise ValueError("training=nightly goes on with models that are trained here: give flag files, not the "
-                             f"exports {', '.join(self.exports.values())}")
+            raise ValueError("training=nightly goes on with models that are trained here: give flag files or policies "
+                             f"({', '.join(POLICIES)}), not the exports {', '.join(self.exports.values())}")
         if self.nightly and not self.trained:
             raise ValueError(f"training=nightly needs an arm that is trained here, got {', '.join(self.arms)}")
 

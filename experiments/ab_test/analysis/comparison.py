@@ -18,6 +18,7 @@ from experiments.ab_test.analysis.totals import Totals, of_population
 from experiments.ab_test.analysis.truth import true_effects
 from experiments.ab_test.outcomes import SPLIT
 
+_LEAST = 1e-20  # variance of the log of a ratio
 TARGETS = (0.01, 0.02, 0.03, 0.05)  # relative effects that a plan asks for
 
 
@@ -49,16 +50,18 @@ class Reading:
     Attributes:
       metric: what is measured.
       adjusted: whether by CUPED.
+      before: whether users differ by what they did before the test; where they do not, both readings are the same.
       by_day: the effects from the first day to each day on which both arms have two users.
       sequential: intervals for daily looks.
       detectable: the effect that is found with 80 % after each number of days, `[T]`; NaN where unknown.
-      power: relative effect -> probability that the test of all days finds it.
+      power: relative effect -> probability that the test of all days finds it; NaN where unknown.
       days: relative effect -> days after which it is found with 80 %.
       truth: the effect on these very users from the first day to each day, `[T]`; None where it is not known.
     """
 
     metric: Metric
     adjusted: bool
+    before: bool
     by_day: Sequence[estimates.Effect]
     sequential: Sequential
     detectable: Sequence[float]
@@ -119,7 +122,8 @@ def compare(outcomes: pd.DataFrame, times: pd.DataFrame | None, control: str, tr
                       else math.nan for days in range(1, totals.days + 1)]
         power = estimates.power(totals, control, treatment, metric, adjusted, TARGETS)
         readings.append(Reading(
-            metric, adjusted, [effects[place] for effects in by_day],
+            metric, adjusted, estimates.has_before(totals, control, treatment, metric),
+            [effects[place] for effects in by_day],
             daily_looks(totals, metric, control, treatment, adjusted), detectable,
             dict(zip(TARGETS, power, strict=True)), {target: days_until(detectable, target) for target in TARGETS},
             truths.get(metric)))
@@ -134,7 +138,9 @@ def daily_looks(totals: Totals, metric: Metric, control: str, treatment: str, ad
                 alpha: float = 0.05) -> Sequential:
     """A metric's intervals for daily looks, tuned to the days of the test."""
     effects = effects_of(totals, metric, control, treatment, adjusted)
-    width = sequential.half_widths(effects.covariance, totals.days, alpha)
+    covariance = effects.covariance
+    covariance[np.diagonal(covariance) < _LEAST] = np.nan  # users do not differ: what rounding leaves is no error
+    width = sequential.half_widths(covariance, totals.days, alpha)
     return Sequential(np.expm1(effects.logs), np.expm1(effects.logs - width), np.expm1(effects.logs + width))
 
 

@@ -15,6 +15,7 @@ from experiments.ab_test.analysis.totals import Totals
 
 CONFIDENCE = 0.95
 POWER = 0.8
+_LEAST = 1e-12  # times the squared level: a variance below it is what rounding leaves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +29,10 @@ class Effect:
       days: how many days from the first one on.
       control: the ratio in the arm that is compared with.
       treatment: in the other one.
-      relative: treatment / control - 1; 0.03 is 3 %.
-      low: of its 95 % interval, valid for a number of days that was chosen beforehand.
+      relative: treatment / control - 1; 0.03 is 3 %. NaN, as all that follows, where the control is not above 0 or the
+        treatment is below 0, as CUPED can make them of few clicks.
+      low: of its 95 % interval, valid for a number of days that was chosen beforehand; NaN, as all that follows, where
+        users do not differ.
       high: likewise.
       p_value: two-sided, likewise.
     """
@@ -84,16 +87,20 @@ def effects(totals: Totals, control: str, treatment: str, days: int | None = Non
     days = totals.days if days is None else days
     aggregates = {arm: aggregated(totals, arm, days) for arm in (control, treatment)}
     both = aggregates[control] + aggregates[treatment]
-    tests = {(metric, adjusted): _test(metric, adjusted, both) for metric in metrics for adjusted in (False, True)}
-    experiment = library().Experiment({f"{metric.key} {adjusted}": test for (metric, adjusted), test in tests.items()})
-    results = experiment.analyze(aggregates, control=control)
-    found = []
-    for metric, adjusted in tests:
-        result = results[f"{metric.key} {adjusted}"]
-        relative = (result.rel_effect_size, result.rel_effect_size_ci_lower, result.rel_effect_size_ci_upper)
-        found.append(Effect(metric, adjusted, days, *map(float, (result.control, result.treatment, *relative,
-                                                                 result.pvalue))))
-    return found
+    return [_effect(metric, adjusted, days, aggregates[control], aggregates[treatment], both)
+            for metric in metrics for adjusted in (False, True)]
+
+
+def _effect(metric: Metric, adjusted: bool, days: int, control: Any, treatment: Any, both: Any) -> Effect:
+    moments = [_moments(metric, adjusted, arm, both) for arm in (control, treatment)]
+    levels, spread = [level for level, _ in moments], sum(variance for _, variance in moments)
+    if not (levels[0] > 0 and levels[1] >= 0):
+        return Effect(metric, adjusted, days, *levels, *[math.nan] * 4)
+    if not spread > _LEAST * levels[0] ** 2:
+        return Effect(metric, adjusted, days, *levels, levels[1] / levels[0] - 1, *[math.nan] * 3)
+    result = _test(metric, adjusted, both).analyze_aggregates(control, treatment)
+    relative = (result.rel_effect_size, result.rel_effect_size_ci_lower, result.rel_effect_size_ci_upper)
+    return Effect(metric, adjusted, days, *map(float, (result.control, result.treatment, *relative, result.pvalue)))
 
 
 def sample_ratio(totals: Totals, control: str, treatment: str, shares: Mapping[str, float] | None = None
@@ -118,12 +125,15 @@ def sample_ratio(totals: Totals, control: str, treatment: str, shares: Mapping[s
 
 def power(totals: Totals, control: str, treatment: str, metric: Metric, adjusted: bool,
           relative: Sequence[float]) -> list[float]:
-    """The probabilities that a test of all days with these users finds relative effects at 5 %.
+    """The probabilities that a test of all days with these users finds relative effects at 5 %; NaN where the users do
+    not differ.
 
     Raises:
       ValueError: an arm that is not there.
     """
     both = _both(totals, control, treatment, totals.days)
+    if not _varies(metric, adjusted, both):
+        return [math.nan] * len(relative)
     found = _test(metric, adjusted, both, rel_effect_size=tuple(relative), ratio=_ratio(totals, control, treatment)
                   ).solve_power_from_aggregates(both, "power")
     return [one.power for one in found]
@@ -137,7 +147,7 @@ def detectable(totals: Totals, control: str, treatment: str, metric: Metric, adj
       ValueError: an arm that is not there.
     """
     both = _both(totals, control, treatment, days or totals.days)
-    if not both.mean(metric.numerator):
+    if not _varies(metric, adjusted, both):
         return math.nan
     found = _test(metric, adjusted, both, power=POWER, ratio=_ratio(totals, control, treatment)
                   ).solve_power_from_aggregates(both, "rel_effect_size")
@@ -165,13 +175,52 @@ def aggregated(totals: Totals, arm: str, days: int) -> Any:
               for i, left in enumerate(names) for j, right in enumerate(names[:i])})
 
 
+def has_before(totals: Totals, control: str, treatment: str, metric: Metric) -> bool:
+    """Whether users differ by what they did before the test; where they do not, CUPED has nothing to take into account.
+
+    Raises:
+      ValueError: an arm that is not there.
+    """
+    return _has_before(metric, _both(totals, control, treatment, totals.days))
+
+
 def _test(metric: Metric, adjusted: bool, both: Any, **options: Any) -> Any:
-    """tea-tasting's metric; without CUPED where users did nothing before the test (`both`: aggregates of both arms)."""
-    ratio, before = [metric.numerator, metric.denominator], [metric.before_numerator, metric.before_denominator]
-    if not adjusted or any(both.mean(name) == 0 for name in before if name != USERS):
-        before = [None, None]
-    return library().RatioOfMeans(*(None if name == USERS else name for name in (*ratio, *before)),
+    """tea-tasting's metric; `both`: aggregates of both arms, which tell whether there is anything for CUPED."""
+    return library().RatioOfMeans(*_now(metric), *(_before(metric) if adjusted and _has_before(metric, both) else ()),
                                   confidence_level=CONFIDENCE, **options)
+
+
+def _now(metric: Metric) -> tuple[str, str | None]:
+    return metric.numerator, None if metric.denominator == USERS else metric.denominator
+
+
+def _before(metric: Metric) -> tuple[str, str | None]:
+    return metric.before_numerator, None if metric.before_denominator == USERS else metric.before_denominator
+
+
+def _has_before(metric: Metric, both: Any) -> bool:
+    numerator, denominator = _before(metric)
+    if not both.mean(denominator):
+        return False
+    level = both.mean(numerator) / both.mean(denominator)
+    return both.ratio_var(numerator, denominator) > _LEAST * level**2
+
+
+def _varies(metric: Metric, adjusted: bool, both: Any) -> bool:
+    level, variance = _moments(metric, adjusted, both, both)
+    return variance > _LEAST * level**2
+
+
+def _moments(metric: Metric, adjusted: bool, arm: Any, both: Any) -> tuple[float, float]:
+    """An arm's ratio and the variance of its users' terms, as the library has them; not finite where there is none."""
+    arm, both = arm.with_zero_div(), both.with_zero_div()
+    now, before = _now(metric), _before(metric)
+    level, variance = arm.mean(now[0]) / arm.mean(now[1]), arm.ratio_var(*now)
+    if adjusted and _has_before(metric, both):
+        slope = both.ratio_cov(*now, *before) / both.ratio_var(*before)
+        level -= slope * (arm.mean(before[0]) / arm.mean(before[1]) - both.mean(before[0]) / both.mean(before[1]))
+        variance += slope**2 * arm.ratio_var(*before) - 2 * slope * arm.ratio_cov(*now, *before)
+    return float(level), float(variance)
 
 
 def _both(totals: Totals, control: str, treatment: str, days: int) -> Any:

@@ -47,10 +47,16 @@ def compare(shared: Totals, own: Totals, control: str, treatment: str) -> list[I
       treatment: name of the other arm.
 
     Raises:
-      ValueError: an arm that is not there, or users or days that are not the same.
+      ValueError: an arm that is not there, or users of an arm or days that are not the same.
     """
     if shared.days != own.days:
         raise ValueError(f"expected tests of as many days, got {shared.days} with training on all data and {own.days}")
+    for arm in (control, treatment):
+        users = [totals.users[totals.members(arm)] for totals in (shared, own)]
+        if not np.array_equal(*users):
+            raise ValueError(f"arm {arm!r}: expected the same users with training on all data and on own data, got "
+                             f"{len(users[0]):,} and {len(users[1]):,}, of whom "
+                             f"{len(np.intersect1d(*users)):,} are in both")
     found = []
     for metric in METRICS:
         both = [effects_of(totals, metric, control, treatment, adjusted=False) for totals in (shared, own)]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from experiments.ab_test.analysis.columns import checked
 from experiments.ab_test.outcomes import LATENCY_COLUMNS
 
 FIGURES = ("mean", "p50", "p99")
@@ -36,9 +37,9 @@ def of_arms(latency: pd.DataFrame) -> dict[str, Latency]:
     """What each arm's calls took.
 
     Raises:
-      ValueError: a column is missing.
+      ValueError: a column or rows are missing, or a value cannot be; the message names them.
     """
-    check(latency)
+    latency = checked(latency, LATENCY_COLUMNS, "latency")
     return {str(arm): Latency(len(rows), *(_figure(name, rows["milliseconds"]) for name in FIGURES))
             for arm, rows in latency.groupby("arm", sort=True)}
 
@@ -50,9 +51,9 @@ def difference(latency: pd.DataFrame, control: str, treatment: str, figure: str)
     day (t-test).
 
     Raises:
-      ValueError: a column is missing, or no day has calls of both arms.
+      ValueError: a column or rows are missing, a value cannot be, or no day has calls of both arms.
     """
-    check(latency)
+    latency = checked(latency, LATENCY_COLUMNS, "latency")
     by_day = {arm: {int(day): _figure(figure, rows["milliseconds"]) for day, rows in
                     latency[latency["arm"] == arm].groupby("day")} for arm in (control, treatment)}
     days = sorted(by_day[control].keys() & by_day[treatment].keys())
@@ -64,17 +65,6 @@ def difference(latency: pd.DataFrame, control: str, treatment: str, figure: str)
         return Difference(mean, np.nan, np.nan)
     width = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
     return Difference(mean, mean - width, mean + width)
-
-
-def check(latency: pd.DataFrame) -> None:
-    """Compares the columns of a table with those that there should be.
-
-    Raises:
-      ValueError: a column is missing.
-    """
-    if missing := [name for name in LATENCY_COLUMNS if name not in latency.columns]:
-        raise ValueError(f"latency: expected the columns {', '.join(LATENCY_COLUMNS)}, got none called "
-                         f"{', '.join(missing)}")
 
 
 def _figure(name: str, values: pd.Series) -> float:

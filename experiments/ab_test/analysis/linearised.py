@@ -43,7 +43,7 @@ class Linearised:
           ValueError: the users are not the same.
         """
         if not np.array_equal(self.users, other.users):
-            raise ValueError("expected the same users in the same arms, got others")
+            raise ValueError("expected the same users, got others")
         return Linearised(self.logs - other.logs, self.terms - other.terms, self.users)
 
     @property
@@ -113,7 +113,8 @@ def _terms(numerator: Array, denominator: Array, present: Array) -> tuple[Array,
 def _adjusted(both: Totals, pair: Sequence[Totals], metric: Metric) -> list[tuple[Array, Array]]:
     (_, now), (pooled, before) = _ratio(both, metric), _before(both, metric)
     spread = (before**2).sum(0)
-    tells = spread > 0  # otherwise there is nothing to subtract
+    # Otherwise there is nothing to subtract but what rounding leaves.
+    tells = spread * both.sums[USERS].sum(0) > 1e-12 * pooled**2
     coefficient = (now * before).sum(0) / np.where(tells, spread, 1)
     found = []
     for arm in pair:

@@ -27,7 +27,8 @@ def draw_tests(path: str, comparisons: Sequence[Comparison]) -> None:
     for comparison, row, drawn in zip(comparisons, panels, readings, strict=True):
         for axes, reading in zip(row, drawn, strict=True):
             _draw(axes, reading)
-            axes.set_title(f"{reading.metric.title}: {comparison.treatment} against {comparison.control}", fontsize=10)
+            axes.set_title(f"{reading.metric.title}: {comparison.treatment} against {comparison.control}", fontsize=10,
+                           parse_math=False)
     panels[0, 0].legend(fontsize=8)
     save(path, figure)
 

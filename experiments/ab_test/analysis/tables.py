@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from experiments.ab_test.analysis.comparison import TARGETS, Comparison, Reading
+from experiments.ab_test.analysis.estimates import Effect
 from experiments.ab_test.analysis.interference import Interference
 from experiments.ab_test.analysis.latency import Difference, Latency
 from experiments.ab_test.analysis.metrics import METRICS, USERS
@@ -35,7 +36,7 @@ def milliseconds(found: Difference) -> str:
 def headline(comparison: Comparison) -> list[str]:
     """The three figures of the paper's test, by CUPED."""
     by_key = {reading.metric.key: reading.last for reading in comparison.readings if reading.adjusted}
-    parts = [f"{title} {percent(by_key[key].relative)} {percent_interval(by_key[key].low, by_key[key].high)}"
+    parts = [f"{title} {_effect(by_key[key])}"
              for key, title in (("ctr", "clicks per impression"), ("stay_per_user", "stay time per user"))]
     if comparison.latency:
         parts.append(f"median latency {milliseconds(comparison.latency['p50'])}")
@@ -43,11 +44,17 @@ def headline(comparison: Comparison) -> list[str]:
             f"{', '.join(parts)}."]
 
 
+def _effect(found: Effect) -> str:
+    """With its interval, if there is an effect."""
+    interval = f" {percent_interval(found.low, found.high)}" if math.isfinite(found.relative) else ""
+    return f"{percent(found.relative)}{interval}"
+
+
 def effects(comparison: Comparison) -> list[str]:
     """The effects of all days, with both kinds of intervals and the truth where it is known."""
     known = any(reading.truth is not None for reading in comparison.readings)
-    header = ["metric", comparison.control, comparison.treatment, "effect", "95 %, this look", "p", "95 %, all looks",
-              "decided after", *(["truth"] if known else [])]
+    header = ["metric", _cell(comparison.control), _cell(comparison.treatment), "effect", "95 %, this look", "p",
+              "95 %, all looks", "decided after", *(["truth"] if known else [])]
     rows = []
     for reading in comparison.readings:
         last, looks = reading.last, reading.sequential
@@ -73,7 +80,7 @@ def arms(totals: Totals, latency: Mapping[str, Latency]) -> list[str]:
         counts = (f"{sums[name]:,.0f}" for name in (USERS, "requests", "impressions", "clicks"))
         levels = (f"{sums[metric.numerator] / sums[metric.denominator]:,.{metric.digits}f}"
                   if sums[metric.denominator] else "" for metric in METRICS)
-        cells = [arm, *counts, *levels]
+        cells = [_cell(arm), *counts, *levels]
         if latency:
             found = latency.get(arm)
             cells += [f"{found.calls:,}", *(f"{value:.2f}" for value in (found.mean, found.p50, found.p99))] \
@@ -87,8 +94,8 @@ def power(comparison: Comparison) -> list[str]:
     header = ["metric", "found with 80 %", *(f"power at {_target(target)}" for target in TARGETS),
               *(f"days for {_target(target)}" for target in TARGETS)]
     return markdown_table(header, [[
-        _title(reading), f"±{100 * reading.detectable[-1]:.2f} %", *(f"{100 * reading.power[one]:.0f} %"
-                                                                    for one in TARGETS),
+        _title(reading), _known(reading.detectable[-1], "±", ".2f"), *(_known(reading.power[one], "", ".0f")
+                                                                      for one in TARGETS),
         *(_days(reading.days[one], comparison.days) for one in TARGETS)] for reading in comparison.readings])
 
 
@@ -124,7 +131,17 @@ def interference(found: Sequence[Interference]) -> list[str]:
 
 
 def _title(reading: Reading) -> str:
-    return f"{reading.metric.title}{', CUPED' if reading.adjusted else ''}"
+    cuped = ", CUPED" if reading.before else ", CUPED (nothing before the test)"
+    return f"{reading.metric.title}{cuped if reading.adjusted else ''}"
+
+
+def _cell(arm: str) -> str:
+    """A name in a Markdown table."""
+    return arm.replace("|", "\\|")
+
+
+def _known(value: float, sign: str, digits: str) -> str:
+    return "" if math.isnan(value) else f"{sign}{100 * value:{digits}} %"
 
 
 def _target(target: float) -> str:

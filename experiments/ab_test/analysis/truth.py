@@ -31,8 +31,11 @@ def between(control: Totals, treatment: Totals, metric: Metric) -> Linearised:
     The standard errors are those for users of the same kind; for these very users the effect is exact.
 
     Raises:
-      ValueError: the users are not the same.
+      ValueError: the users or days are not the same.
     """
     if not np.array_equal(control.users, treatment.users):
         raise ValueError(f"populations {control.population!r} and {treatment.population!r} are of different users")
+    if control.days != treatment.days:
+        raise ValueError(f"populations {control.population!r} and {treatment.population!r}: expected as many days, got "
+                         f"{control.days} and {treatment.days}")
     return ratios_of(treatment, metric).minus(ratios_of(control, metric))

@@ -2,10 +2,10 @@
 
 | in its folder | what |
 |---|---|
-| `before/<arm>/` | the series of an arm after the days before the test, with which all of its others begin |
-| `before_logs/` | what it reads |
-| `<population>/<arm>/` | the series of an arm in a population |
-| `<population>/logs/`, `<population>/<arm>_logs/` | what they read: of all users, or of those of the arm alone |
+| `before/series/<arm>/` | the series of an arm after the days before the test, with which all of its others begin |
+| `before/logs/` | what it reads |
+| `<population>/series/<arm>/` | the series of an arm in a population |
+| `<population>/logs/` | what they read: of all users; in `split_own/logs/<arm>/` of those of the arm alone |
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from experiments.ab_test.simulation import logs
 from experiments.ab_test.simulation.site import Site
 from experiments.ab_test.simulation.trained_arms import FITTING, run
 
-_BEFORE = "before"
+_BEFORE, _LOGS = "before", "logs"
 _EPOCHS = 2  # over the days before the test, and over every later one
 _NEVER_IDLE = 1_000  # days: an id means the same in the whole test
 _FIRST_DAY = date.fromisoformat(IndustrialConfig().first_day)
@@ -62,20 +62,20 @@ class NightlyModels:
         """
         first = self.site.config.pre_days
         if day == first:
-            input_dir = self._logs(os.path.join(self.folder, f"{_BEFORE}_logs"))
-            return self._trained(self._before(arm), input_dir, arm, day - 1)
-        workdir = os.path.join(self._here(population), arm)
+            input_dir = self._logs(os.path.join(self._here(_BEFORE), _LOGS))
+            return self._trained(self._series(_BEFORE, arm), input_dir, arm, day - 1)
+        workdir = self._series(population, arm)
         if not os.path.isdir(workdir):
             partial = f"{workdir}.partial"
             shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(self._before(arm), partial)
+            shutil.copytree(self._series(_BEFORE, arm), partial)
             os.rename(partial, workdir)
         return self._trained(workdir, self.write_logs(population, arm, day, places, arm_of_user), arm, day - 1)
 
     def write_logs(self, population: str, arm: str, day: int, places: np.ndarray, arm_of_user: np.ndarray) -> str:
         """Writes what a series learns from until the end of the day before; returns the folder. See `version`."""
         own = population == SPLIT_OWN
-        folder = self._logs(os.path.join(self._here(population), f"{arm}_logs" if own else "logs"))
+        folder = self._logs(os.path.join(self._here(population), _LOGS, *([arm] if own else [])))
         users = arm_of_user if own else np.ones(len(arm_of_user), bool)
         for before in range(self.site.config.pre_days, day):
             paths = [os.path.join(folder, kind, f"day_{before:04d}.csv") for kind in ("impressions", "events")]
@@ -86,8 +86,8 @@ class NightlyModels:
     def _here(self, population: str) -> str:
         return os.path.join(self.folder, population.replace(":", "_"))
 
-    def _before(self, arm: str) -> str:
-        return os.path.join(self.folder, _BEFORE, arm)
+    def _series(self, population: str, arm: str) -> str:
+        return os.path.join(self._here(population), "series", arm)
 
     def _trained(self, workdir: str, input_dir: str, arm: str, last_day: int) -> str:
         """Trains a series until the end of a day."""

@@ -1,5 +1,6 @@
 """The command: from nothing, killed and started again, and with settings that make no sense."""
 
+import os
 import subprocess
 import sys
 import time
@@ -7,9 +8,12 @@ import time
 import pandas as pd
 import pytest
 
+from experiments.ab_test import honesty
 from experiments.ab_test.outcomes import OUTCOME_COLUMNS
+from experiments.ab_test.replications import Settings
 from experiments.ab_test.run import run
 from experiments.ab_test.settings import ABTestConfig
+from experiments.ab_test.settled import settle
 from experiments.ab_test.simulation.config import WorldConfig
 
 ARMS, DAYS, SEED = ("random=random", "popular=popularity", "best=oracle"), 40, 3
@@ -76,11 +80,51 @@ def test_a_folder_holds_one_test(whole):
         run(config(whole, seed=4), WORLD, (), "")
 
 
+@pytest.mark.parametrize(("arm", "flags", "error", "message"), [
+    ("b=simm.cfg", (), FileNotFoundError, "simm.cfg: no such file, and not one of experiments/configs"),
+    ("b=sim.cfg", ("--train.epochz=1",), ValueError, r"sim.cfg with the flags \[--train.epochz=1\]: Unknown .*epochz"),
+    ("b=sim.cfg", ("--train.epochs=-1",), ValueError, "epochs"),
+    ("b=sim.cfg", ("other",), ValueError, r"unexpected arguments \['other'\]")])
+@pytest.mark.parametrize("training", ["frozen", "nightly"])
+def test_a_wrong_flag_is_told_before_anything_is_written(tmp_path, arm, flags, error, message, training):
+    with pytest.raises(error, match=message):
+        run(config(tmp_path, arms=("a=random", arm), training=training), WORLD, flags, "")
+    assert os.listdir(tmp_path) == ["run.lock"]
+
+
+@pytest.mark.parametrize("training", ["frozen", "nightly"])
+def test_what_a_flag_file_includes_is_part_of_the_settings(tmp_path, training):
+    """Until there is more in the folder than the settings, others take their place."""
+    (tmp_path / "inner.cfg").write_text("--train.epochs=1\n")
+    (tmp_path / "outer.cfg").write_text("--flagfile=sim.cfg\n--flagfile=inner.cfg\n")
+    folder = tmp_path / "ab"
+    folder.mkdir()
+    one = config(folder, arms=("a=random", f"b={tmp_path / 'outer.cfg'}"), training=training)
+    settle(config(folder), WORLD, ())
+    settle(one, WORLD, ())
+    (folder / "logs").mkdir()
+    (tmp_path / "inner.cfg").write_text("# the same\n--train.epochs=1\n")
+    settle(one, WORLD, ())
+    (tmp_path / "inner.cfg").write_text("--train.epochs=2\n")
+    with pytest.raises(ValueError, match=r"other settings \(content of .*outer.cfg: \w{16} -> \w{16}\)"):
+        settle(one, WORLD, ())
+
+
+def test_without_the_library_nothing_is_begun(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tea_tasting", None)
+    for begin in (lambda: run(config(tmp_path / "ab"), WORLD, (), ""),
+                  lambda: honesty.make(3, Settings(per_world=3), str(tmp_path / "ab"))):
+        with pytest.raises(ValueError, match=r"pip install lcn-tf\[ab\]"):
+            begin()
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize(("settings", "message"), [
     ({"arms": ("a=random",)}, "arms must be at least two of different names, got a"),
     ({"arms": ("a=random", "b")}, "arms must be like lcn=lcn_200_50.cfg.*, got 'b'"),
     ({"training": "nightly"}, "training=nightly needs an arm that is trained here"),
-    ({"arms": ("a=runs/1", "b=sim.cfg"), "training": "nightly"}, "give flag files, not the exports runs/1"),
+    ({"arms": ("a=runs/1", "b=sim.cfg"), "training": "nightly"}, "give flag files or policies .*, not the exports"),
+    ({"arms": ("a=randon", "b=random")}, "a=randon: randon is neither a policy .random, popularity, oracle. nor"),
     ({"shares": (0.5, 0.6, 0.1)}, "shares must have a sum of 1"),
     ({"control": "other"}, "control must be one of random, popular, best, got 'other'"),
     ({"days": 0}, "days must be at least 1, got 0")])

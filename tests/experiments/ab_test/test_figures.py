@@ -58,6 +58,11 @@ def test_interference_is_the_change_of_the_effect_of_the_same_users(table):
     change = before["clicks"].sum() / other[treated]["clicks"].sum()
     assert [one.metric for one in found] == list(METRICS)
     assert found[0].change == pytest.approx(change - 1) and found[0].low < change - 1 < found[0].high
+    # The ids one after the other are the same, the border between the arms is not.
+    tests = [of_population(other.assign(arm=np.where(other["user"] < border, "old", "new")), "split")
+             for border in (100, 150)]
+    with pytest.raises(ValueError, match=r"arm 'old': expected the same users .*, got \d+ and \d+, of whom \d+ are"):
+        interference.compare(*tests, "old", "new")
     assert found[0].high - found[0].low < 0.05  # paired by user; of the effects alone it would be ten times as wide
     assert (found[1].change, found[1].low, found[1].high) == pytest.approx((0, 0, 0))
     with pytest.raises(ValueError, match="same users"):

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import pathlib
 
 import numpy as np
 import pytest
 
 from experiments.ab_test import honesty, replications
 from experiments.ab_test.analysis.totals import of_population
+from experiments.ab_test.rates import Mean, Rate
 from experiments.ab_test.replications import CONTROL, LARGE, SAME, Settings
 from experiments.ab_test.simulation.arms import OraclePolicy
 from experiments.ab_test.simulation.assignment import assigned
@@ -99,6 +101,26 @@ def test_one_figure_a_little_off_is_told_and_is_no_failure():
     assert "of reports, within its 95 % intervals **not** CTR, CUPED: false" in text
     assert "of 18 of 24 figures" in text and "- CTR: false positives at the planned end 9.0 %" in text
     assert "at once with 95 %: all of it" in text
+
+
+def test_the_stored_figures_give_the_stored_text():
+    folder = pathlib.Path(__file__).parents[3] / "experiments" / "results" / "ab_test"
+    stored = json.loads((folder / "honesty.json").read_text())
+
+    def figures(found):
+        if not isinstance(found, dict):
+            return found
+        if "trials" in found:
+            return Rate(**found)
+        if "value" in found:
+            return Mean(**{name: np.nan if value is None else value for name, value in found.items()})
+        return {name: figures(value) for name, value in found.items()}
+
+    found = {reading: figures(stored["readings"][reading]) for metric, adjusted in honesty.READINGS
+             for reading in [replications.reading_name(metric.key, adjusted)]}
+    text = honesty.markdown(found, Settings(**stored["settings"]), stored["replications"])
+    assert text == (folder / "honesty.md").read_text()
+    assert "of the 18 that should be 5 % or 95 % chance alone leaves out 0.9 on average" in text
 
 
 def test_the_same_seed_gives_the_same_files_after_it_was_killed_too(tmp_path, capsys):

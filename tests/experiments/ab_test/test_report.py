@@ -98,3 +98,36 @@ def test_the_command_reads_folders_and_tells_errors_in_one_line(table, times, tm
                                ([str(tmp_path), "--control=old"], "holds no A/B test")):
         with pytest.raises(SystemExit, match=message):
             report.main(arguments)
+
+
+def test_unequal_shares_are_those_of_the_settings_or_of_the_command(tmp_path, capsys):
+    outcomes(users=2_000, days=1, seed=2, share=0.8).to_parquet(tmp_path / "outcomes.parquet")
+
+    def said(*more):
+        report.main([str(tmp_path), "--control=old", *more])
+        return next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Sample ratio"))
+
+    assert "expected 0.5 to 0.5, p = " in said() and "do not trust" in said()
+    (tmp_path / "settings.json").write_text(json.dumps({"arms": ["old=random", "new=oracle"], "shares": [0.2, 0.8]}))
+    assert "expected 0.8 to 0.2, p = " in said() and "do not trust" not in said()
+    assert "expected 0.1 to 0.9, p = " in said("--shares=old=0.9,new=0.1")
+    for shares, message in (("0.9,0.1", "--shares: expected one of each arm, like sim=0.9,lcn=0.1, got '0.9,0.1'"),
+                            ("old=0.9,new=0.2", "shares must have a sum of 1"),
+                            ("old=0.9,newer=0.1", "expected one of each arm of the outcomes, new, old, got none of new")
+                            ):
+        with pytest.raises(SystemExit, match=message):
+            said(f"--shares={shares}")
+    (tmp_path / "settings.json").write_text('{"arms": 3}')
+    with pytest.raises(SystemExit, match="settings.json: expected the settings of a test"):
+        said()
+
+
+def test_odd_names_and_metrics_without_anything_leave_the_report_whole(table, times, tmp_path):
+    odd = table[table["population"] == "split"].assign(
+        clicks=0, stay_seconds=0.0, before_clicks=0, before_impressions=0, before_stay_seconds=0.0,
+        arm=lambda rows: rows["arm"].map({"old": "a|$\\x$", "new": "b$"}))
+    text = report.write(str(tmp_path), odd, None, "a|$\\x$", "the command")
+    assert "clicks per impression undefined, stay time per user undefined." in text and "nan" not in text
+    assert "| CTR, CUPED (nothing before the test) |" in text and "| a\\|$\\x$ | b$ | effect |" in text
+    with pytest.raises(ValueError, match="milliseconds: expected numbers of at least 0, got nan"):
+        report.write(str(tmp_path), table, times.assign(milliseconds=np.nan), "old", "the command")

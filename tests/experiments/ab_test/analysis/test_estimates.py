@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from experiments.ab_test.analysis import estimates
+from experiments.ab_test.analysis.comparison import daily_looks
 from experiments.ab_test.analysis.linearised import effects_of
 from experiments.ab_test.analysis.metrics import CTR, METRICS, STAY_PER_USER
 from experiments.ab_test.analysis.totals import of_population
@@ -126,6 +127,37 @@ def test_an_arm_without_clicks_has_no_relative_effect(table):
     effect = found(table, CTR, adjusted=False)
     assert not np.isfinite(effect.high)
     assert np.isnan(effects_of(of_population(table, "split"), CTR, "old", "new", False).logs).all()
+
+
+def test_a_control_that_cuped_makes_negative_has_no_effect():
+    """Its users clicked before the test, a little more than the others, and not in it."""
+    table = outcomes(users=300, days=2, seed=0)
+    effect = found(table.assign(clicks=table["clicks"].where(table["arm"] == "new", 0)), CTR, adjusted=True)
+    assert effect.control < 0 < effect.treatment
+    assert np.isnan([effect.relative, effect.low, effect.high, effect.p_value]).all()
+
+
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_users_who_do_not_differ_have_an_effect_without_interval_and_power(table, adjusted):
+    same = table.assign(clicks=table["impressions"] // 10 * 3, stay_seconds=0.0)
+    effect, totals = found(same, CTR, adjusted), of_population(same, "split")
+    assert effect.relative == pytest.approx(0, abs=1e-12) and np.isnan([effect.low, effect.high, effect.p_value]).all()
+    looks = daily_looks(totals, CTR, "old", "new", adjusted)
+    assert np.isinf(looks.high).all() and looks.decided_after is None
+    for metric in METRICS:
+        assert np.isnan(estimates.detectable(totals, "old", "new", metric, adjusted))
+        assert np.isnan(estimates.power(totals, "old", "new", metric, adjusted, [0.1, 0.2])).all()
+
+
+def test_before_that_does_not_differ_leaves_cuped_without_effect(table):
+    constant = table.assign(before_clicks=3, before_impressions=7, before_stay_seconds=0.1)
+    totals = of_population(constant, "split")
+    for metric in METRICS:
+        assert not estimates.has_before(totals, "old", "new", metric)
+        assert estimates.has_before(of_population(table, "split"), "old", "new", metric)
+        plain, adjusted = (effects_of(totals, metric, "old", "new", value) for value in (False, True))
+        np.testing.assert_array_equal(adjusted.terms, plain.terms)
+        assert found(constant, metric, True).relative == found(constant, metric, False).relative
 
 
 def test_without_the_library_the_extra_is_named(table, monkeypatch):

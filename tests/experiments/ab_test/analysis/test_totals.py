@@ -50,13 +50,43 @@ def changed(table, column, value, user=None):
     (lambda table: table.drop(columns="clicks"), "got none called clicks"),
     (lambda table: changed(table, "arm", "third"), "user 7: in more than one arm of population 'split'"),
     (lambda table: changed(table, "day", 0), "user 7: 2 rows of day 0 in population 'split'"),
-    (lambda table: changed(table, "day", -1), "day: expected 0, 1, ..., got -1"),
+    (lambda table: changed(table, "day", -1), "day: expected whole numbers of at least 0, got -1"),
+    (lambda table: changed(table, "day", 20260101), "day: expected 0, 1, ... in population 'split', got 20260101 but"),
+    (lambda table: table.assign(day=table["day"] + 1), "day: expected 0, 1, ... in population .all:new., got 1 but"),
+    (lambda table: table.assign(day=table["day"].astype(str)), "day: expected whole numbers of at least 0, got '0'"),
+    (lambda table: table.assign(day=pd.Timestamp("2026-01-01")), r"day: expected whole .*Timestamp\('2026-01-01"),
+    (lambda table: table.assign(day=table["day"] + 0.5), "day: expected whole numbers of at least 0, got 0.5"),
+    (lambda table: table.assign(clicks=table["clicks"].astype(str)), "clicks: expected whole numbers of at least 0"),
+    (lambda table: table.assign(clicks=table["clicks"] > 0), "clicks: expected whole numbers of at least 0, got"),
+    (lambda table: table.assign(impressions=0, clicks=0), "impressions: expected some in population 'all:new', got 0"),
+    (lambda table: table.assign(user=table["user"].astype("Int64").mask(table["user"] == 7)), "user: .*got <NA>"),
+    (lambda table: changed(table, "arm", None), "arm: expected one line of text, got (None|nan)"),
+    (lambda table: changed(table, "arm", ""), "arm: expected one line of text, got ''"),
+    (lambda table: changed(table, "population", None), "population: expected one line of text, got (None|nan)"),
+    (lambda table: table.iloc[:0], "outcomes: expected rows, got none"),
     (lambda table: changed(table, "stay_seconds", -2.5), "stay_seconds: expected numbers of at least 0, got -2.5"),
     (lambda table: changed(table, "stay_seconds", np.nan), "stay_seconds: expected numbers of at least 0, got nan"),
+    (lambda table: changed(table, "stay_seconds", np.inf), "stay_seconds: expected numbers of at least 0, got inf"),
+    (lambda table: changed(table, "before_stay_seconds", 1.5),
+     r"before_stay_seconds: expected the same in all rows of user 7 in population 'split', got \d+ and 1.5"),
+    (lambda table: changed(table, "clicks", 5_000),
+     r"clicks: expected at most the \d+ impressions of user 7 in population 'split', got 50\d\d"),
+    (lambda table: table.assign(before_clicks=9_000),
+     r"before_clicks: expected at most the \d+ before_impressions of user 7 in population 'all:new', got 9000"),
 ])
 def test_what_is_no_outcome_is_refused(table, change, message):
     with pytest.raises(ValueError, match=message):
-        of_population(change(table), "split")
+        for population in ("all:new", "split"):
+            of_population(change(table), population)
+
+
+def test_whole_floats_and_categories_are_what_they_mean(table):
+    other = table.assign(day=table["day"].astype(float), user=table["user"].astype(float),
+                         arm=table["arm"].astype("category"), clicks=table["clicks"].astype("Int64"))
+    one, same = (of_population(rows, "split") for rows in (table, other))
+    assert same.users.dtype == np.int64 and same.arms == one.arms
+    np.testing.assert_array_equal(same.users, one.users)
+    np.testing.assert_array_equal(same.sums["clicks"], one.sums["clicks"])
 
 
 def test_an_unknown_population_is_told(table):

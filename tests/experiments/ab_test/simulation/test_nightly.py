@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.ab_test.outcomes import SPLIT, SPLIT_OWN
-from experiments.ab_test.simulation import logs, traffic
+from experiments.ab_test.simulation import logs, nightly, traffic
 from experiments.ab_test.simulation.nightly import NightlyModels
 from tests.experiments.ab_test.small_sites import DAYS, PRE_DAYS, served, small_site
 
@@ -59,3 +59,24 @@ def test_the_days_logs_are_what_was_shown(night):
     assert sum(int(row["clicked"]) for row in rows) == clicked.sum() > 0
     rooms = site.world.room[np.take_along_axis(site.requests.room[requests], places[requests], 1)]
     assert [int(row["room_id"]) for row in rows] == rooms.ravel().tolist()
+
+
+@pytest.mark.parametrize(("names", "population"), [(("sim", "logs", "series"), SPLIT), (("x", "x_logs"), SPLIT_OWN)])
+def test_no_arm_has_a_folder_of_another_or_of_logs(night, tmp_path, monkeypatch, names, population):
+    """Every series of the test goes on with that of the days before it."""
+    site, places, arm_of_user, models = night
+    went_on = {}
+
+    def train(command, workdir):
+        flags = dict(flag[2:].split("=", 1) for flag in command if "=" in flag)
+        published = os.path.join(workdir, "published")
+        assert not set(os.listdir(flags["input_dir"])) & set(names)
+        went_on[os.path.relpath(workdir, tmp_path), flags["last_day"]] = os.path.isdir(published)
+        os.makedirs(os.path.join(published, flags["last_day"].replace("-", "")))
+
+    monkeypatch.setattr(nightly, "run", train)
+    models = NightlyModels(str(tmp_path), site, dict.fromkeys(names, "sim.cfg"), models.logs_before, 1, ())
+    for day in (PRE_DAYS, PRE_DAYS + 1, PRE_DAYS + 2):
+        for name in names:
+            models.version(population, name, day, places, arm_of_user == 0)
+    assert list(went_on.values()) == [False] * len(names) + [True] * 2 * len(names)
