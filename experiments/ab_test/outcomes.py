@@ -5,7 +5,7 @@
 | column | type | what |
 |---|---|---|
 | `population` | text | of the users and their arms, see below |
-| `user` | int64 | raw id |
+| `user` | int64, text of a real test | raw id |
 | `day` | int64 | 0 is the first day of the test |
 | `arm` | text | that served the user |
 | `requests`, `impressions`, `clicks` | int64 | of the day |
@@ -34,7 +34,7 @@ _ALONE = "all:"
 
 BEFORE = {"before_impressions": "int64", "before_clicks": "int64", "before_stay_seconds": "float64"}
 OUTCOME_COLUMNS = {
-    "population": "str", "user": "int64", "day": "int64", "arm": "str", "requests": "int64", "impressions": "int64",
+    "population": "str", "user": "id", "day": "int64", "arm": "str", "requests": "int64", "impressions": "int64",
     "clicks": "int64", "stay_seconds": "float64", **BEFORE}
 LATENCY_COLUMNS = {"arm": "str", "day": "int64", "milliseconds": "float64"}
 

@@ -13,11 +13,11 @@ _ANY_SIGN = ("user",)  # of the other numbers none is below 0
 
 
 def checked(table: pd.DataFrame, kinds: Mapping[str, str], what: str) -> pd.DataFrame:
-    """The columns of a table as the kinds that they should be; whole floats count as integers.
+    """The columns of a table as the kinds that they should be; whole floats count as integers, integers as text.
 
     Args:
       table: with these columns and perhaps others.
-      kinds: column -> "str", "int64" or "float64".
+      kinds: column -> "str", "int64", "float64" or "id": integers, or text.
       what: the table, in messages.
 
     Raises:
@@ -28,11 +28,18 @@ def checked(table: pd.DataFrame, kinds: Mapping[str, str], what: str) -> pd.Data
         raise ValueError(f"{what}: expected the columns {', '.join(kinds)}, got none called {', '.join(missing)}")
     if table.empty:
         raise ValueError(f"{what}: expected rows, got none")
-    return pd.DataFrame({name: _text(table[name]) if kind == "str" else _numbers(table[name], kind)
-                         for name, kind in kinds.items()})
+    return pd.DataFrame({name: _values(table[name], kind) for name, kind in kinds.items()})
+
+
+def _values(column: pd.Series, kind: str) -> NDArray[Any]:
+    if kind == "id":
+        kind = "int64" if pd.api.types.is_numeric_dtype(column) else "str"
+    return _text(column) if kind == "str" else _numbers(column, kind)
 
 
 def _text(column: pd.Series) -> NDArray[np.object_]:
+    if pd.api.types.is_integer_dtype(column) and not column.isna().any():
+        return column.astype(str).to_numpy(object)
     for value in column.unique():
         if not isinstance(value, str) or value.splitlines() != [value]:
             raise ValueError(f"{column.name}: expected one line of text, got {value!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ class Totals:
 
     Attributes:
       population: its name.
-      users: ids, ascending, int64 `[U]`.
+      users: ids, ascending, int64 or text `[U]`.
       arms: names, ascending.
       arm_of: index of each user's arm, int64 `[U]`.
       sums: column -> total up to the end of each day, float64 `[U, T]`; `users` is 1 from the first request on.
@@ -33,7 +34,7 @@ class Totals:
     """
 
     population: str
-    users: NDArray[np.int64]
+    users: NDArray[Any]
     arms: tuple[str, ...]
     arm_of: NDArray[np.int64]
     sums: Mapping[str, NDArray[np.float64]]
@@ -82,7 +83,9 @@ def of_population(outcomes: pd.DataFrame, population: str) -> Totals:
     for name in ("requests", "impressions"):
         if not rows[name].any():
             raise ValueError(f"{name}: expected some {where}, got 0 in every row")
-    users, first, place = np.unique(rows["user"].to_numpy(), return_index=True, return_inverse=True)
+    ids = rows["user"].to_numpy()
+    ids = ids.astype(str) if ids.dtype == object else ids
+    users, first, place = np.unique(ids, return_index=True, return_inverse=True)
     arms, arm_of_row = np.unique(rows["arm"].to_numpy().astype(str), return_inverse=True)
     arm_of = arm_of_row[first]
     if (arm_of[place] != arm_of_row).any():
@@ -114,7 +117,7 @@ def _days(day: NDArray[np.int64], where: str) -> int:
     return len(found)
 
 
-def _same(column: pd.Series, first: NDArray[np.int64], place: NDArray[np.int64], users: NDArray[np.int64],
+def _same(column: pd.Series, first: NDArray[np.int64], place: NDArray[np.int64], users: NDArray[Any],
           where: str) -> NDArray[np.float64]:
     """Each user's value, `[U]`, which all rows of the user have."""
     values = column.to_numpy(np.float64)
@@ -128,7 +131,7 @@ def _same(column: pd.Series, first: NDArray[np.int64], place: NDArray[np.int64],
 
 
 def _check_clicks(clicks: NDArray[np.float64], impressions: NDArray[np.float64], prefix: str,
-                  users: NDArray[np.int64], where: str) -> None:
+                  users: NDArray[Any], where: str) -> None:
     more = np.flatnonzero(clicks > impressions)
     if len(more):
         user = more[0]

@@ -100,4 +100,4 @@ def outcomes_of(population: str, requests: Requests, places: np.ndarray, arm_of_
         "arm": np.repeat(np.array(names, dtype=object)[arm_of_user], days), "requests": by_day(np.ones(len(rows))),
         "impressions": by_day(shown), "clicks": by_day(clicks), "stay_seconds": by_day(stays),
         **{name: by_user(values) for name, values in before.items()}})
-    return table.astype({name: kind for name, kind in OUTCOME_COLUMNS.items() if kind != "str"})
+    return table.astype({name: kind for name, kind in OUTCOME_COLUMNS.items() if kind.endswith("64")})

@@ -89,6 +89,15 @@ def test_whole_floats_and_categories_are_what_they_mean(table):
     np.testing.assert_array_equal(same.sums["clicks"], one.sums["clicks"])
 
 
+def test_users_may_be_text_and_arms_numbers(table):
+    other = table.assign(user="u" + table["user"].astype(str).str.zfill(4), arm=(table["arm"] == "new").astype(int))
+    one, same = (of_population(rows, "split") for rows in (table, other))
+    assert same.arms == ("0", "1") and same.users.tolist() == [f"u{user:04d}" for user in one.users]
+    np.testing.assert_array_equal(same.sums["clicks"], one.sums["clicks"])
+    with pytest.raises(ValueError, match="user u0007: in more than one arm"):
+        of_population(changed(other, "arm", 2, "u0007"), "split")
+
+
 def test_an_unknown_population_is_told(table):
     with pytest.raises(ValueError, match="population 'all:newer': outcomes have 'all:new', 'all:old', 'split'"):
         of_population(table, "all:newer")
