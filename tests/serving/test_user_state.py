@@ -20,10 +20,15 @@ KINDS = {"sdim": {}, "sdim of items": {("long_term", "sdim"): sdim.Config(contex
          "lap with search tables": {("objectives", "crp"): crp.Config(tables="separate")}}
 
 
+OF_SUMS = [kind for kind in KINDS if kind.startswith("sdim")]
+of_sums = pytest.mark.parametrize("served", OF_SUMS, indirect=True)  # whose states can be updated
+
+
 class Served:
     """A model's signatures."""
 
     def __init__(self, kind):
+        self.kind = kind
         objectives = ("crp",) if kind == "lap with search tables" else ()
         self.model = small_model(SCHEMA, KINDS[kind], long_term=kind.split()[0], objectives=objectives)
         self.default = build_signatures(self.model)["serving_default"]
@@ -107,11 +112,10 @@ def updated(served, named, state, new, gone):
     return found, {name: values for name, values in found.items() if name.startswith(user_state.PREFIX)}
 
 
+@of_sums
 @pytest.mark.parametrize("new", [0, 1, 3])
 def test_an_updated_state_is_one_computed_anew(served, new):
     """Of 23 events the model reads 17; each update brings `new` ones, and as many of the oldest are gone."""
-    if "update_state" not in served.signatures:
-        pytest.skip("a state of events has no sums")
     named = requests(seed=5)
     ends = [6 - new * step for step in range(3)]
     state = served.state({**named, **window(named, ends[0], ends[0] + DATA.lifelong_length)})
@@ -131,9 +135,8 @@ def test_an_updated_state_is_one_computed_anew(served, new):
     np.testing.assert_allclose(served.ranked(now, state)["probability"], expected, atol=1e-6)
 
 
+@of_sums
 def test_events_may_be_said_to_be_gone_one_update_late(served):
-    if "update_state" not in served.signatures:
-        pytest.skip("a state of events has no sums")
     named, length = requests(seed=5), DATA.lifelong_length
     state = served.state({**named, **window(named, 2, 2 + length)})
     found, state = updated(served, named, state, (0, 2), (0, 0))
@@ -151,14 +154,14 @@ def test_a_state_of_other_users_than_the_request_is_an_error(served):
     one = {name: values[:1] for name, values in served.state(named).items()}
     with pytest.raises(tf.errors.InvalidArgumentError, match="state_events.* must have timestamp.*number of requests"):
         served.ranked(named, one)
-    if "update_state" in served.signatures:
+    assert ("update_state" in served.signatures) == (served.kind in OF_SUMS)
+    if served.kind in OF_SUMS:
         with pytest.raises(tf.errors.InvalidArgumentError, match="lifelong_source_item_id.*state_fingerprint"):
             updated(served, named, one, (0, 1), (0, 0))
 
 
+@of_sums
 def test_events_that_should_be_gone_are_counted(served):
-    if "update_state" not in served.signatures:
-        pytest.skip("a state of events has no sums")
     named = requests()
     found, _ = updated(served, named, served.state(named), (0, 4), (0, 0))
     events = served.state(named)["state_events"].numpy()
