@@ -106,13 +106,10 @@ class CSA(HistoryLayer):
         if self.pool not in LINEAR_POOLS:
             return self(candidate, history, mask=mask, search=search)
         queries, keys = (tf.cast(side, tf.float32) for side in search or (candidate, history))
-        scale = tf.math.rsqrt(tf.cast(tf.shape(queries)[-1], tf.float32)) if self.scale else 1.0
-        real = tf.cast(mask, tf.float32)[..., tf.newaxis]  # [B, L, 1]
-        moments = tf.matmul(keys * real, tf.cast(history, tf.float32), transpose_a=True)  # [B, D', D]
-        interest = scale * tf.matmul(queries, moments)
-        if self.pool == "mean":
-            interest = tf.math.divide_no_nan(interest, tf.reduce_sum(real, axis=1, keepdims=True))
-        return tf.cast(interest, self.compute_dtype), tf.matmul(queries, keys, transpose_b=True)
+        factors = self.factors(mask, tf.shape(queries)[-1])[..., tf.newaxis]  # [B, L, 1]
+        moments = tf.matmul(keys * factors, tf.cast(history, tf.float32), transpose_a=True)  # [B, D', D]
+        interest = self.interest(tf.matmul(queries, moments), expand_mask(mask))
+        return interest, tf.matmul(queries, keys, transpose_b=True)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
