@@ -35,7 +35,7 @@ from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
 from experiments.flags import Experiment
 from experiments.new_model import new_model
-from lcn_tf.contracts import GivesRows
+from lcn_tf.contracts import GivesRows, RowState
 from lcn_tf.data import tfrecords
 from lcn_tf.data.pipeline import RecordFiles
 from lcn_tf.data.prepared_folder import PREPARATION
@@ -205,10 +205,11 @@ def table_bytes(model: CTRModel, tables: Sequence[str]) -> dict[str, int]:
     served = trained = 0
     for name in tables:
         table: Any = model.embedder.tables.tables[name]
-        weights = [*table.trainable_weights, *(table.by_id if isinstance(table, GivesRows) else ())]
-        slots = [slot for weight in weights for slot in slots_of(model.optimizer, weight)]
-        served += sum(map(_bytes, weights))
-        trained += sum(map(_bytes, [*table.variables, *slots]))
+        read = [*table.trainable_weights, *table.by_id] if isinstance(table, GivesRows) else table.weights
+        slots = [*(table.slots if isinstance(table, RowState) else ()),
+                 *(slot for weight in table.trainable_weights for slot in slots_of(model.optimizer, weight))]
+        served += sum(map(_bytes, read))
+        trained += sum(map(_bytes, [*table.weights, *slots]))
     return {"served_bytes": served, "trained_bytes": trained}
 
 

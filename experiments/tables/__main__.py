@@ -33,7 +33,7 @@ from experiments.tables.plan import Planned, plan
 from experiments.tables.rows import CHOICES, FIGURE_4, FIGURE_5, SWEEPS, TABLES, Table
 from experiments.tables.runs import Missing, missing, run_missing
 from experiments.tables.store import Store
-from experiments.tables.systems import SYSTEMS
+from experiments.tables.systems import FURTHER, SYSTEMS
 from lcn_tf.data.catalogue import Catalogue
 from lcn_tf.schema import FeatureSchema
 
@@ -141,8 +141,8 @@ def _chosen(options: argparse.Namespace) -> Table:
         return CHOICES[options.choice]
     if options.table == worlds.KEY:
         return worlds.table_of(options.preset)
-    if options.table == SYSTEMS.key:
-        return SYSTEMS
+    if options.table in FURTHER:
+        return FURTHER[options.table]
     return TABLES[options.table] if options.table else SWEEPS[options.sweep]
 
 
@@ -177,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m experiments.tables", description=__doc__.splitlines()[0],
                                      epilog="What follows -- are flags of all runs; it needs a --results_dir.")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--table", choices=[*sorted(TABLES), SYSTEMS.key, worlds.KEY], help="one of the paper's "
+    what.add_argument("--table", choices=[*sorted(TABLES), *FURTHER, worlds.KEY], help="one of the paper's "
                       "tables, further systems, or the table of the --preset, a world of generated logs")
     what.add_argument("--figure", choices=["4", "5"],
                       help="item embeddings by domain and category; consistency of retrieval and attention")

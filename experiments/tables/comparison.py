@@ -15,7 +15,8 @@ from experiments.settings import Configuration, before
 from experiments.tables import resamples
 from experiments.tables.plan import Planned
 from experiments.tables.store import Store
-from lcn_tf.metrics import Interval, holm, interval, paired_t_test, resampled_seeds
+from lcn_tf.metrics import Interval, detectable_difference, holm, interval, paired_t_test, resampled_seeds
+from lcn_tf.training import monitored_metric
 
 _SEED_OF_SEEDS = 0  # one for all rows, so that their draws of the seeds are the same
 
@@ -39,18 +40,26 @@ class Spread:
 class Comparison:
     """A row minus the one it is held against, on the seeds of both.
 
+    AUC and GAUC are of the label that chooses the epoch (`train.monitor`), in general the first.
+
     Attributes:
       auc, gauc: mean difference over the seeds, with an interval by resampling the users of the test split, the same
         for both rows; where a table has intervals with seeds, by drawing the seeds, too.
-      standard_error: of the AUC's difference, by users and seeds; NaN with fewer than two seeds.
-      p_value: two-sided paired t-test of AUC over the seeds, Holm-corrected over the table; NaN with fewer than two,
-        and where an AUC is undefined.
+      user_error: standard error of the AUC's difference by the users of the test split.
+      seed_error: the same by seeds; NaN with fewer than two, and where an AUC is undefined.
+      p_value: two-sided paired t-test of AUC over the seeds, where a table has intervals with seeds over users and
+        seeds; Holm-corrected over the table; NaN where `seed_error` is.
     """
 
     auc: Interval
     gauc: Interval
-    standard_error: float
+    user_error: float
+    seed_error: float
     p_value: float
+
+    def detectable(self, seeds: int, alpha: float = 0.05) -> float:
+        """The smallest true difference of AUC that a test over users and so many seeds finds with 80 %."""
+        return detectable_difference(self.seed_error, seeds, common_error=self.user_error, alpha=alpha)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +95,11 @@ class Line:
         return Spread.of([run["metrics"]["test"]["model"].get(name) for run in self.runs.values()])
 
     @property
+    def compared(self) -> str:
+        """What names of the metrics begin with that rows are compared by: those of the label that chooses the epoch."""
+        return compared(self.planned)
+
+    @property
     def attainable_share(self) -> Spread:
         """Of the oracle's AUC; NaN for real data."""
         tests = [run["metrics"]["test"] for run in self.runs.values()]
@@ -98,6 +112,12 @@ class Line:
     def minutes(self) -> Spread:
         """Wall time of training and its validation."""
         return Spread.of([run["training_seconds"] / 60 for run in self.runs.values()])
+
+
+def compared(planned: Planned) -> str:
+    """As `Line.compared`."""
+    settings = {**before(), **planned.configuration.settings}
+    return monitored_metric.prefix(settings["train.monitor"])
 
 
 def compare(planned: Sequence[Planned], store: Store, seeds: Sequence[int], with_seeds: bool = False) -> list[Line]:
@@ -118,11 +138,12 @@ def compare(planned: Sequence[Planned], store: Store, seeds: Sequence[int], with
     comparisons: dict[str, Comparison] = {}
     for name, row in by_name.items():
         other = by_name.get(row.row.against or "")
-        if other and other.data_fingerprint == row.data_fingerprint:
+        if other and other.data_fingerprint == row.data_fingerprint and compared(other) == compared(row):
             common = sorted(found[name].keys() & found[other.row.name].keys())
             if common:
                 comparisons[name] = _compare([found[name][seed] for seed in common],
-                                             [found[other.row.name][seed] for seed in common], with_seeds)
+                                             [found[other.row.name][seed] for seed in common], compared(row),
+                                             with_seeds)
     tested = [name for name, comparison in comparisons.items() if not math.isnan(comparison.p_value)]
     for name, p_value in zip(tested, holm([comparisons[name].p_value for name in tested]), strict=True):
         comparisons[name] = dataclasses.replace(comparisons[name], p_value=float(p_value))
@@ -130,23 +151,26 @@ def compare(planned: Sequence[Planned], store: Store, seeds: Sequence[int], with
             for name, row in by_name.items()]
 
 
-def _compare(runs: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], with_seeds: bool) -> Comparison:
+def _compare(runs: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], prefix: str, with_seeds: bool
+             ) -> Comparison:
     intervals, by_user = {}, []
     for index, metric in enumerate(resamples.METRICS):
-        pairs = [(_metric(run, metric), _metric(other, metric)) for run, other in zip(runs, others, strict=True)]
+        pairs = [(_metric(run, prefix + metric), _metric(other, prefix + metric))
+                 for run, other in zip(runs, others, strict=True)]
         differences = [run["resamples"][index] - other["resamples"][index]
                        for run, other in zip(runs, others, strict=True)]
         difference = statistics.fmean(one - other for one, other in pairs)
         drawn = resampled_seeds(differences, seed=_SEED_OF_SEEDS) if with_seeds else np.mean(differences, axis=0)
         intervals[metric] = interval(difference, drawn)
         by_user.append(interval(difference, np.mean(differences, axis=0)).standard_error)
-    values = [[_metric(run, "auc") for run in side] for side in (runs, others)]
-    tested = len(runs) > 1 and not np.isnan(values).any()
-    test = paired_t_test(*values) if tested else None
-    standard_error = math.hypot(by_user[0], test.std / math.sqrt(len(runs))) if test else math.nan
-    return Comparison(**intervals, standard_error=standard_error, p_value=test.p_value if test else math.nan)
+    values = [[_metric(run, f"{prefix}auc") for run in side] for side in (runs, others)]
+    if len(runs) < 2 or np.isnan(values).any():
+        return Comparison(**intervals, user_error=by_user[0], seed_error=math.nan, p_value=math.nan)
+    test = paired_t_test(*values, common_error=by_user[0] if with_seeds else 0.0)
+    return Comparison(**intervals, user_error=by_user[0], seed_error=test.std / math.sqrt(len(runs)),
+                      p_value=test.p_value)
 
 
 def _metric(run: dict[str, Any], name: str) -> float:
-    value = run["metrics"]["test"]["model"][name]
+    value = run["metrics"]["test"]["model"].get(name)
     return math.nan if value is None else value

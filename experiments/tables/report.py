@@ -15,13 +15,15 @@ import pandas as pd
 from experiments.printed_metrics import worse_than_base_rate
 from experiments.tables.comparison import Line, Spread
 from experiments.tables.rows import Table
-from lcn_tf.metrics import Interval, detectable_difference, paired_t_test
+from lcn_tf.metrics import Interval, paired_t_test
+from lcn_tf.models import ModelConfig
 from lcn_tf.whole_files import write_text
 
 METRICS = (("AUC", "auc"), ("GAUC", "gauc"), ("logloss", "logloss"))
 STEP_COSTS = "objective_step.json"  # of `experiments.benchmarks.objective_step`, in a folder of results
 SYSTEM_COSTS = "system_step.json"  # of `experiments.benchmarks.system_step`, likewise
 _SYSTEM_COLUMNS = ("tables MiB", "peak MiB")
+_LCN = {"/".join(part) for part in dataclasses.replace(ModelConfig(), objectives=()).parts}
 _WORSE = "†"  # beside a log loss that is worse than the base rate's in some run
 
 
@@ -53,8 +55,11 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
     """The table, with what it can tell above it and what it is made of below it."""
     of_labels = _of_other_labels(lines)
     metrics = (*METRICS, *of_labels)
-    header = ["", *(name for name, _ in metrics), "ΔAUC [95 %]", "ΔGAUC [95 %]", "compared with", "p",
-              *(f"Δ{name}, p" for name, _ in of_labels), "options",
+    of = lines[0].compared if lines else ""  # the same for all rows: their flags are checked to differ in parts alone
+    auc, gauc = (f"Δ{name}{_of(of)} [95 %]" for name in ("AUC", "GAUC"))
+    tested = [(name, key) for name, key in of_labels if key != f"{of}auc"]
+    header = ["", *(name for name, _ in metrics), auc, gauc, "compared with", "p",
+              *(f"Δ{name}, p" for name, _ in tested), "options",
               "step ×", "parameters ×", *_SYSTEM_COLUMNS, "attainable share", "paper AUC / GAUC", "minutes",
               "parameters", "seeds"]
     if not any(line.planned.row.name in beside.system_costs for line in lines):
@@ -81,9 +86,9 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
                           "minutes": f"{line.minutes.mean:.1f}", "parameters": f"{_parameters(line):,}"})
         cells.update(_system_cells(beside.system_costs.get(row.name)))
         if comparison:
-            cells.update({"ΔAUC [95 %]": interval_text(comparison.auc), "ΔGAUC [95 %]": interval_text(comparison.gauc),
+            cells.update({auc: interval_text(comparison.auc), gauc: interval_text(comparison.gauc),
                           "compared with": names[row.against], "p": p_value_text(comparison.p_value)})
-            cells.update({f"Δ{name}, p": _difference(line, lines, key) for name, key in of_labels})
+            cells.update({f"Δ{name}, p": _difference(line, lines, key) for name, key in tested})
         rows.append([cells.get(name, "") for name in header])
     above = [detectable, ""] if table.with_seeds and (detectable := _detectable(lines)) else []
     notes = [*_worse_note(lines), *facts(lines)]
@@ -94,7 +99,12 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
 def _of_other_labels(lines: Sequence[Line]) -> list[tuple[str, str]]:
     """Title and key of the AUC of each label beside the first, over the impressions of which it says something."""
     keys = {key for line in lines for run in line.runs.values() for key in run["metrics"]["test"]["model"]}
-    return [(f"AUC of {key.removesuffix('_auc')}", key) for key in sorted(keys) if key.endswith("_auc")]
+    return [(f"AUC{_of(key.removesuffix('auc'))}", key) for key in sorted(keys) if key.endswith("_auc")]
+
+
+def _of(prefix: str) -> str:
+    """Which label metrics are of that begin so, in words; of the first one none."""
+    return f" of {prefix.removesuffix('_')}" if prefix else ""
 
 
 def _difference(line: Line, lines: Sequence[Line], key: str) -> str:
@@ -109,10 +119,11 @@ def _difference(line: Line, lines: Sequence[Line], key: str) -> str:
 
 
 def _step_cost(line: Line, costs: Mapping[str, float]) -> str:
-    """Of a row of LCN-200-50 with one objective: a step's time over that without."""
-    parts, settings = line.planned.configuration.parts, line.planned.configuration.settings
-    objectives = [part.partition("/")[2] for part in parts if part.startswith("objectives/")]
-    is_lcn = "long_term/lap" in parts and not any(name.endswith("_top_k") for name in settings)
+    """Of a row of LCN-200-50 with one objective and no other part of its own: a step's time over that without."""
+    configuration = line.planned.configuration
+    others = {part for part in configuration.parts if not part.startswith(("objectives/", "core"))}
+    objectives = [part.partition("/")[2] for part in configuration.parts if part.startswith("objectives/")]
+    is_lcn = others == _LCN and not any(name.endswith("_top_k") for name in configuration.settings)
     known = is_lcn and len(objectives) == 1 and objectives[0] in costs
     return f"{costs[objectives[0]]:.2f}" if known else ""
 
@@ -132,16 +143,15 @@ def _parameters_over(line: Line, lines: Sequence[Line]) -> str:
 
 def _detectable(lines: Sequence[Line]) -> str:
     """The smallest differences that the data and the seeds can tell."""
-    compared = [line for line in lines if line.comparison and not math.isnan(line.comparison.standard_error)]
-    if not compared:
+    found = [line for line in lines if line.comparison and not math.isnan(line.comparison.p_value)]
+    if not found:
         return ""
-    errors = sorted(line.comparison.standard_error for line in compared if line.comparison)
-    median, seeds = statistics.median(errors), min(len(line.runs) for line in compared)
-    single, corrected = (detectable_difference(median, seeds, alpha=alpha) for alpha in (0.05, 0.05 / len(compared)))
-    low, high = (detectable_difference(error, seeds) for error in (errors[0], errors[-1]))
-    return (f"With 80 % this data set and these seeds tell a difference in AUC of {single:.4f} from none (median of "
-            f"the rows, {low:.4f} to {high:.4f}; a single comparison at 5 %), one of {corrected:.4f} among "
-            f"{len(compared)} comparisons.")
+    seeds = min(len(line.runs) for line in found)
+    single, corrected = ([line.comparison.detectable(seeds, alpha) for line in found if line.comparison]
+                         for alpha in (0.05, 0.05 / len(found)))
+    return (f"With 80 % this data set and these seeds tell a difference in AUC{_of(found[0].compared)} of "
+            f"{statistics.median(single):.4f} from none (median of the rows, {min(single):.4f} to {max(single):.4f}; a "
+            f"single comparison at 5 %), one of {statistics.median(corrected):.4f} among {len(found)} comparisons.")
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -16,12 +16,13 @@ import numpy as np
 from experiments import run_files
 from experiments.orphaned_runs import wait_for_orphan
 from experiments.tables import resamples
-from experiments.tables.comparison import Spread
+from experiments.tables.comparison import Spread, compared
 from experiments.tables.plan import Planned
 from experiments.tables.report import spread_text
 from experiments.tables.store import Store
 from lcn_tf.metrics import metrics_of_resamples
 from lcn_tf.training import results
+from lcn_tf.training.evaluation import Predictions
 
 _BOOTSTRAP_SEED = 0  # one for all runs, so that their resamples of the users are the same
 # What a table keeps of a run; the rest stays in the run's folder.
@@ -80,8 +81,9 @@ def run_missing(runs: Sequence[Missing], store: Store, workdir: str, jobs: int =
                     result, codes = future.result()
                     if store.find(run.planned.key, run.seed) is None:  # else only its model was missing
                         store.add(result, codes, run.planned.configuration)
-                    auc = result["metrics"]["validation"]["model"]["auc"]  # of the test day nobody is to choose by
-                    outcome = f"validation AUC {spread_text(Spread.of([auc]))}"
+                    label = compared(run.planned)
+                    auc = result["metrics"]["validation"]["model"][f"{label}auc"]  # nobody is to choose by the test day
+                    outcome = f"validation {label}AUC {spread_text(Spread.of([auc]))}"
                 except RunFailedError as error:
                     failed.append(run)
                     outcome = f"failed, {error}"
@@ -105,9 +107,9 @@ def _run(run: Missing, folder: str) -> tuple[dict[str, Any], np.ndarray]:
     result = results.read_json_lines(os.path.join(folder, "results.jsonl"))[-1]
     if not run.planned.key.matches(result):
         raise RunFailedError(f"parts, flags or data changed after the command was started; {folder} is of others")
-    rows = np.load(os.path.join(folder, run_files.PREDICTIONS))
-    drawn = metrics_of_resamples(rows["label"], rows["logit"], rows["user_key"], seed=_BOOTSTRAP_SEED,
-                                 gauc_weights=result["config"]["eval.gauc_weights"])
+    predictions = Predictions.from_arrays(np.load(os.path.join(folder, run_files.PREDICTIONS)))
+    rows = predictions.by_prefix()[compared(run.planned)]
+    drawn = metrics_of_resamples(*rows, seed=_BOOTSTRAP_SEED, gauc_weights=result["config"]["eval.gauc_weights"])
     history = [{name: row[name] for name in _HISTORY if name in row} for row in result["history"]]
     row = [run.planned.row.cfg, *run.planned.row.flags]
     return ({**{name: result[name] for name in _KEPT}, "row": row, "history": history},

@@ -1,6 +1,7 @@
-"""LCN-200-50 with each further system, on the same generated logs: `--table=systems`.
+"""LCN-200-50 with each further system, on the same generated logs: `--table=systems`, and with graph vectors.
 
-Every row reads the same records: with a second label, and with what was shown and not clicked.
+Every row of `systems` reads the same records: with a second label, and with what was shown and not clicked. Graph
+vectors are written into a prepared folder beforehand, and `--table=graph` is of that folder (`-- --data_dir=DATA`).
 """
 
 from __future__ import annotations
@@ -32,3 +33,9 @@ def _rows() -> tuple[Row, ...]:
 
 
 SYSTEMS = Table("systems", "Further systems beside LCN-200-50", _rows(), with_seeds=True)
+GRAPH = Table("graph", "LCN-200-50 with vectors of authors from the graph of who did what with whom", (
+    _FIRST,
+    Row("frozen graph vectors beside trained ones", "lcn_graph.cfg", _FIRST.name),
+    Row("frozen graph vectors alone", "lcn_graph.cfg", _FIRST.name, flags=("--pretrained.beside=false",))),
+    with_seeds=True)
+FURTHER = {table.key: table for table in (SYSTEMS, GRAPH)}

@@ -36,7 +36,7 @@ WORLDS = {
         Row("LCN, TEM4CTR", "lcn_tem4ctr.cfg")),
     "cascade": _world(
         "cascade", "rare long stays after the click, by a law of their own",
-        (f"--industrial.long_stay_seconds={PRESETS['cascade'].stay_law.seconds}",),
+        (f"--industrial.long_stay_seconds={PRESETS['cascade'].stay_law.seconds}", "--train.monitor=long_stay_auc"),
         Row("LCN for long stays alone", _LCN, flags=("--model.head=conditional", "--conditional.weights=0.000001,1")),
         Row("LCN, a logit for each label", _LCN, flags=("--model.head=conditional",)),
         Row("LCN, shared bottom", "lcn_shared_bottom.cfg"),

@@ -221,17 +221,20 @@ def resampled_seeds(resamples: ArrayLike, *, seed: int) -> Array:
     return np.take_along_axis(values, drawn, axis=0).mean(axis=0)
 
 
-def detectable_difference(standard_error: float, seeds: int, *, power: float = 0.8, alpha: float = 0.05) -> float:
-    """The smallest true difference that a two-sided paired t-test over seeds finds with a probability of `power`.
+def detectable_difference(seed_error: float, seeds: int, *, common_error: float = 0.0, power: float = 0.8,
+                          alpha: float = 0.05) -> float:
+    """The smallest true difference that `paired_t_test`, two-sided, finds with a probability of `power`.
 
     Args:
-      standard_error: of the mean difference.
+      seed_error: standard error of the mean difference over seeds, their std / sqrt(S).
       seeds: S, at least 2; with few of them the error itself is hardly known, which costs power.
+      common_error: as in `paired_t_test`.
       power: that probability, above `alpha`.
       alpha: level of the test; divided by the number of comparisons, that of Holm's first step.
 
     Raises:
-      ValueError: fewer than two seeds, a probability outside (0, 1), or a power that is not above alpha.
+      ValueError: fewer than two seeds, errors that are negative or both 0, a probability outside (0, 1), or a power
+        that is not above alpha.
 
     Example:
       >>> from lcn_tf.metrics import detectable_difference
@@ -242,14 +245,18 @@ def detectable_difference(standard_error: float, seeds: int, *, power: float = 0
         raise ValueError(f"seeds must be at least 2, got {seeds}")
     if not 0 < alpha < power < 1:
         raise ValueError(f"alpha and power must be between 0 and 1, power above alpha, got {alpha} and {power}")
-    # What the test compares with: its critical value times the estimated error over the true one, by quantiles of that.
+    if min(seed_error, common_error) < 0 or not seed_error + common_error > 0:
+        raise ValueError(f"errors must not be negative, and one positive, got {seed_error} and {common_error}")
+    # What the test compares with, by quantiles of the error over seeds as it is estimated, in units of the true error.
     quantiles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-    bounds = stats.t.isf(alpha / 2, seeds - 1) * stats.chi.ppf(quantiles, seeds - 1) / math.sqrt(seeds - 1)
+    estimated = seed_error * stats.chi.ppf(quantiles, seeds - 1) / math.sqrt(seeds - 1)
+    error = math.hypot(seed_error, common_error)
+    bounds = stats.t.isf(alpha / 2, seeds - 1) * np.hypot(estimated, common_error) / error
 
     def excess(errors: float) -> float:
         return float(np.mean(stats.norm.sf(bounds - errors) + stats.norm.cdf(-bounds - errors))) - power
 
-    return float(standard_error * optimize.brentq(excess, 0.0, bounds[-1] + 10.0))
+    return float(error * optimize.brentq(excess, 0.0, bounds[-1] + 10.0))
 
 
 def user_bootstrap(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, user_keys: ArrayLike, *, seed: int,
@@ -308,7 +315,7 @@ def hanley_mcneil(auc_value: float, positives: float, negatives: float) -> float
     return math.sqrt(max(0.0, variance))
 
 
-def paired_t_test(values_a: Sequence[float], values_b: Sequence[float]) -> TTest:
+def paired_t_test(values_a: Sequence[float], values_b: Sequence[float], common_error: float = 0.0) -> TTest:
     """Paired t-test of one metric over seeds.
 
     Not `scipy.stats.ttest_rel`: it is NaN for equal values, and warns where differences hardly vary.
@@ -316,13 +323,17 @@ def paired_t_test(values_a: Sequence[float], values_b: Sequence[float]) -> TTest
     Args:
       values_a: `[S]` the metric of model A, S >= 2.
       values_b: `[S]` of model B with the same seeds, in the same order.
+      common_error: standard error of the mean difference by what all seeds have in common and would be another one the
+        next time, as the users of the test day (`interval(...).standard_error` of the mean over the seeds). It adds to
+        that by seeds. The degrees of freedom stay S - 1: more, as by Welch, would find too much with few seeds; so
+        where the common error is most of it, less is found than could be.
 
     Returns:
-      Mean and std of the differences, t and p (equal differences: t infinite and p 0, or t 0 and p 1 at zero). All are
-      NaN where a metric is undefined (NaN) for one of the seeds.
+      Mean and std of the differences, t and p (equal differences: t infinite and p 0, or t 0 and p 1 at zero, unless
+      there is a common error). All are NaN where a metric is undefined (NaN) for one of the seeds.
 
     Raises:
-      ValueError: fewer than two seeds, or lengths that differ.
+      ValueError: fewer than two seeds, lengths that differ, or an error that is negative.
 
     Example:
       >>> from lcn_tf.metrics import paired_t_test
@@ -333,9 +344,11 @@ def paired_t_test(values_a: Sequence[float], values_b: Sequence[float]) -> TTest
     a, b = np.asarray(values_a, np.float64), np.asarray(values_b, np.float64)
     if a.ndim != 1 or a.shape != b.shape or len(a) < 2:
         raise ValueError(f"values_a and values_b must hold the same two or more seeds, got shapes {a.shape}, {b.shape}")
+    if common_error < 0:
+        raise ValueError(f"common_error must not be negative, got {common_error}")
     differences = a - b
     mean, std = float(differences.mean()), float(differences.std(ddof=1))
-    t = _ratio(mean, std / math.sqrt(len(a)))
+    t = _ratio(mean, math.hypot(std / math.sqrt(len(a)), common_error))
     return TTest(mean, std, t, float(2 * stats.t.sf(abs(t), len(a) - 1)))
 
 

@@ -15,12 +15,14 @@ from lcn_tf.contracts import GivesRows, OwnUpdate, SecondPass, Table, TableStep
 from lcn_tf.embeddings import LookedUp
 from lcn_tf.embeddings.distinct_rows import TableRows
 from lcn_tf.layers import StatelessDropout
+from lcn_tf.layers.domain_batch_norm import DomainBatchNorm
 from lcn_tf.models.global_batch import StepInputs, summed_by_id
 from lcn_tf.ops.replica_exchange import sum_over_replicas
 from lcn_tf.optimizers.composition import table_learning_rate
 from lcn_tf.optimizers.slots import begin_anew
 
-_STATEFUL = (tf.keras.layers.BatchNormalization, StatelessDropout)  # whose forward pass in training changes a variable
+# Whose forward pass in training changes a variable.
+_STATEFUL = (tf.keras.layers.BatchNormalization, DomainBatchNorm, StatelessDropout)
 
 Differentiate = Callable[[StepInputs], Sequence[tf.Tensor]]
 

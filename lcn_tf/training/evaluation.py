@@ -47,6 +47,14 @@ class OtherLabel(NamedTuple):
     joint_logit: np.ndarray | None = None
 
 
+class Scored(NamedTuple):
+    """Arrays `[N]` of the impressions of which a label says something: 0 or 1, logits, and raw users."""
+
+    label: np.ndarray
+    logit: np.ndarray
+    user_key: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class Predictions:
     """Arrays `[N]`, one entry per impression of a split.
@@ -78,6 +86,15 @@ class Predictions:
         return own | {f"{name}_{field}": values for name, other in self.others.items()
                       for field, values in other._asdict().items() if values is not None}
 
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Predictions:
+        """From what `arrays` returned."""
+        names = [key.removesuffix("_label") for key in arrays if key.endswith("_label")]
+        others = {name: OtherLabel(**{field: arrays[key] for field in OtherLabel._fields
+                                      if (key := f"{name}_{field}") in arrays}) for name in names}
+        own = {field.name: arrays[field.name] for field in dataclasses.fields(cls) if field.name != "others"}
+        return cls(**own, others=others)
+
     @property
     def probability(self) -> np.ndarray:
         """Click probabilities, float64."""
@@ -90,15 +107,20 @@ class Predictions:
         "<its name>_joint_auc" ... over all impressions, of it and what it is given, where it is given a label: clicked
         and stayed.
         """
-        found = report.evaluate(self.label, self.logit, self.user_key, gauc_weights=gauc_weights)
+        found = {}
+        for prefix, rows in self.by_prefix().items():
+            metrics = report.evaluate(*rows, gauc_weights=gauc_weights) if len(rows.label) else {}
+            found.update({f"{prefix}{name}": value for name, value in metrics.items()})
+        return found
+
+    def by_prefix(self) -> dict[str, Scored]:
+        """What metrics' names begin with -> the impressions that they are of: "" for the first label, see `metrics`."""
+        found = {"": Scored(self.label, self.logit, self.user_key)}
         for name, other in self.others.items():
             counted = other.counted
-            metrics = report.evaluate(other.label[counted], other.logit[counted], self.user_key[counted], gauc_weights
-                                      ) if counted.any() else {}
-            found.update({f"{name}_{metric}": value for metric, value in metrics.items()})
+            found[f"{name}_"] = Scored(other.label[counted], other.logit[counted], self.user_key[counted])
             if other.joint_logit is not None:
-                joint = report.evaluate(other.label * counted, other.joint_logit, self.user_key, gauc_weights)
-                found.update({f"{name}_joint_{metric}": value for metric, value in joint.items()})
+                found[f"{name}_joint_"] = Scored(other.label * counted, other.joint_logit, self.user_key)
         return found
 
     def slices(self, gauc_weights: str = "impressions") -> dict[str, list[dict[str, str | float]]]:

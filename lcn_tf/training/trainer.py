@@ -18,7 +18,7 @@ from lcn_tf.data import pipeline
 from lcn_tf.models import CTRModel
 from lcn_tf.optimizers import WarmupDecay, create_optimizer
 from lcn_tf.optimizers.warmup_decay import Decay
-from lcn_tf.training import consistency, results
+from lcn_tf.training import consistency, monitored_metric, results
 from lcn_tf.training.callbacks import (
     ContinueMeans,
     SaveProgress,
@@ -42,8 +42,9 @@ class TrainConfig:
     epochs: int = dataclasses.field(default=1, metadata={"help": "passes over the training split, at most"})
     patience: int = dataclasses.field(
         default=1, metadata={"help": "stop after this many epochs without a better validation metric"})
-    monitor: Literal["auc", "logloss"] = dataclasses.field(
-        default="auc", metadata={"help": "validation metric that chooses the epoch"})
+    monitor: str = dataclasses.field(
+        default="auc", metadata={"help": "validation metric that chooses the epoch: auc, gauc or logloss; of another "
+                                         "label with its name, like long_stay_auc"})
     optimizer: Literal["adam", "row_sparse_adam", "adagrad"] = dataclasses.field(
         default="adam", metadata={"help": "optimiser; row_sparse_adam: Adam that updates only the table rows of the "
                                           "batch, so that a step's cost does not depend on the tables' size"})
@@ -78,6 +79,7 @@ class TrainConfig:
         for name in ("batch_size", "epochs", "patience", "microbatches", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name} must be at least 1, got {getattr(self, name)}")
+        monitored_metric.check_name(self.monitor)
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"train.learning_rate must be a positive number, got {self.learning_rate}")
         if not 0 <= self.table_learning_rate < math.inf:
@@ -183,8 +185,11 @@ def train(
     Raises:
       FloatingPointError: the loss is no longer finite.
       RecordError: a damaged record file, or a record that is not of the schema, by name.
-      ValueError: the monitored metric is undefined on the validation split, or `workdir` cannot be continued.
+      ValueError: the monitored metric is none of the model's, or undefined on the validation split; or `workdir` cannot
+        be continued.
     """
+    labels = model.embedder.schema.labels
+    monitored_metric.check(config.monitor, [label for label in labels if label.name in model.head.labels])
     strategy = model.distribute_strategy
     chief = is_chief(strategy)
     if isinstance(strategy, tf.distribute.ParameterServerStrategy) and set(workdir) & set(PATTERN_SIGNS):
@@ -346,12 +351,12 @@ def _check_same_position(strategy: tf.distribute.Strategy, epoch: int, step: int
 
 
 def _best_epoch(history: list[dict[str, float]], config: TrainConfig) -> int:
-    sign = 1 if config.monitor == "logloss" else -1
-    known = [row for row in history if math.isfinite(row[f"validation_{config.monitor}"])]
+    name = f"validation_{config.monitor}"
+    known = [row for row in history if math.isfinite(row.get(name, math.nan))]
     if not known:
         raise ValueError(f"validation {config.monitor} is undefined: all labels of the validation split are equal; "
                          "choose other validation days, or train.monitor=logloss")
-    return int(min(known, key=lambda row: sign * row[f"validation_{config.monitor}"])["epoch"])
+    return int(max(known, key=lambda row: monitored_metric.sign(config.monitor) * row[name])["epoch"])
 
 
 def _stalled(history: list[dict[str, float]], config: TrainConfig) -> bool:

@@ -197,7 +197,23 @@ def test_a_detectable_difference_is_found_as_often_as_it_says(seeds, power, alph
     assert found.mean() == pytest.approx(power, abs=0.015)
 
 
+@pytest.mark.parametrize("seeds", [2, 5])
+@pytest.mark.parametrize("common", [0.05, 0.3])
+def test_with_users_in_common_the_test_errs_no_more_often_than_it_says_and_has_its_power(seeds, common):
+    rng, deviation = np.random.default_rng(5), 0.3
+    truth = detectable_difference(deviation / seeds**0.5, seeds, common_error=common)
+    found = {}
+    for mean in (0.0, truth):
+        shared = common * rng.normal(size=[4_000, 1])
+        drawn = mean + shared + deviation * rng.normal(size=[4_000, seeds])
+        found[mean] = np.mean([paired_t_test(row, np.zeros(seeds), common).p_value < 0.05 for row in drawn])
+    assert found[truth] == pytest.approx(0.8, abs=0.03)
+    assert found[0.0] < 0.06
+    assert paired_t_test([1.0, 1.0], [0.0, 0.0], 0.5).p_value == pytest.approx(2 * stats.t.sf(2, 1))
+
+
 @pytest.mark.parametrize("options, message", [
+    ({"common_error": -1.0}, "errors must not be negative, and one positive, got 0.1 and -1.0"),
     ({"seeds": 1}, "seeds must be at least 2, got 1"), ({"power": 1}, "alpha and power must be between 0 and 1"),
     ({"power": 0.04}, "power above alpha, got 0.05 and 0.04")])
 def test_no_detectable_difference(options, message):

@@ -12,6 +12,7 @@ from lcn_tf.data import records
 from lcn_tf.data.pipeline import flat_rows, grouped_rows
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model, registry
+from lcn_tf.models.table_updates import forward_state
 from lcn_tf.schema import CLICK, TARGET, UNCLICKED, HistorySpec, Label
 from tests import synthetic
 
@@ -242,6 +243,19 @@ def test_a_replica_without_requests_adds_nothing(model, microbatches):
     assert {name: float(loss) for name, loss in losses.items()} == dict.fromkeys(losses, 0.0)
     for gradient in gradients:
         assert gradient is None or not np.any(tf.convert_to_tensor(gradient))
+
+
+@trained
+def test_a_forward_pass_changes_no_state_but_what_a_second_one_puts_back(model):
+    model.compile(optimizer=tf.keras.optimizers.SGD(0.1))
+    batch = grouped_rows(*serialized(model, offsets=True, moments=True))
+    seen = {variable.ref() for metric in model.metrics for variable in metric.variables}
+    weights = [weight for weight in model.weights if weight.ref() not in seen]
+    before = [weight.numpy() for weight in weights]
+    model.compute_losses(batch)
+    changed = {weight.name for old, weight in zip(before, weights, strict=True) if not np.array_equal(old, weight)}
+    assert changed == ({weight.name for weight in forward_state(model)} if type(model.tower).__name__ in UNDIVIDED
+                       else set())
 
 
 @trained

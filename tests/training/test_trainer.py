@@ -82,6 +82,14 @@ def test_returns_the_weights_of_the_best_validation_epoch(files, tmp_path, monit
     assert metrics[monitor] == pytest.approx(values[result.best_epoch - 1], rel=1e-6)
 
 
+def test_a_metric_that_the_model_does_not_have_is_refused_before_training(files, tmp_path):
+    with pytest.raises(ValueError, match="must be one of auc, gauc, logloss for this model, got 'long_stay_auc'"):
+        run(files, tmp_path / "work", dataclasses.replace(TRAIN, monitor="long_stay_auc"))
+    assert not (tmp_path / "work").exists()
+    with pytest.raises(ValueError, match="train.monitor must be one of auc, gauc, logloss, or one of another label"):
+        dataclasses.replace(TRAIN, monitor="accuracy")
+
+
 def test_stops_when_validation_stalls(files, tmp_path):
     config = dataclasses.replace(TRAIN, epochs=40, patience=1, learning_rate=0.05)
     result, _ = run(files, tmp_path, config)

@@ -45,18 +45,21 @@ def test_days_and_cold_candidates_are_those_counted_by_hand(data_dir, tmp_path):
 @pytest.mark.slow
 def test_kinds_are_measured_day_by_day(data_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(streaming_tables.flags, "define", lambda: None)  # once in a process
-    printed = run(streaming_tables, "--tables=item", "--cold_below=3", f"--stream_dir={tmp_path / 'stream'}",
+    printed = run(streaming_tables, "--kinds=dense,autoassign,alpt", "--tables=item", "--cold_below=3",
+                  f"--stream_dir={tmp_path / 'stream'}",
                   f"--output={tmp_path / 'figures.json'}", "--", "--flagfile=short_only.cfg",
                   f"--data_dir={data_dir[0]}", "--data.short_length=3", "--data.lifelong_length=5",
                   "--embeddings.embedding_dim=4", "--embeddings.exclude=", "--tower.units=5", "--train.batch_size=16",
                   "--sim_hard.key=category", "--autoassign.capacity=0.2", "--autoassign.codes=3",
                   "--autoassign.shared_rows=2")
-    dense, shared = json.loads((tmp_path / "figures.json").read_text())["figures"]
-    assert (dense["kind"], shared["kind"]) == ("dense", "autoassign")
+    dense, shared, codes = json.loads((tmp_path / "figures.json").read_text())["figures"]
+    assert (dense["kind"], shared["kind"], codes["kind"]) == ("dense", "autoassign", "alpt")
     assert dense["served_bytes"] == 61 * 4 * 4 and dense["trained_bytes"] == 3 * dense["served_bytes"]
     assert shared["served_bytes"] == 4 * (4 * (13 + 2) + 2 * (2 * 4 + 9) + 2 * 61)
-    assert [len(one["days"]) for one in (dense, shared)] == [DAYS - 1] * 2
-    for one in (dense, shared):
+    assert codes["served_bytes"] == 61 * (4 + 4)  # a byte a number, and a step size for each row
+    assert codes["trained_bytes"] > codes["served_bytes"] + 2 * dense["served_bytes"]  # Adam's moments are float32
+    assert [len(one["days"]) for one in (dense, shared, codes)] == [DAYS - 1] * 3
+    for one in (dense, shared, codes):
         assert sum(day["cold_rows"] for day in one["days"]) == one["cold_rows"] > 5
         assert 0 < one["auc"] < 1 and 0 < one["cold_auc"] < 1
-    assert [line.split()[0] for line in printed.splitlines()[-3:]] == ["tables", "dense", "autoassign"]
+    assert [line.split()[0] for line in printed.splitlines()[-4:]] == ["tables", "dense", "autoassign", "alpt"]

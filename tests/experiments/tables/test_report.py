@@ -5,6 +5,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pytest
 
 from experiments.settings import Configuration
 from experiments.tables import choice, figure_5, report, resamples, slices, sweep
@@ -12,6 +13,8 @@ from experiments.tables.comparison import compare
 from experiments.tables.rows import CHOICES, FIGURE_5, Row, Table
 from experiments.tables.store import Store
 from lcn_tf.metrics import detectable_difference
+from lcn_tf.models import ModelConfig
+from lcn_tf.models.versions import part_versions
 
 from .finished_runs import add, configuration, finished, planned
 
@@ -132,11 +135,14 @@ def test_a_table_with_seeds_says_what_it_can_tell(tmp_path):
     widths = [[line.comparison.auc.high - line.comparison.auc.low for line in lines[1:]]
               for lines in (by_users, by_both)]
     assert all(both > users for users, both in zip(*widths, strict=True))
-    assert by_users[1].comparison.standard_error == by_both[1].comparison.standard_error > 0.001
+    one, both = by_users[1].comparison, by_both[1].comparison
+    assert min(one.user_error, one.seed_error) > 0.001
+    assert one.p_value < both.p_value and (one.user_error, one.seed_error) == pytest.approx(
+        (both.user_error, both.seed_error))
     text = report.markdown(dataclasses.replace(TABLE, with_seeds=True), by_both, "the command")
-    errors = [line.comparison.standard_error for line in by_both[1:]]
-    told = detectable_difference(float(np.mean(errors)), 3)
-    assert f"tell a difference in AUC of {told:.4f} from none" in text and "among 2 comp" in text
+    told = [detectable_difference(line.comparison.seed_error, 3, common_error=line.comparison.user_error)
+            for line in by_both[1:]]
+    assert f"tell a difference in AUC of {np.mean(told):.4f} from none" in text and "among 2 comp" in text
     assert text.index("With 80 %") < text.index("| plain |")
     assert "With 80 %" not in report.markdown(TABLE, by_users, "the command")
 
@@ -152,7 +158,7 @@ def test_chosen_options_stand_beside_their_rows(tmp_path):
 def test_costs_of_training_stand_beside_rows_of_lcn_with_one_objective(tmp_path):
     rows = (ROWS[0], dataclasses.replace(ROWS[1], trials=((),)), ROWS[2])
     lines, costs = table(tmp_path, rows), report.Beside(step_cost={"crp": 1.234})
-    parts = {"core": 1, "long_term/lap": 1, "objectives/crp": 1}
+    parts = part_versions(ModelConfig())
     planned = dataclasses.replace(lines[1].planned, configuration=Configuration(parts, {}))
     lines[1] = dataclasses.replace(lines[1], planned=planned)
     text = report.markdown(Table("table_7", "Table 7", rows, with_seeds=True), lines, "the command", costs)
@@ -160,6 +166,26 @@ def test_costs_of_training_stand_beside_rows_of_lcn_with_one_objective(tmp_path)
     other = dataclasses.replace(planned, configuration=Configuration(parts, {"lap.msa_top_k": "500"}))
     lines[1] = dataclasses.replace(lines[1], planned=other)
     assert "1.23" not in report.markdown(Table("table_7", "Table 7", rows, with_seeds=True), lines, "command", costs)
+    other = dataclasses.replace(planned, configuration=Configuration({**parts, "tables/alpt": 1}, {}))
+    lines[1] = dataclasses.replace(lines[1], planned=other)  # a part with a cost of its own
+    assert "1.23" not in report.markdown(Table("table_7", "Table 7", rows, with_seeds=True), lines, "command", costs)
+
+
+def test_rows_are_compared_by_the_label_that_chooses_the_epoch(tmp_path):
+    store, rows = Store(str(tmp_path)), [planned(row) for row in ROWS[:2]]
+    settings = {"train.monitor": "long_stay_auc"}
+    rows = [dataclasses.replace(row, configuration=Configuration({}, {"cfg": row.row.cfg, **settings})) for row in rows]
+    for row, auc in zip(rows, (0.7, 0.8), strict=True):
+        for seed in (1, 2, 3):
+            run = finished(row.row.cfg, seed, 0.5 + auc / 100)
+            run["configuration"] = row.configuration.id
+            run["metrics"]["test"]["model"] |= {"long_stay_auc": auc + seed**2 / 1e4 * auc, "long_stay_gauc": None}
+            store.add(run, resamples.pack(np.full([2, 5], auc)), row.configuration)
+    lines = compare(rows, store, (1, 2, 3), with_seeds=True)
+    assert lines[1].comparison.auc.difference == pytest.approx(0.1, abs=1e-3) and lines[1].comparison.p_value < 0.001
+    text = report.markdown(dataclasses.replace(TABLE, with_seeds=True), lines, "the command")
+    assert "| ΔAUC of long_stay [95 %] |" in text and "ΔAUC of long_stay, p" not in text and "ΔAUC [" not in text
+    assert "a difference in AUC of long_stay of 0.000" in text
 
 
 def test_a_sweep_is_drawn_by_its_values(tmp_path, monkeypatch):

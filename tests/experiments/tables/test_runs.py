@@ -1,8 +1,10 @@
 """What is missing is run, one seed of every row after the other, and is not missing afterwards."""
 
+import dataclasses
 import json
 import os
 import subprocess
+import types
 
 import numpy as np
 import pytest
@@ -31,12 +33,16 @@ def test_a_run_that_another_version_has_begun_is_not_continued():
 
 def leaving(values, auc):
     """In the place of `subprocess.run`: a run that leaves these predictions."""
+    rows = np.zeros(len(values["label"]), np.int64)
+    values = {**dict.fromkeys(("impression_id", "target_length", "source_length"), rows), **values}
+
     def run(command, **_):
         folder = command[-1].removeprefix("--workdir=")
         np.savez(os.path.join(folder, "test_predictions.npz"), **values)
+        metrics = {split: {"model": {"auc": auc, "long_stay_auc": auc}} for split in ("validation", "test")}
         with open(os.path.join(folder, "results.jsonl"), "w") as file:
-            json.dump({**finished("a.cfg", 1, 0.6), "config": {"eval.gauc_weights": "clicks"},
-                       "metrics": {split: {"model": {"auc": auc}} for split in ("validation", "test")}}, file)
+            json.dump({**finished("a.cfg", 1, 0.6), "config": {"eval.gauc_weights": "clicks"}, "metrics": metrics},
+                      file)
         return subprocess.CompletedProcess(command, 0)
     return run
 
@@ -49,6 +55,22 @@ def test_gauc_is_resampled_with_the_weights_of_the_run(tmp_path, monkeypatch):
     assert not run_missing(missing([row], [1], store), store, str(tmp_path / "runs"))
     expected = metrics_of_resamples(values["label"], values["logit"], values["user_key"], seed=0, gauc_weights="clicks")
     assert store.find(row.key, 1)["resamples"][1] == pytest.approx(expected["gauc"], abs=1e-5)
+
+
+def test_resamples_are_of_the_label_that_chooses_the_epoch(tmp_path, monkeypatch):
+    rng = np.random.default_rng(3)
+    users, counted = rng.integers(0, 11, 97), rng.random(97) < 0.6
+    other = {"label": rng.integers(0, 2, 97), "logit": rng.normal(size=97), "counted": counted}
+    values = {"label": counted, "logit": np.zeros(97), "user_key": users,
+              **{f"long_stay_{name}": array for name, array in other.items()}}
+    monkeypatch.setattr(subprocess, "run", leaving(values, 0.6))
+    store, row = Store(str(tmp_path)), planned(Row("a", "a.cfg"))
+    monitored = types.SimpleNamespace(parts={}, settings={"train.monitor": "long_stay_auc"}, id=row.configuration.id)
+    row = dataclasses.replace(row, configuration=monitored)
+    assert not run_missing(missing([row], [1], store), store, str(tmp_path / "runs"))
+    expected = metrics_of_resamples(other["label"][counted], other["logit"][counted], users[counted], seed=0,
+                                    gauc_weights="clicks")
+    assert store.find(row.key, 1)["resamples"] == pytest.approx(np.stack(list(expected.values())), abs=1e-5)
 
 
 def test_a_day_without_clicks_does_not_end_the_others(tmp_path, monkeypatch, capsys):

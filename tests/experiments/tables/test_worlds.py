@@ -6,12 +6,13 @@ from data_prep.industrial.generator_config import WORLDS as PRESETS
 from experiments import flags
 from experiments.tables import worlds
 from experiments.tables.__main__ import main
-from experiments.tables.systems import SYSTEMS
+from experiments.tables.systems import FURTHER
 
 
-@pytest.mark.parametrize("preset", [*PRESETS, "small"])
-def test_rows_can_be_read_and_differ(preset):
-    table, settings = SYSTEMS if preset == "small" else worlds.table_of(preset), []
+@pytest.mark.parametrize("key", [*PRESETS, *FURTHER])
+def test_rows_can_be_read_and_differ(key):
+    table, preset = (FURTHER[key], "small") if key in FURTHER else (worlds.table_of(key), key)
+    settings = []
     for row in table.rows:
         unexpected = flags.parse(["experiments.run", f"--flagfile={row.cfg}", "--dataset=industrial",
                                   f"--industrial_generator.preset={preset}", *row.flags])[1:]
@@ -22,6 +23,13 @@ def test_rows_can_be_read_and_differ(preset):
     data = [{name: value for name, value in one.items() if name.startswith(("prep.", "industrial"))}
             for one in settings]
     assert all(one == data[0] for one in data)  # the same records, so that rows can be compared
+
+
+def test_epochs_are_chosen_by_what_a_world_is_about():
+    for preset, table in worlds.WORLDS.items():
+        monitors = {flag for row in table.rows for flag in row.flags if flag.startswith("--train.monitor=")}
+        assert monitors == ({"--train.monitor=long_stay_auc"} if preset == "cascade" else set())
+        assert preset != "cascade" or all("--train.monitor=long_stay_auc" in row.flags for row in table.rows)
 
 
 def test_worlds_are_those_of_the_generator():
