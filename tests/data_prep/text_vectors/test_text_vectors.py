@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.decomposition import TruncatedSVD
 
 from data_prep.content_vectors.vector_files import read_vectors
 from data_prep.errors import InputError
@@ -67,6 +68,12 @@ def test_full_width_keeps_the_products_of_tfidf_rows():
     expected = (left * values)[:, :width]
     found = tfidf_vectors(texts, width)
     np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=2e-5)
+
+
+def test_what_processors_differ_by_changes_no_byte(monkeypatch):
+    exact, fit = tfidf_vectors(TEXTS, width=3), TruncatedSVD.fit_transform
+    monkeypatch.setattr(TruncatedSVD, "fit_transform", lambda svd, rows: fit(svd, rows) * (1 + 1e-9))
+    np.testing.assert_array_equal(tfidf_vectors(TEXTS, width=3), exact)
 
 
 def test_impossible_widths_and_texts():
