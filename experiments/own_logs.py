@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from lcn_tf.data.prepared_folder import preparation_facts
+from lcn_tf import json_files
+from lcn_tf.data.prepared_folder import PREPARATION, preparation_facts
 from lcn_tf.schema import FeatureSchema
 
 NAME = "own_logs"
@@ -28,10 +29,9 @@ def preset(data_dir: str | None) -> list[str]:
     Args:
       data_dir: a prepared data set.
     """
-    facts = preparation_facts(data_dir) if data_dir and os.path.isdir(data_dir) else {}
-    if not facts:
+    if not data_dir or not preparation_facts(data_dir):
         return []
-    impressions = facts["splits"]["train"]["impressions"]
+    impressions = _of_training(data_dir)["impressions"]
     epochs, dropout = next(((epochs, dropout) for below, epochs, dropout in _SIZES if impressions < below), (1, 0.0))
     flags = {**of_records(data_dir), "train.epochs": epochs, "train.patience": _PATIENCE,
              "tower.input_dropout": dropout}
@@ -45,8 +45,7 @@ def of_records(data_dir: str, days: int = 1) -> dict[str, Any]:
       data_dir: a prepared data set.
       days: how many parts of the training split are trained on one after the other; batches fit a part.
     """
-    facts = preparation_facts(data_dir)
-    train = facts["splits"]["train"]
+    train = _of_training(data_dir)
     impressions, lengths = train["impressions"], FeatureSchema.load(data_dir).lengths
     batch_size = next((size for size in reversed(_BATCHES) if impressions >= days * size * _STEPS), _BATCHES[0])
     return {
@@ -58,6 +57,18 @@ def of_records(data_dir: str, days: int = 1) -> dict[str, Any]:
 
 def described(data_dir: str) -> str:
     """The preset of a folder in words."""
-    impressions = preparation_facts(data_dir)["splits"]["train"]["impressions"]
+    impressions = _of_training(data_dir)["impressions"]
     return (f"Preset for {impressions:,} training impressions, where flags do not say otherwise: "
             f"{' '.join(preset(data_dir))}")
+
+
+def _of_training(data_dir: str) -> dict[str, Any]:
+    """What `preparation.json` says of the training split.
+
+    Raises:
+      ValueError: it does not tell its size; the message names the file and the field.
+    """
+    facts = preparation_facts(data_dir)
+    json_files.check(os.path.join(data_dir, PREPARATION), facts,
+                     {"splits": {"train": {"impressions": int, "groups": int}}})
+    return facts["splits"]["train"]

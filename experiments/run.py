@@ -39,6 +39,7 @@ from experiments import (
     workdir_lock,
 )
 from experiments.new_model import new_model
+from lcn_tf import json_files
 from lcn_tf.checkpoint_folder import restore
 from lcn_tf.data import pipeline
 from lcn_tf.data.prepared_folder import MEASURED_SPLITS
@@ -59,6 +60,8 @@ from lcn_tf.training import (
 from lcn_tf.training.memory import table_bytes
 
 _EXPECTED_ERRORS = (ValueError, OSError, FloatingPointError, VerificationError)
+# Of a finished run.
+_SHOWN = {"best_epoch": int, "epochs": int, "training_seconds": float, "saved_model": object}
 # What TensorFlow raises in a process whose peer is gone or has started anew.
 _LOST_PEER = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
               tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError)
@@ -80,6 +83,7 @@ def run(experiment: flags.Experiment) -> None:
     if metrics and chief:
         run_files.open_workdir(workdir, experiment)
         _check_data(experiment, workdir)
+        json_files.check(os.path.join(workdir, "metrics.json"), metrics, _SHOWN)
     elif metrics is None:
         strategy = create_strategy(config)  # first, so that others notice if this process fails
         with workdir_lock.held(workdir) if chief else contextlib.nullcontext():

@@ -17,8 +17,12 @@ def note(workdir: str, files: pipeline.RecordFiles) -> None:
 
 
 def noted(workdir: str) -> dict[str, str] | None:
-    """What `note` wrote; None where nothing is noted, as by runs of earlier versions."""
-    return results.read_json(os.path.join(workdir, NOTE))
+    """What `note` wrote; None where nothing is noted, as by runs of earlier versions.
+
+    Raises:
+      ValueError: the note is none; the message names its file.
+    """
+    return results.read_json(os.path.join(workdir, NOTE), {"data_dir": str, "fingerprint": str})
 
 
 def is_prepared(data_dir: str) -> bool:

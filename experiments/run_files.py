@@ -92,16 +92,25 @@ def open_workdir(workdir: str, experiment: Experiment) -> None:
 
 def changed_flags(path: str, lines: Sequence[str], may_change: Collection[str]) -> list[str]:
     """How flags differ from those of a `flags.cfg`, in words, but for some."""
-    with open(path, encoding="utf-8") as file:
-        before = dict(line[2:].rstrip("\n").split("=", 1) for line in file if line.startswith("--"))
-    now = dict(line[2:].split("=", 1) for line in lines)
+    with open(path, encoding="utf-8", errors="replace") as file:
+        before = _values(file.read().split("\n"))
+    now = _values(lines)
     names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     return [f"--{name}: {before.get(name)} before, {now.get(name)} now" for name in names if name not in may_change]
 
 
+def _values(lines: Sequence[str]) -> dict[str, str]:
+    """Flag -> value."""
+    return {name: value for name, _, value in (line[2:].partition("=") for line in lines if line.startswith("--"))}
+
+
 def finished(workdir: str) -> dict[str, Any] | None:
-    """What `metrics.json` of a finished run says, None before that."""
-    return results.read_json(os.path.join(workdir, "metrics.json"))
+    """What `metrics.json` of a finished run says, None before that.
+
+    Raises:
+      ValueError: it is none; the message names the file.
+    """
+    return results.read_json(os.path.join(workdir, "metrics.json"), {"metrics": {str: {str: dict}}})
 
 
 def write_predictions(workdir: str, rows: Predictions) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from experiments import run_data
 from experiments.printed_metrics import attainable_share, worse_than_base_rate
+from lcn_tf import json_files
 from lcn_tf.data.pipeline import RecordFiles
 from lcn_tf.whole_files import write_text
 
@@ -44,8 +45,7 @@ def run_seeds(num_seeds: int, workdir: str, arguments: Sequence[str]) -> list[di
             own = [f"--train.seed={seed}", f"--workdir={folder}"]
             subprocess.run([sys.executable, "-m", "experiments.run", *arguments, *own], check=True)
         _check_records(workdir, seed)
-        with open(path, encoding="utf-8") as file:
-            found.append(json.load(file)["metrics"])
+        found.append(json_files.read(path, {"metrics": {str: {"model": dict}}})["metrics"])
     return found
 
 
@@ -66,8 +66,7 @@ def _claim(workdir: str, arguments: list[str]) -> None:
     """Notes in `seeds.json` which flags the folder's seeds are of, or compares with what is noted there."""
     path = os.path.join(workdir, "seeds.json")
     if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            before = json.load(file)
+        before = json_files.read(path, [str])
         if before != arguments:
             raise ValueError(f"{workdir} holds seeds of other flags ({' '.join(before) or 'none'} before, "
                              f"{' '.join(arguments) or 'none'} now); choose another --workdir or remove this one")

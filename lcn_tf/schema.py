@@ -38,7 +38,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from lcn_tf import schema_versions
+from lcn_tf import json_files, schema_versions
 from lcn_tf.schema_entries import CLICK, TARGET, UNCLICKED, Feature, HistoryKind, HistorySpec, Label, usual_histories
 from lcn_tf.schema_names import check_batch_names, check_labels, check_words
 
@@ -50,7 +50,6 @@ OOV_ID = 1
 FIRST_ID = 2
 
 TIME_GAP = "time_gap"
-
 
 _ROLES = ("user", "item", "candidate", "request", "context")
 
@@ -370,7 +369,11 @@ class FeatureSchema:
         Raises:
           ValueError: not JSON, a version that is not known, or a field is missing or unknown.
         """
-        values = schema_versions.to_newest(json.loads(text), {field.name for field in dataclasses.fields(cls)})
+        return cls._from_values(json.loads(text))
+
+    @classmethod
+    def _from_values(cls, values: object) -> FeatureSchema:
+        values = schema_versions.to_newest(values, {field.name for field in dataclasses.fields(cls)})
         for role in _ROLES:
             values[role] = tuple(Feature(**feature) for feature in values[role])
         values["histories"] = {name: HistorySpec(**history) for name, history in values["histories"].items()}
@@ -390,9 +393,8 @@ class FeatureSchema:
         path = os.path.join(os.fspath(data_dir), "schema.json")
         if not os.path.exists(path):
             raise FileNotFoundError(f"{path} does not exist: {data_dir} is not a prepared data set")
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
+        values = json_files.read(path)
         try:
-            return cls.from_json(text)
+            return cls._from_values(values)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path}: {error}") from error

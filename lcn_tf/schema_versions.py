@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lcn_tf import json_files
+
 VERSION = 3
 
 _HISTORIES_OF_1 = {
@@ -17,6 +19,10 @@ _HISTORIES_OF_1 = {
     "lifelong_source": {"domain": "source", "kind": "lifelong", "context": None}}
 _OTHERS_OF_1: dict[str, Any] = {
     "labels": [{"name": "click", "key": "label", "given": None}], "scenario": None, "vectors": {}}
+_SHAPES = {
+    **{role: [{"name": str, "table": str}] for role in ("user", "item", "candidate", "request", "context")},
+    "name": str, "tables": dict, "lengths": dict, "histories": [{"name": str}], "time_gap_boundaries": [int],
+    "labels": [{"name": str, "key": str}], "scenario": object, "vectors": {str: str}, "means": {str: [str]}}
 
 
 def to_earliest(values: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +49,8 @@ def to_newest(values: Any, fields: set[str]) -> dict[str, Any]:
       fields: that the newest has.
 
     Raises:
-      ValueError: a version that is not known, a field that is missing or unknown, or no object at all.
+      ValueError: a version that is not known, a field that is missing, unknown or of another shape, or no object at
+        all.
     """
     if not isinstance(values, dict):
         raise ValueError(f"not a FeatureSchema: expected a JSON object, got {type(values).__name__}")
@@ -56,12 +63,13 @@ def to_newest(values: Any, fields: set[str]) -> dict[str, Any]:
         expected = expected - {*_OTHERS_OF_1, "histories"} | {"lengths"}
     if set(values) != expected:
         raise ValueError(f"not a FeatureSchema: expected the keys {sorted(expected)}, got {sorted(values)}")
+    json_files.check("not a FeatureSchema", values, {name: _SHAPES[name] for name in expected})
     values.setdefault("means", {})
     if version > 1:
         histories = {entry.pop("name"): entry for entry in map(dict, values["histories"])}
         return {**values, "histories": histories}
     lengths = values.pop("lengths")
-    if not isinstance(lengths, dict) or set(lengths) != set(_HISTORIES_OF_1):
+    if set(lengths) != set(_HISTORIES_OF_1):
         raise ValueError(f"schema.lengths has {sorted(lengths)}, expected {sorted(_HISTORIES_OF_1)}")
     histories = {name: {**history, "length": lengths[name]} for name, history in _HISTORIES_OF_1.items()}
     return {**values, **_OTHERS_OF_1, "histories": histories}

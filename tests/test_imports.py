@@ -25,7 +25,7 @@ LAYERS = {
         ("contracts",),
         ("schema",),
         ("schema_entries", "schema_names", "schema_versions", "checkpoint_folder", "lazy_names", "whole_files",
-         "canonical_json"),
+         "json_files", "canonical_json"),
     ),
     "data_prep": (
         ("days",),

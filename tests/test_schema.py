@@ -1,6 +1,8 @@
 """The data contract refuses what cannot be meant, and survives its JSON form."""
 
+import contextlib
 import dataclasses
+import json
 
 import pytest
 
@@ -179,6 +181,23 @@ def test_a_file_that_is_no_schema_is_named(tmp_path):
         FeatureSchema.load(tmp_path)
     (tmp_path / "schema.json").write_text("{")
     with pytest.raises(ValueError, match="schema.json"):
+        FeatureSchema.load(tmp_path)
+    (tmp_path / "schema.json").write_text(synthetic.make_schema().to_json(), encoding="utf-16")
+    with pytest.raises(ValueError, match="schema.json: not JSON: 'utf-8' codec"):
+        FeatureSchema.load(tmp_path)
+
+
+@pytest.mark.parametrize("make", [synthetic.make_schema, lambda: dataclasses.replace(
+    synthetic.make_schema(), scenario="slot", means={"bought": ("user_id",)})])
+def test_a_field_of_another_shape_is_named(tmp_path, make):
+    schema = json.loads(make().to_json())
+    for name in schema:
+        for value in (None, [], {}, 1, "x", [1], {"a": None}, ["a"], [[]], [{}], {"a": []}, True, 1.5):
+            (tmp_path / "schema.json").write_text(json.dumps({**schema, name: value}))
+            with contextlib.suppress(ValueError):  # some are schemas
+                FeatureSchema.load(tmp_path)
+    (tmp_path / "schema.json").write_text(json.dumps({**schema, "tables": []}))
+    with pytest.raises(ValueError, match="schema.json: not a FeatureSchema: tables: expected an object, got a list"):
         FeatureSchema.load(tmp_path)
 
 

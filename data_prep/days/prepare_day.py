@@ -20,7 +20,8 @@ from data_prep.errors import InputError
 from data_prep.own_logs.config import OwnLogsConfig
 from data_prep.own_logs.prepare import prepare_mapping
 from data_prep.own_logs.splitting import OneDay
-from lcn_tf.data.prepared_folder import VOCABULARIES, preparation_facts
+from lcn_tf import json_files
+from lcn_tf.data.prepared_folder import PREPARATION, VOCABULARIES, preparation_facts
 
 _FOLDER = "lasting_ids"  # in a day's folder: a Parquet file for each vocabulary, before idle values leave
 
@@ -64,6 +65,7 @@ class PreparedDay:
     def settled(self) -> dict[str, object]:
         """What all later days take over from a first one, as fields of `OneDay`."""
         facts = preparation_facts(self.folder)
+        json_files.check(os.path.join(self.folder, PREPARATION), facts, {"utc_offset": int})
         return {"utc_offset": facts["utc_offset"], "boundaries": facts.get("boundaries", {})}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
+from absl import logging
 
 from data_prep.calendar_splits import splits_between
 from data_prep.description import DAY_SECONDS
@@ -19,6 +20,7 @@ from data_prep.writing import tfrecord
 from data_prep.writing.metadata import write_metadata
 from data_prep.writing.output_folder import new_folder, write_json
 from lcn_tf import __version__
+from lcn_tf.data import record_rules
 from lcn_tf.data.prepared_folder import PREPARATION, SPLITS, VOCABULARIES, preparation_facts
 from lcn_tf.data.record_bytes import Fingerprint
 from lcn_tf.data.records import encode
@@ -35,7 +37,8 @@ def write_records(requests_path: str, labels_path: str, data_dir: str, output_di
     """Writes records of the requests' last day as test, of the one before it as validation, of all others as training.
 
     What the server was asked is what the model will be trained on: ids as they were sent (those outside their tables
-    are out of vocabulary, as in serving), histories as long as the schema's.
+    are out of vocabulary, as in serving), histories as long as the schema's. Requests that no record may be like
+    (`lcn_tf.data.record_rules`), as those with events that are out of order, are left out and counted.
 
     Args:
       requests_path: `lcn_tf.serving.logged_requests.read_requests`.
@@ -52,7 +55,9 @@ def write_records(requests_path: str, labels_path: str, data_dir: str, output_di
     utc_offset = int(facts.get("utc_offset", 0))
     requests = list(read_requests(requests_path, schema))
     labels, counts = _labels(labels_path, schema, requests)
-    groups = list(_groups(schema, requests, labels))
+    groups, counts, warnings = _kept(schema, _groups(schema, requests, labels), counts)
+    for text in warnings:
+        logging.warning("%s", text)
     splits = _splits(groups, utc_offset)
     with new_folder(output_dir, {"requests": requests_path, "labels": labels_path, "version": __version__}) as partial:
         fingerprint, entries, summary = Fingerprint(schema.fingerprint), {}, {}
@@ -72,13 +77,13 @@ def write_records(requests_path: str, labels_path: str, data_dir: str, output_di
         write_metadata(partial.records, schema, [summary], _ABOUT, SPLITS)
         write_json(os.path.join(partial.records, PREPARATION), {
             "dataset": schema.name, "schema_fingerprint": schema.fingerprint,
-            "rows": {count.file: count.to_json() for count in counts}, "warnings": [], "splits": entries,
+            "rows": {counts.file: counts.to_json()}, "warnings": warnings, "splits": entries,
             "utc_offset": utc_offset, "settings": {"requests": requests_path, "labels": labels_path},
             "fingerprint": fingerprint.digits})
 
 
 def _labels(path: str, schema: FeatureSchema, requests: list[Values]
-            ) -> tuple[dict[int, dict[int, dict[str, int]]], tuple[RowCounts, ...]]:
+            ) -> tuple[dict[int, dict[int, dict[str, int]]], RowCounts]:
     """Request -> candidate -> label key -> 0 or 1, both from 1; and what became of the candidates and of the rows."""
     try:
         table = pd.read_parquet(path) if path.endswith(".parquet") else pd.read_csv(path)
@@ -107,7 +112,7 @@ def _labels(path: str, schema: FeatureSchema, requests: list[Values]
         found[request][candidate] = _consistent(schema, {key: int(values[key]) for key in schema.label_keys}, where)
     candidates = sum(len(request["timestamp"]) for request in requests)
     without = candidates - len(table)
-    return found, (RowCounts("candidates", len(table), {"without label": without} if without else {}),)
+    return found, RowCounts("candidates", len(table), {"without label": without} if without else {})
 
 
 def _is_whole(value: object) -> bool:
@@ -123,8 +128,8 @@ def _consistent(schema: FeatureSchema, labels: dict[str, int], where: str) -> di
 
 
 def _groups(schema: FeatureSchema, requests: list[Values], labels: Mapping[int, Mapping[int, Mapping[str, int]]]
-            ) -> Iterator[Values]:
-    """The records of the requests that have a label."""
+            ) -> Iterator[tuple[int, Values]]:
+    """The records of the requests that have a label, with the requests' numbers."""
     users, impressions, _ = request_names(schema)
     key = max(schema.user, key=lambda feature: schema.tables[feature.table]).name if schema.user else None
     rows = {feature.name: schema.tables[feature.table]
@@ -152,7 +157,24 @@ def _groups(schema: FeatureSchema, requests: list[Values], labels: Mapping[int, 
             for name in schema.history_names(history):
                 values = request[name][:schema.lengths[history]]
                 group[name] = [_within(value, context[name]) for value in values] if name in context else values
-        yield group
+        yield number, group
+
+
+def _kept(schema: FeatureSchema, groups: Iterator[tuple[int, Values]], counts: RowCounts
+          ) -> tuple[list[Values], RowCounts, list[str]]:
+    """The records that keep the rules, what became of the candidates, and what is wrong with the others."""
+    kept, wrong, candidates = [], [], 0
+    for number, group in groups:
+        if why := record_rules.objection(schema, encode(schema, group)):
+            wrong.append(f"request {number}: {why}")
+            candidates += len(group["timestamp"])
+        else:
+            kept.append(group)
+    if not wrong:
+        return kept, counts, []
+    dropped = {**counts.dropped, "of a request that no record may be like": candidates}
+    return (kept, RowCounts(counts.file, counts.used - candidates, dropped),
+            [f"{len(wrong)} requests are left out, as no record may be like them; the first is {wrong[0]}"])
 
 
 def _within(value: int, rows: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from data_prep.writing import tfrecord
 from data_prep.writing.examples import Column, ExampleEncoder, Slices
 from data_prep.writing.histories import UserSequences
 from data_prep.writing.output_folder import write_json
+from lcn_tf import json_files
 from lcn_tf.data.prepared_folder import SPLITS
 from lcn_tf.data.record_bytes import Fingerprint
 from lcn_tf.schema import TARGET, UNCLICKED, FeatureSchema
@@ -216,8 +216,7 @@ class _Sequences:
 
 def read_summary(path: str) -> dict[str, dict[str, Any]]:
     """What a bucket's summary says: split -> counts."""
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    return json_files.read(path, {str: dict})
 
 
 def _read(folder: str, bucket: int, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from data_prep.errors import InputError, OutputError
+from lcn_tf import json_files
 from lcn_tf.whole_files import replacing
 
 _WORK = "work"
@@ -44,8 +45,7 @@ class PartialFolder:
         path = os.path.join(self.work, f"{name}.json")
         if not os.path.exists(path):
             write_json(path, make())
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        return json_files.read(path, dict)
 
 
 def write_json(path: str, value: Mapping[str, Any]) -> None:
@@ -117,8 +117,7 @@ def _is_of(partial: PartialFolder, request: Mapping[str, Any]) -> bool:
     path = os.path.join(partial.work, "request.json")
     if not (os.path.exists(path) and os.path.isdir(partial.records)):
         return False
-    with open(path, encoding="utf-8") as file:
-        return json.load(file) == json.loads(json.dumps(request))
+    return json_files.read(path) == json.loads(json.dumps(request))
 
 
 def _is_free(target: str) -> bool:

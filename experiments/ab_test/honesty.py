@@ -36,6 +36,7 @@ from experiments.ab_test.replications import (
 )
 from experiments.ab_test.report import plain
 from experiments.tables.report import markdown_table
+from lcn_tf import json_files
 from lcn_tf.training import results
 from lcn_tf.whole_files import write_text
 
@@ -73,7 +74,7 @@ def make(replications: int, settings: Settings, workdir: str) -> list[dict[str, 
         raise ValueError(f"--replications must be a multiple of --per_world={per_world}, got {replications}")
     _claim(workdir, settings)
     paths = [os.path.join(workdir, f"world-{world:03d}.json") for world in range(replications // per_world)]
-    missing = [world for world, path in enumerate(paths) if results.read_json(path) is None]
+    missing = [world for world, path in enumerate(paths) if not os.path.exists(path)]
     print(f"{len(paths)} worlds of {per_world} tests, {len(missing)} to do", flush=True)
     started = time.monotonic()
     for done, world in enumerate(missing):
@@ -85,12 +86,12 @@ def make(replications: int, settings: Settings, workdir: str) -> list[dict[str, 
         truth = {arm: {name: values.tolist() for name, values in by_metric.items()}
                  for arm, by_metric in population.truth.items()}
         write_text(paths[world], json.dumps({"truth": truth, "replications": found}) + "\n")
-    return [results.read_json(path) for path in paths]
+    return [json_files.read(path, {"truth": dict, "replications": [dict]}) for path in paths]
 
 
 def _claim(workdir: str, settings: Settings) -> None:
     path, now = os.path.join(workdir, "settings.json"), dataclasses.asdict(settings)
-    before = results.read_json(path)
+    before = results.read_json(path, dict)
     if before is None:
         os.makedirs(workdir, exist_ok=True)
         results.write_json(path, now)

@@ -73,7 +73,7 @@ def offline_of(run: str) -> dict[str, float]:
     Raises:
       ValueError: a folder without a finished run, or without one of the metrics.
     """
-    found = results.read_json(os.path.join(run, "metrics.json"))
+    found = results.read_json(os.path.join(run, "metrics.json"), {"metrics": {"test": {"model": dict}}})
     if found is None:
         raise ValueError(f"{run}: holds no finished run (metrics.json)")
     model = found["metrics"]["test"]["model"]

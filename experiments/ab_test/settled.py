@@ -34,7 +34,7 @@ def settle(config: ABTestConfig, world: WorldConfig, flags: Sequence[str]) -> No
                 **_contents(config, flags)}
     del settings["output_dir"]
     path, text = os.path.join(config.output_dir, NAME), json.dumps(settings, indent=1) + "\n"
-    before, now = results.read_json(path), json.loads(text)
+    before, now = results.read_json(path, dict), json.loads(text)
     if before is None or set(os.listdir(config.output_dir)) <= {NAME, workdir_lock.LOCK}:
         write_text(path, text)
         return
@@ -63,7 +63,7 @@ def shares_of(folder: str) -> dict[str, float] | None:
     """
     path = os.path.join(folder, NAME)
     try:
-        found = results.read_json(path)
+        found = results.read_json(path, {"arms": [str], "shares": [float]})
         if found is None:
             return None
         return ABTestConfig(arms=tuple(found["arms"]), shares=tuple(found["shares"]), output_dir=folder).share_of

@@ -26,6 +26,7 @@ from absl import app, flags
 from command_line.text_table import align
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
+from lcn_tf import json_files
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/daily_benchmark", "folder of the series")
 _FIRST = flags.DEFINE_string("first_day", "2024-01-01", "first day of the logs")
@@ -72,8 +73,7 @@ def _series(name: str, words: Sequence[str], first_days: int, last_day: str) -> 
             seconds = [float(text) for text in _TRAINED.findall(log.read())]
         with open(figures, "w", encoding="utf-8") as file:
             json.dump({"auc": auc, "seconds": seconds}, file)
-    with open(figures, encoding="utf-8") as file:
-        return json.load(file)
+    return json_files.read(figures, {"auc": {str: float}, "seconds": [float]})
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:

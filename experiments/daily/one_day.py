@@ -17,6 +17,7 @@ from experiments.daily.config import DailyConfig
 from experiments.daily.series import Series, version
 from experiments.flags import Experiment
 from experiments.new_model import new_model
+from lcn_tf import json_files
 from lcn_tf.checkpoint_folder import latest_checkpoint, restore
 from lcn_tf.data.pipeline import RecordFiles
 from lcn_tf.data.prepared_folder import SPLITS
@@ -79,7 +80,7 @@ def export_day(experiment: Experiment, series: Series, day: str) -> None:
     report = verify_export(path)
     print(f"verified: {report.candidates} candidates of {report.requests} requests; largest difference "
           f"{report.max_difference:.1e}", flush=True)
-    measured = results.read_json(os.path.join(folder, _TRAINED))["measured"]
+    measured = json_files.read(os.path.join(folder, _TRAINED), {"measured": object})["measured"]
     series.finish(day, {"measured": measured, "ids": _ids(prepared), "refused": objections(experiment.run, measured)})
 
 
@@ -134,7 +135,7 @@ def _measure(experiment: Experiment, folder: str, model: CTRModel, files: Record
             rows = predict(model, evaluation_batches(model.distribute_strategy, files, _TRAIN, groups["data"],
                                                      groups["train"].batch_size))
         results.write_json(path, rows.metrics(groups["eval"].gauc_weights))
-    return results.read_json(path)
+    return json_files.read(path, dict)
 
 
 def _export(model: CTRModel, series: Series, prepared: PreparedDay, files: RecordFiles, experiment: Experiment) -> str:

@@ -26,10 +26,14 @@ from data_prep.days.config import LastingIdsConfig
 from data_prep.days.prepare_day import PreparedDay
 from data_prep.own_logs.splitting import OneDay
 from experiments.daily.config import DailyConfig
+from lcn_tf import json_files
+from lcn_tf.json_files import Optional
 from lcn_tf.training import results
 
 _DAYS, _PUBLISHED, _RECORDS, _MODEL, _EXPORT = "days", "published", "records", "model", "export"
 _SETTLED, _DAY = "settled.json", "day.json"
+_SHAPE = {"first_day": str, "first_days": int, "preset": Optional([str]), "utc_offset": Optional(int),
+          "boundaries": Optional({str: [float]})}  # of what is settled
 _LASTING = (_DAY, "history.csv", _RECORDS, _MODEL, _EXPORT)  # of a day that is done
 
 
@@ -48,7 +52,7 @@ class Series:
     @property
     def settled(self) -> dict[str, Any] | None:
         """What `settle` wrote; None before the first day is prepared."""
-        return results.read_json(os.path.join(self.workdir, _SETTLED))
+        return results.read_json(os.path.join(self.workdir, _SETTLED), _SHAPE)
 
     def settle(self, facts: dict[str, Any]) -> None:
         """Keeps what the first day decides for all others."""
@@ -119,7 +123,7 @@ class Series:
 
     def outcome(self, day: str) -> dict[str, Any]:
         """What came of a day that is done."""
-        return results.read_json(os.path.join(self.folder(day), _DAY))
+        return json_files.read(os.path.join(self.folder(day), _DAY), {"measured": object, "refused": [str]})
 
     def tidy(self, keep: int) -> None:
         """Ends what a kill left undone: publishes what is to be and is not, removes what is older than `keep` days."""

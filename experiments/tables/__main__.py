@@ -15,7 +15,6 @@ explains how to read the tables.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -34,6 +33,7 @@ from experiments.tables.rows import CHOICES, FIGURE_4, FIGURE_5, SWEEPS, TABLES,
 from experiments.tables.runs import Missing, missing, run_missing
 from experiments.tables.store import Store
 from experiments.tables.systems import FURTHER, SYSTEMS
+from lcn_tf import json_files
 from lcn_tf.data.catalogue import Catalogue
 from lcn_tf.schema import FeatureSchema
 
@@ -95,10 +95,7 @@ def _make(options: argparse.Namespace, command: str) -> int:
 def _measured(folder: str, name: str) -> list[dict[str, Any]]:
     """The figures of a benchmark, where they are in the folder."""
     path = os.path.join(folder, name)
-    if not os.path.exists(path):
-        return []
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)["figures"]
+    return json_files.read(path, {"figures": [dict]})["figures"] if os.path.exists(path) else []
 
 
 def _tune(options: argparse.Namespace, command: str, table: Table, tried: Sequence[tuning.Trial], store: Store) -> int:

@@ -23,6 +23,7 @@ from experiments.tables import folder_lock, resamples, shared_values
 from lcn_tf.training import results
 from lcn_tf.whole_files import write_text
 
+_SHAPES = {"configurations.json": {"parts": dict, "settings": dict}, "shared.json": dict}
 _FIELDS = {"configuration", "data_fingerprint", "seed", "row", "metrics", "slices"}
 
 
@@ -112,14 +113,7 @@ class Store:
         return os.path.join(self.folder, name)
 
     def _json(self, name: str) -> dict[str, Any]:
-        path = self._file(name)
-        if not os.path.exists(path):
-            return {}
-        with open(path, encoding="utf-8") as file:
-            try:
-                return json.load(file)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}: not JSON: {error}") from error
+        return results.read_json(self._file(name), {str: _SHAPES[name]}) or {}
 
     def _write(self, name: str, entries: Mapping[str, Any]) -> None:
         """An object as JSON, a line for each of its entries."""

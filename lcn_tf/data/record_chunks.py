@@ -45,10 +45,13 @@ def read_chunks(schema: FeatureSchema, path: str) -> Iterator[Chunk]:
     before = 0
     try:
         for serialized in tfrecords.in_order([path]).batch(CHUNK):
-            yield {name: _lists(value) for name, value in records.parse(schema, serialized).items()}
+            parsed = records.parse(schema, serialized)
+            if not record_rules.in_order(schema, parsed):
+                raise _first_bad_record(schema, path, before, "events that are not in order")
+            yield {name: _lists(value) for name, value in parsed.items()}
             before += len(serialized)
     except _BAD_RECORD as error:
-        raise _first_bad_record(schema, path, before, error) from error
+        raise _first_bad_record(schema, path, before, error.message) from error
 
 
 def _lists(value: tf.Tensor | tf.RaggedTensor) -> Lists:
@@ -57,8 +60,8 @@ def _lists(value: tf.Tensor | tf.RaggedTensor) -> Lists:
     return Lists(value.numpy(), np.arange(value.shape[0] + 1))
 
 
-def _first_bad_record(schema: FeatureSchema, path: str, first: int, error: tf.errors.OpError) -> RecordError:
-    """What is wrong with the first bad record of a file, at or after `first`."""
+def _first_bad_record(schema: FeatureSchema, path: str, first: int, otherwise: str) -> RecordError:
+    """What is wrong with the first bad record of a file, at or after `first`; `otherwise` if none is found."""
     number = first
     try:
         for serialized in tfrecords.in_order([path]).skip(first).as_numpy_iterator():
@@ -68,4 +71,4 @@ def _first_bad_record(schema: FeatureSchema, path: str, first: int, error: tf.er
             number += 1
     except tf.errors.DataLossError as damage:
         return RecordError(f"{path}: damaged after record {number}: {damage.message}")
-    return RecordError(f"{path}, from record {first}: {error.message}")
+    return RecordError(f"{path}, from record {first}: {otherwise}")

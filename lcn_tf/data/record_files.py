@@ -19,6 +19,7 @@ from lcn_tf.data.record_chunks import read_chunks
 from lcn_tf.schema import FeatureSchema
 
 _GZIPPED = ".gz"
+_NUMBER = 5 * "[0-9]"  # of a file
 _WRONG_NUMBER = "dataset was expected to contain"  # of what `tf.data.experimental.assert_cardinality` says
 
 
@@ -55,8 +56,9 @@ class RecordFiles:
 
         Raises:
           FileNotFoundError: no schema, a split that is missing, or not all files of it.
-          RecordError: a file that is truncated or no TFRecord file, a first record that is not of the schema, another
-            number of records than the metadata lists, a split without records, or metadata that cannot be read.
+          RecordError: files of several preparations, a file that is truncated or no TFRecord file, a first record that
+            is not of the schema, another number of records than the metadata lists, a split without records, or
+            metadata that cannot be read.
           ValueError: `preparation.json` is damaged.
         """
         data_dir = os.fspath(data_dir)
@@ -188,13 +190,27 @@ class RecordFiles:
 
 
 def _named_files(data_dir: str, prefix: str) -> dict[str, None]:
-    """The files `<prefix>00000-of-0000N` of a split, all N of them; how many records they hold is not known."""
-    pattern = os.path.join(glob.escape(data_dir), f"{glob.escape(prefix)}?????-of-?????")
+    """The files `<prefix>00000-of-0000N` of a split, all N of them; how many records they hold is not known.
+
+    Raises:
+      FileNotFoundError: there is none.
+      RecordError: files that are left over from another time: of another N, or one both plain and gzipped.
+    """
+    pattern = os.path.join(glob.escape(data_dir), f"{glob.escape(prefix)}{_NUMBER}-of-{_NUMBER}")
     paths = sorted((*glob.glob(pattern), *glob.glob(f"{pattern}{_GZIPPED}")))
     if not paths:
         raise FileNotFoundError(f"no record files: nothing in {data_dir} is called {prefix}0000i-of-0000N")
-    shards = paths[0].removesuffix(_GZIPPED).rpartition("-of-")[2]
+    shards = _shards(paths[0])
+    for path, other in [(paths[0], path) for path in paths if _shards(path) != shards] + [
+            (path, f"{path}{_GZIPPED}") for path in paths if f"{path}{_GZIPPED}" in paths]:
+        raise RecordError(f"{path} and {os.path.basename(other)} do not belong together: remove those that are left "
+                          "over from another time")
     return dict.fromkeys(os.path.join(data_dir, f"{prefix}{shard:05d}-of-{shards}") for shard in range(int(shards)))
+
+
+def _shards(path: str) -> str:
+    """The number of files of a split, as the name of one says it."""
+    return path.removesuffix(_GZIPPED).rpartition("-of-")[2]
 
 
 def _as_stored(path: str) -> str:

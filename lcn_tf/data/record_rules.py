@@ -1,5 +1,7 @@
 """What makes a record a request group of its schema: once for many parsed records, once for one that is at fault.
 
+The rules of time (`in_order`) take as long as all others: whoever looks through a split keeps them, training does not.
+
 | what                | rule                                                                                 |
 |---------------------|--------------------------------------------------------------------------------------|
 | every feature       | a list of int64                                                                      |
@@ -10,29 +12,35 @@
 | labels              | 0 or 1; 0 where the label that they are given is 0                                   |
 | timestamps          | seconds from 1970 to the end of the year 9999                                        |
 | offsets             | 0 to the number of the history's events                                              |
+| candidates, events  | no padding: not all of their item features are 0                                     |
+| histories           | most recent event first; events of one second in any order                           |
+| what a candidate sees | no event later than its own timestamp, where that is not 0                         |
 
-`user_key` and `impression_id` are any integers, and may repeat. An empty list may be left out.
+`user_key` and `impression_id` are any integers, and may repeat. An empty list may be left out. A record without times
+has 0 for each.
 
-Shape letters: F features, G records, N impressions, H histories.
+Shape letters: F features, G records, N impressions, H histories, E events of all histories.
 """
 
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from lcn_tf.schema import FeatureSchema, Label
+from lcn_tf.schema import PADDING_ID, FeatureSchema, Label
 
 _LAST_SECOND = 253_402_300_799  # of the year 9999: larger timestamps are not seconds
 
 Parsed = Mapping[str, tf.Tensor | tf.RaggedTensor]
+Lists = Mapping[str, Sequence[int]]
 
 
 def fits(schema: FeatureSchema, parsed: Parsed) -> tf.Tensor:
-    """Whether all of some parsed records keep the rules, a scalar; each feature's values are read once at most.
+    """Whether all of some parsed records keep the rules, but for those of time, a scalar.
 
     Args:
       schema: of the records.
@@ -41,7 +49,7 @@ def fits(schema: FeatureSchema, parsed: Parsed) -> tf.Tensor:
     Raises:
       tf.errors.InvalidArgumentError: the records do not keep them, and cannot be compared.
     """
-    kept = []  # few operations: each takes longer to trace than to run
+    kept = []  # few operations: each takes longer to begin than to run
     for names in _lists(schema).values():
         splits = tf.stack([parsed[name].row_splits for name in names])  # [F, G + 1]
         kept.append(tf.reduce_all(splits == splits[0]))
@@ -51,13 +59,46 @@ def fits(schema: FeatureSchema, parsed: Parsed) -> tf.Tensor:
         # As unsigned numbers, negative ones are large; of no values, the largest is 0.
         largest.append(tf.raw_ops.Max(input=tf.bitcast(values, tf.uint64), axis=first_axis))
     kept.append(tf.reduce_all(tf.stack(largest) < tf.constant([limit for limit, _ in limits.values()], tf.uint64)))
-    hidden = tf.stack([parsed[f"{history}_offset"].flat_values for history in schema.histories])  # [H, N]
-    stored = tf.stack([parsed[f"{history}_timestamp"].row_lengths() for history in schema.histories])  # [H, G]
-    stored = tf.gather(stored, parsed["timestamp"].value_rowids(), axis=1)  # [H, N]
+    hidden, stored = _hidden_and_stored(schema, parsed)
     kept.append(tf.reduce_all((hidden >= 0) & (hidden <= stored)))
     kept += [tf.reduce_all(parsed[label.key].flat_values <= parsed[given.key].flat_values)
              for label, given in _given(schema)]
+    kept.append(_without_padding(schema, parsed))
     return tf.reduce_all(tf.stack(kept))
+
+
+def _without_padding(schema: FeatureSchema, parsed: Parsed) -> tf.Tensor:
+    """Whether every candidate and event has an item feature that is not 0."""
+    every = [tf.add_n([parsed[name].flat_values for name in names]) for names in _items(schema).values()]
+    return tf.reduce_min(tf.stack([tf.reduce_min(ids) for ids in every])) > PADDING_ID
+
+
+def in_order(schema: FeatureSchema, parsed: Parsed) -> tf.Tensor:
+    """Whether histories go from new to old, and no candidate sees an event that is later than itself, a scalar.
+
+    Args:
+      schema, parsed: as of `fits`, which the records pass.
+    """
+    hidden, stored = _hidden_and_stored(schema, parsed)
+    times = [parsed[f"{history}_timestamp"] for history in schema.histories]
+    ends = tf.cumsum(tf.stack([tf.size(history.flat_values, tf.int64) for history in times]), exclusive=True)
+    splits = tf.stack([history.row_splits for history in times]) + ends[:, tf.newaxis]  # [H, G + 1]
+    values = tf.concat([*(history.flat_values for history in times), [0]], 0)  # [E + 1]
+    rises = values[1:] > values[:-1]  # [E], from each event to the next one, which may be that of another list
+    last = tf.boolean_mask(splits[:, 1:], splits[:, 1:] > splits[:, :-1]) - 1  # of each list that has events
+    between = tf.math.count_nonzero(tf.gather(rises, last))
+    moments = parsed["timestamp"]
+    newest = tf.gather(splits, moments.value_rowids(), axis=1) + hidden  # [H, N]
+    seen = tf.where(hidden < stored, tf.gather(values, newest), 0)
+    leaked = (seen > moments.flat_values) & (moments.flat_values > 0)
+    return (tf.math.count_nonzero(rises) == between) & ~tf.reduce_any(leaked)
+
+
+def _hidden_and_stored(schema: FeatureSchema, parsed: Parsed) -> tuple[tf.Tensor, tf.Tensor]:
+    """Newest events of each history that a candidate does not see, and events that its record has, `[H, N]`."""
+    hidden = tf.stack([parsed[f"{history}_offset"].flat_values for history in schema.histories])
+    stored = tf.stack([parsed[f"{history}_timestamp"].row_lengths() for history in schema.histories])  # [H, G]
+    return hidden, tf.gather(stored, parsed["timestamp"].value_rowids(), axis=1)
 
 
 def objection(schema: FeatureSchema, serialized: bytes) -> str | None:
@@ -95,6 +136,32 @@ def objection(schema: FeatureSchema, serialized: bytes) -> str | None:
         if outside is not None:
             return (f"feature '{history}_offset' has the value {outside}, expected 0 to {stored} (the events of the "
                     "history, of which it hides the newest)")
+    return _padding(schema, lists) or _disorder(schema, lists)
+
+
+def _padding(schema: FeatureSchema, lists: Lists) -> str | None:
+    """The first candidate or event that is padding."""
+    for owner, names in _items(schema).items():
+        for place, ids in enumerate(zip(*(lists[name] for name in names), strict=True)):
+            if not any(ids):
+                like = f", like {' and '.join(map(repr, names[1:]))}" if names[1:] else ""
+                return f"feature {names[0]!r} has the value 0 at place {place}{like}: that is padding, no {owner}"
+    return None
+
+
+def _disorder(schema: FeatureSchema, lists: Lists) -> str | None:
+    """The first event that is more recent than the one before it, or later than a candidate that sees it."""
+    for history in schema.histories:
+        name = f"{history}_timestamp"
+        times = lists[name]
+        for place, (newer, older) in enumerate(itertools.pairwise(times)):
+            if older > newer:
+                return (f"feature {name!r} rises from {newer} at place {place} to {older} at place {place + 1}; "
+                        "expected the most recent event first")
+        for candidate, (moment, hidden) in enumerate(zip(lists["timestamp"], lists[f"{history}_offset"], strict=True)):
+            if moment and hidden < len(times) and times[hidden] > moment:
+                return (f"feature {name!r} has the value {times[hidden]} at place {hidden}, later than the candidate "
+                        f"at place {candidate} that sees it: 'timestamp' {moment}, '{history}_offset' {hidden}")
     return None
 
 
@@ -112,6 +179,13 @@ def _lists(schema: FeatureSchema) -> dict[str, tuple[str, ...]]:
     """What has one value in a list -> the features with such lists."""
     return {"candidate": schema.impression_names,
             **{f"event of {history}": schema.history_names(history) for history in schema.histories}}
+
+
+def _items(schema: FeatureSchema) -> dict[str, tuple[str, ...]]:
+    """What an item is -> the item features that it has."""
+    names = tuple(feature.name for feature in schema.item)
+    return {"candidate": names, **{f"event of {history}": tuple(f"{history}_{name}" for name in names)
+                                   for history in schema.histories}}
 
 
 def _limits(schema: FeatureSchema) -> dict[str, tuple[int, str]]:

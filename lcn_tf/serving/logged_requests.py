@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -80,7 +81,13 @@ def _requests(schema: FeatureSchema, inputs: Mapping[str, np.ndarray], where: st
     if EXAMPLES_INPUT in inputs:
         for features in _examples(inputs, where):
             _check(features, (*users, *impressions, *histories), where)
-            yield {name: list(features[name].int64_list.value) for name in (*users, *impressions, *histories)}
+            lists = {name: list(features[name].int64_list.value) for name in (*users, *impressions, *histories)}
+            for names in (impressions, *(schema.history_names(history) for history in schema.histories)):
+                real = [value != PADDING_ID for value in lists[names[0]]]
+                if odd := [name for name in names if len(lists[name]) != len(real)]:
+                    raise ValueError(f"{where}: {odd[0]} has {len(lists[odd[0]])} values, {names[0]} has {len(real)}")
+                lists |= {name: list(itertools.compress(lists[name], real)) for name in names}
+            yield lists
         return
     _check(inputs, (*users, *impressions, *histories), where)
     for names in (users, impressions, *(schema.history_names(history) for history in schema.histories)):

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lcn_tf import json_files
 from lcn_tf.whole_files import write_text
 
 
@@ -20,12 +21,13 @@ def write_json(path: str, values: Any) -> None:
     write_text(path, json.dumps(_without_nan(values), indent=2, sort_keys=True) + "\n")
 
 
-def read_json(path: str) -> Any:
-    """What `write_json` wrote; None where there is no file."""
-    if not os.path.exists(path):
-        return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+def read_json(path: str, shape: Any = object) -> Any:
+    """What `write_json` wrote; None where there is no file.
+
+    Raises:
+      ValueError: it is no JSON or not of the shape (`lcn_tf.json_files`); the message names file and field.
+    """
+    return json_files.read(path, shape) if os.path.exists(path) else None
 
 
 def json_line(values: Mapping[str, Any]) -> str:
@@ -54,13 +56,13 @@ def append_json_line(path: str, values: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def read_json_lines(path: str) -> list[Any]:
+def read_json_lines(path: str) -> list[dict[str, Any]]:
     """The lines of a JSON-lines file; none where there is no file.
 
     A last line that is no JSON and has no end is the half of one whose writer was killed: it does not count.
 
     Raises:
-      ValueError: another line that is no JSON; the message names file and line.
+      ValueError: another line that is no JSON object; the message names file and line.
     """
     if not os.path.exists(path):
         return []
@@ -72,6 +74,8 @@ def read_json_lines(path: str) -> list[Any]:
     for number, line in enumerate(lines, 1):
         try:
             found.append(json.loads(line))
+            if not isinstance(found[-1], dict):
+                raise ValueError("no object")
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: not JSON ({error}); remove it, got {line[:60]!r}") from error
     return found
@@ -104,9 +108,16 @@ def write_history(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_history(path: str) -> list[dict[str, float]]:
-    """What `write_history` wrote; empty when the file does not exist."""
+    """What `write_history` wrote; empty when the file does not exist.
+
+    Raises:
+      ValueError: it is none; the message names the file.
+    """
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8", newline="") as file:
-        return [{name: int(value) if name == "epoch" else float(value) for name, value in row.items() if value}
-                for row in csv.DictReader(file)]
+        try:
+            return [{"epoch": int(row.pop("epoch")), **{name: float(value) for name, value in row.items() if value}}
+                    for row in csv.DictReader(file)]
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
+            raise ValueError(f"{path}: expected a row of numbers for each epoch: {error!r}") from error

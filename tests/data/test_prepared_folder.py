@@ -17,7 +17,13 @@ def test_facts_are_read_where_there_are_any(tmp_path):
     assert preparation_facts(str(tmp_path)) == {"dataset": "\u00fcber"}
 
 
-@pytest.mark.parametrize(("text", "message"), [('{"splits": ', "not JSON"), ("[]", "expected a JSON object, got list")])
+@pytest.mark.parametrize(("text", "message"), [
+    ('{"splits": ', "not JSON"), ("[]", "expected an object, got a list"),
+    ('{"splits": null}', "splits: expected an object, got null"),
+    ('{"splits": {"train": 5}}', "splits.train: expected an object, got 5"),
+    ('{"splits": {"train": {"impressions": "5"}}}', 'splits.train.impressions: expected a whole number, got "5"'),
+    ('{"settings": 3}', "settings: expected an object, got 3"),
+])
 def test_damaged_facts_are_named(tmp_path, text, message):
     synthetic.write_records(tmp_path)
     (tmp_path / "preparation.json").write_text(text)

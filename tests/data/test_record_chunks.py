@@ -45,14 +45,36 @@ def test_every_list_of_every_record(tmp_path):
     ("lifelong_source_offset", [0, 24, 0], r"'lifelong_source_offset' has the value 24, expected 0 to 23"),
     ("age", [], r"feature 'age' has 0 values, expected 1$"),
     ("user_key", [7, 8], r"feature 'user_key' has 2 values, expected 1$"),
+    (("item_id", "category"), [1, 2, 0], r"feature 'item_id' has the value 0 at place 2, like 'category'"),
+    (("short_source_item_id", "short_source_category"), [0] + [1] * 6, r"'short_source_item_id' has the value 0 at "
+     "place 0, like 'short_source_category': that is padding, no event of short_source$"),
+    ("short_target_timestamp", [9, 9, 8, 7, 8], r"'short_target_timestamp' rises from 7 at place 3 to 8 at place 4"),
+    ("lifelong_source_timestamp", [synthetic.MOMENT + 1] + [9] * 22, r"'lifelong_source_timestamp' has the value "
+     r"1700000001 at place 0, later than the candidate at place 0 that sees it: 'timestamp' 1700000000"),
+    ("timestamp", [synthetic.MOMENT, 9, synthetic.MOMENT], r"place 0, later than the candidate at place 1 that"),
 ])
 def test_a_wrong_record_is_named(tmp_path, feature, value, message):
     groups = synthetic.make_groups(SCHEMA, 310)
     lengths = {"short_target": 5, "short_source": 7, "lifelong_source": 23}
-    groups[300] = synthetic.make_group(SCHEMA, np.random.default_rng(1), 9, 3, lengths) | {feature: value}
+    groups[300] = synthetic.make_group(SCHEMA, np.random.default_rng(1), 9, 3, lengths)
+    groups[300] |= dict.fromkeys(feature if isinstance(feature, tuple) else (feature,), value)
     path = write(tmp_path / "records", groups)
     with pytest.raises(record_bytes.RecordError, match=f"{path}, record 300: .*{message}"):
         list(read_chunks(SCHEMA, path))
+
+
+@pytest.mark.parametrize("change", [
+    {"item_id": [0, 1, 1], "category": [1, 0, 1]},  # a missing value
+    {"short_target_timestamp": [9, 9, 8, 8, 8]},
+    {"short_target_timestamp": [synthetic.MOMENT] * 5},
+    {"short_target_timestamp": [synthetic.MOMENT + 1, *[7] * 4], "short_target_offset": [1, 5, 2]},  # nobody sees it
+    {"timestamp": [0, 0, 0]}, {"timestamp": [0] * 3, **{f"{name}_timestamp": [0] * length for name, length in
+                                                         synthetic.LENGTHS.items()}},  # no times
+])
+def test_records_that_are_odd_but_no_wrong_ones(tmp_path, change):
+    group = synthetic.make_group(SCHEMA, np.random.default_rng(1), 9, 3, synthetic.LENGTHS)
+    groups = synthetic.make_groups(SCHEMA, 7, offsets=True)
+    list(read_chunks(SCHEMA, write(tmp_path / "records", [*groups, group | change, *groups])))
 
 
 def without(name):

@@ -86,6 +86,29 @@ def test_missing_shard_is_named(tmp_path):
         RecordFiles.open(str(tmp_path))
 
 
+@pytest.mark.parametrize("before, after, message", [
+    ("00000-of-00003", "00000-of-00001", "00000-of-00001 and synthetic-test.tfrecord-00000-of-00003 do not belong tog"),
+    ("00001-of-00003", "00001-of-00003.gz", "00001-of-00003 and synthetic-test.tfrecord-00001-of-00003.gz do not bel"),
+])
+def test_files_left_over_from_another_preparation_are_named(tmp_path, before, after, message):
+    synthetic.write_records(tmp_path, shards=3)
+    content = (tmp_path / f"synthetic-test.tfrecord-{before}").read_bytes()
+    (tmp_path / f"synthetic-test.tfrecord-{after}").write_bytes(content)
+    with pytest.raises(record_bytes.RecordError, match=message):
+        RecordFiles.open(str(tmp_path))
+
+
+def test_padding_is_refused_while_it_is_trained_on(tmp_path):
+    groups = synthetic.write_records(tmp_path)["train"]
+    for name in synthetic.make_schema().impression_names:
+        groups[9][name] += [0]  # the first of a file are looked at at once
+    synthetic.write_records(tmp_path, groups={"train": groups, "validation": 3, "test": 3})
+    files = RecordFiles.open(str(tmp_path))
+    message = r"train.*, record 4: feature 'item_id' has the value 0 at place \d, like 'category': that is pad"
+    with pytest.raises(record_bytes.RecordError, match=message), files.naming_bad_records():
+        list(read(files, "train", DataConfig("flat", 3, 11), 29))
+
+
 def test_split_without_records_is_named(tmp_path):
     synthetic.write_records(tmp_path)
     for path in tmp_path.glob("*-test.tfrecord-*"):

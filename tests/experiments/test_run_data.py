@@ -63,6 +63,16 @@ def test_the_same_records_elsewhere_are_the_same(tmp_path):
     run_data.check(str(tmp_path / "run"), RecordFiles.open(str(tmp_path / "moved")))
 
 
+@pytest.mark.parametrize("text, message", [
+    ("{}", "data.json: no 'data_dir' in it; it has nothing"), ("[]", "data.json: expected an object, got a list"),
+    ('{"data_dir": ".", "fingerprint": 1}', "data.json: fingerprint: expected a text, got 1"),
+    ("", "data.json: not JSON")])
+def test_a_note_that_is_none_is_named(tmp_path, text, message):
+    (tmp_path / "data.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        run_data.noted(str(tmp_path))
+
+
 def test_seeds_of_other_records_are_not_taken_for_these(tmp_path):
     write_data(tmp_path)
     for seed in (1, 2):

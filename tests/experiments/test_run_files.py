@@ -25,7 +25,7 @@ def test_a_run_that_left_nothing_to_continue_is_replaced(tmp_path):
 def test_progress_is_not_mixed_with_other_flags(tmp_path, progress):
     run_files.open_workdir(str(tmp_path), parsed("--train.epochs=2"))
     if progress == "metrics":
-        (tmp_path / "metrics.json").write_text("{}")
+        (tmp_path / "metrics.json").write_text('{"metrics": {}}')
     else:
         tf.train.Checkpoint(step=tf.Variable(1)).save(str(tmp_path / "checkpoints" / "ckpt"))
     run_files.open_workdir(str(tmp_path), parsed("--train.epochs=2"))

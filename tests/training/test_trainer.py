@@ -350,7 +350,18 @@ def test_half_a_line_does_not_swallow_the_next_one(tmp_path):
     path.write_text('{"x": 1}\n{"x": \n{"x": 3}\n')
     with pytest.raises(ValueError, match="results.jsonl, line 2: not JSON"):
         results.read_json_lines(str(path))
+    path.write_text('{"x": 1}\n[2]\n')
+    with pytest.raises(ValueError, match="results.jsonl, line 2: not JSON"):
+        results.read_json_lines(str(path))
     assert results.read_json_lines(str(tmp_path / "nowhere.jsonl")) == []
+
+
+@pytest.mark.parametrize("text", ["epoch,loss\n1,much\n", "step,loss\n1,2\n", "epoch\n1,2\n", "\xff"])
+def test_a_history_of_other_rows_is_named(tmp_path, text):
+    path = tmp_path / "history.csv"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match="history.csv: expected a row of numbers for each epoch"):
+        results.read_history(str(path))
 
 
 def test_lines_of_several_writers_stay_whole(tmp_path):

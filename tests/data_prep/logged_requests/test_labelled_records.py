@@ -13,6 +13,7 @@ from data_prep.logged_requests.labelled_records import write_records
 from lcn_tf.data.prepared_folder import SPLITS, preparation_facts
 from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.schema import CLICK, Label
+from lcn_tf.serving.logged_requests import read_requests
 from lcn_tf.serving.recorded_requests import requests_of
 from tests import synthetic
 from tests.serving.test_audit import logged
@@ -84,6 +85,24 @@ def test_candidates_without_a_label_are_left_out(made, tmp_path):
     assert all(len(group["label"]) == 1 for split in SPLITS for group in read(files, split))
     rows = preparation_facts(files.data_dir)["rows"]["candidates"]
     assert rows["used"] == len(parts) and rows["dropped"] == {"without label": len(labels) - len(parts)}
+
+
+def test_requests_that_no_record_may_be_like_are_left_out_and_counted(made, tmp_path):
+    folder, schema, parts, labels = made
+    requests = list(read_requests(str(folder / "log"), schema))
+    odd = next(place for place, request in enumerate(requests) if len(request["lifelong_source_timestamp"]) > 1)
+    requests[odd] = {name: values[::-1] if name.startswith("lifelong_source") else values
+                     for name, values in requests[odd].items()}
+    logged(tmp_path / "log", schema, requests)
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    write_records(str(tmp_path / "log"), str(tmp_path / "labels.csv"), str(folder / "data"), str(tmp_path / "out"))
+    files, facts = RecordFiles.open(str(tmp_path / "out")), preparation_facts(str(tmp_path / "out"))
+    for split in SPLITS:
+        files.check(split)
+    dropped = len(parts[odd]["timestamp"])
+    assert facts["rows"]["candidates"] == {"read": len(labels), "used": len(labels) - dropped, "dropped": {
+        "of a request that no record may be like": dropped}}
+    assert f"the first is request {odd + 1}: feature 'lifelong_source_timestamp' rises" in facts["warnings"][0]
 
 
 @pytest.mark.parametrize("change, message", [

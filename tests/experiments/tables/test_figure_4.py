@@ -47,7 +47,7 @@ def test_rows_have_means_over_seeds_and_a_picture(tmp_path):
 
 
 def test_a_finished_run_without_its_best_epoch_may_be_trained_again(tmp_path):
-    (tmp_path / "metrics.json").write_text("{}")
+    (tmp_path / "metrics.json").write_text('{"metrics": {}}')
     assert not finished_run.has_checkpoint(str(tmp_path))
     finished_run.forget(str(tmp_path))
     finished_run.forget(str(tmp_path))
