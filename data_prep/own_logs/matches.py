@@ -25,6 +25,6 @@ def warn_of_unmatched(logs: LogReader, table: Table, used: ir.Table, what: str) 
     rows = without["rows"] or 0
     if rows > _NOTABLE_SHARE * total:
         key = table.rows.key.min().to_pyarrow().as_py()
-        there = f"the column {table.spec.key} has values such as {key!r}" if key is not None else "it has no row"
+        there = f"the column {table.spec.key} has values such as {key!r}" if key is not None else "it is empty"
         logs.warnings.append(f"{table.label}: {rows / total:.0%} of {what} ({rows:,} of {total:,}) have no row in it, "
                              f"such as {without['example']!r}; {there}")

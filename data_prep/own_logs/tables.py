@@ -241,9 +241,9 @@ class Tables:
             if getattr(spec, key) not in table.types:
                 raise InputError(f"{table.label}.{key}: no column {getattr(spec, key)!r} in {_files(table.files)}, "
                                  f"which have {', '.join(table.types)}")
-        user_type = table.types[spec.user]
-        table.want("user", "user", spec.user, cells.integers if pa.types.is_integer(user_type) else cells.ids,
-                   f"a user, {_ALL_DIGITS}", required=True)
+        parse, expected = (cells.integers, "a user, an integer of 64 bits") if pa.types.is_integer(
+            table.types[spec.user]) else (cells.ids, f"a user, {_ALL_DIGITS}")
+        table.want("user", "user", spec.user, parse, expected, required=True)
         expected = {"text": "a time of ISO 8601", "day": "a day"}.get(spec.time_unit or "", "a time")
         table.want("time", "time", spec.time, cells.seconds(spec.time_unit, zone), expected, required=True)
         for text in spec.where:

@@ -89,7 +89,7 @@ def test_users_and_items_may_be_none(tmp_path, text, name, header, line_end):
     (logs / f"{name}.csv").write_bytes((header + line_end).encode())
     facts = facts_of(tmp_path, logs, text)
     assert facts["rows"][name]["read"] == 0
-    assert any(warning.startswith(f"{name}: 100% of the ") and warning.endswith("; it has no row")
+    assert any(warning.startswith(f"{name}: 100% of the ") and warning.endswith("; it is empty")
                for warning in facts["warnings"])
 
 
