@@ -44,7 +44,7 @@ class DuckDBEngine(Engine):
             CREATE OR REPLACE VIEW "{name}_lines" AS SELECT {LINE} FROM read_csv(
                 {file}, columns = {{'{LINE}': 'VARCHAR'}}, header = false, skip = {int(header)},
                 auto_detect = false, delim = {_NO_DELIMITER}, quote = '', escape = '', nullstr = chr(2),
-                new_line = '\\n', strict_mode = false)""")
+                new_line = '\\n', strict_mode = false, hive_partitioning = false)""")
         try:
             table = self.store(name, parse(self._connection.table(f"{name}_lines")))
         except (duckdb.InvalidInputException, duckdb.NotImplementedException) as error:  # a line of megabytes

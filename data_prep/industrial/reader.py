@@ -25,7 +25,7 @@ from data_prep.industrial.config import (
 )
 from data_prep.reading.accounting import REASON, number_of_rows, used_rows
 from data_prep.reading.csv_files import Check, CsvColumn, CsvFormat
-from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, not_positive, outside_days
+from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, not_positive, of_1970, outside_days
 from data_prep.reading.log_reader import LogReader
 
 # A missing cell is a value of its own.
@@ -109,6 +109,7 @@ def read(logs: LogReader, files: IndustrialFiles, config: IndustrialConfig, dedu
         impressions = impressions.drop(_SECONDS)
     shown_users = impressions.select(shown_user="user").distinct()
     acted, acted_rules = _events(logs.load(files.events, acted_format, "acted_lines"), shown_users, config, deduplicate)
+    logs.compare_times(files.events, "timestamp", config.splits["train"][0], config.utc_offset)
     if deduplicate:
         acted = logs.store("acted", acted)
     profiles, profile_rules = _profiles(logs.load(files.users, USERS, "profile_lines"), shown_users)
@@ -169,6 +170,7 @@ def _events(table: ir.Table, shown_users: ir.Table, config: IndustrialConfig,
     table = table.mutate(repeated=repeated).left_join(shown_users, table.user == shown_users.shown_user)
     rules = [
         not_positive(table.timestamp, "timestamp"),
+        *of_1970(table.timestamp, "timestamp", config.splits["train"][0], config.utc_offset),
         after_days(table.timestamp, "timestamp", config.splits["test"][1], config.utc_offset),
         DropRule("unknown domain", ~table.domain.isin(list(ROLES)), "domain", " or ".join(ROLES)),
         DropRule("user without used impression", table.shown_user.isnull(), "user", "a user of a used impression",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import decimal
 import re
 from collections.abc import Callable, Sequence
 
@@ -21,6 +22,8 @@ _INTEGER = r"^[+-]?[0-9]{1,18}(\.0*)?$"
 _ANY_INTEGER = re.compile(r"[+-]?[0-9]+(\.0*)?")
 _AS_WRITTEN = r"^(0|-?[1-9][0-9]{0,17})$"
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_ROUNDED = r"^[+-]?[0-9](\.[0-9]+[eE]\+?|[eE]\+)[0-9]+$"
+_DIGITS = {pa.float16(): 11, pa.float32(): 24, pa.float64(): 53}  # binary ones
 _COUNT, _PLAIN_DATE = r"^[+-]?[0-9]+(\.[0-9]*)?$", r"^[0-9]{8}$"
 _ZONED = r":\d.*(Z|[+-]\d\d(:?\d\d)?)$"
 _MICROS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # units of a second
@@ -33,9 +36,14 @@ Parse = Callable[[pa.Array], Typed]
 
 
 def texts(cells: pa.Array) -> Typed:
-    """Any cell as text, without spaces around it; integers as they are, whole floats as integers."""
+    """Any cell as text, without spaces around it; integers as they are, whole floats as integers.
+
+    Floats that are too large to tell one integer from the next are none.
+    """
     if pa.types.is_dictionary(cells.type):
         cells = cells.dictionary_decode()
+    if pa.types.is_fixed_size_binary(cells.type):
+        cells = cells.cast(pa.binary())
     if pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type):
         found, bad = _decoded(cells)
     elif pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
@@ -43,10 +51,12 @@ def texts(cells: pa.Array) -> Typed:
     elif pa.types.is_boolean(cells.type):
         found, bad = cells.cast(pa.int64()).cast(pa.string()), _none(cells)
     elif pa.types.is_floating(cells.type):
-        whole = pc.fill_null(pc.and_(pc.equal(pc.floor(cells), cells), pc.less(pc.abs(cells), 2.0**53)), False)
+        exact = pc.less(pc.abs(cells), 2.0**_DIGITS[cells.type])
+        whole = pc.fill_null(pc.and_(pc.equal(pc.floor(cells), cells), exact), False)
         as_integer = pc.if_else(whole, cells, pa.scalar(None, cells.type)).cast(pa.int64()).cast(pa.string())
         usual = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells).cast(pa.string())
-        found, bad = pc.coalesce(as_integer, usual), _none(cells)
+        found = pc.coalesce(as_integer, usual)
+        bad = pc.fill_null(pc.and_(pc.is_finite(cells), pc.invert(exact)), False)
     else:
         found, bad = cells.cast(pa.string()), _none(cells)
     found = pc.utf8_trim_whitespace(found)
@@ -55,9 +65,20 @@ def texts(cells: pa.Array) -> Typed:
     return pc.if_else(missing, pa.scalar(None, pa.string()), found), bad
 
 
+def words(cells: pa.Array) -> Typed:
+    """Texts, of true and false as text files write them."""
+    if pa.types.is_boolean(cells.type):
+        return cells.cast(pa.string()), _none(cells)
+    return texts(cells)
+
+
 def ids(cells: pa.Array) -> Typed:
-    """Texts, in which `7.0` is `7`: whole numbers get decimals where a writer knows no missing integers."""
+    """Texts, in which `7.0` is `7`: whole numbers get decimals where a writer knows no missing integers.
+
+    `1.38297E+18` is none: it stands for many ids, whose last digits a spreadsheet or a float has lost.
+    """
     found, bad = texts(cells)
+    bad = pc.or_(bad, pc.fill_null(pc.match_substring_regex(found, _ROUNDED), False))
     return pc.replace_substring_regex(found, r"^(-?[0-9]+)\.0+$", r"\1"), bad
 
 
@@ -88,6 +109,19 @@ def numbers(cells: pa.Array) -> Typed:
     values = pc.if_else(good, found, None).cast(pa.float64())
     is_bad = pc.or_(pc.and_(pc.is_valid(found), pc.invert(good)), pc.fill_null(pc.is_inf(values), False))
     return values, pc.or_(bad, is_bad)
+
+
+def meets(holds: Callable[[decimal.Decimal], bool]) -> Parse:
+    """Whether numbers meet a condition, without rounding one."""
+    def parse(cells: pa.Array) -> Typed:
+        if pa.types.is_boolean(cells.type):
+            cells = cells.cast(pa.int64())
+        bad = numbers(cells)[1]
+        coded = pc.if_else(bad, pa.scalar(None, pa.string()), texts(cells)[0]).dictionary_encode()
+        values = pa.array([holds(decimal.Decimal(text)) for text in coded.dictionary.to_pylist()], pa.bool_())
+        return values.take(coded.indices), bad
+
+    return parse
 
 
 def flags(cells: pa.Array) -> Typed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import ibis.expr.types as ir
@@ -9,22 +10,25 @@ import ibis.expr.types as ir
 from data_prep.own_logs.mapping import Domain
 from data_prep.own_logs.rules import Rule
 from data_prep.own_logs.tables import ON_ITEMS, Table, rule_column
-from data_prep.reading.drop_rules import DropRule, not_positive
+from data_prep.reading.drop_rules import DropRule, not_positive, of_1970
 
 YEAR_2100 = 4_102_444_800  # units other than seconds lie beyond it
 
 
-def row_rules(table: Table, rows: ir.Table, utc_offset: int) -> list[DropRule]:
+def row_rules(table: Table, rows: ir.Table, shown: int, utc_offset: int) -> list[DropRule]:
     """Why a row is of no use whoever its user is: its time, its domain, a rule of the mapping.
 
     Args:
       table: of the mapping.
       rows: its rows, with `timestamp` and `domain` (null for rows of neither).
+      shown: a time of the impressions, of whichever table; 0 where theirs is a clock of its own.
       utc_offset: seconds to add to UTC for the dates in messages.
     """
+    small = [dataclasses.replace(rule, expected=f"{rule.expected}; see time_unit")
+             for rule in of_1970(rows.timestamp, "second", shown, utc_offset)]
     late = DropRule("time after 2099", rows.timestamp >= YEAR_2100, "second",
                     "a time before the year 2100 (see time_unit)", utc_offset=utc_offset)
-    return [not_positive(rows.timestamp, "second"), late, _unknown_domain(table, rows),
+    return [not_positive(rows.timestamp, "second"), *small, late, _unknown_domain(table, rows),
             *unmet(table, rows, table.spec.where)]
 
 

@@ -22,6 +22,7 @@ TimeUnit = Literal["s", "ms", "us", "ns", "text", "day"]
 
 _OFFSET = re.compile(r"[+-]\d\d:\d\d")
 _MOST_NEGATIVES = 1_000
+_LINE_ENDS = ("\n", "\r")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -281,8 +282,8 @@ def read_mapping(path: str) -> Mapping:
       InputError: it cannot be read, or a key or value is wrong; the message names file, key and value.
     """
     try:
-        with open(path, "rb") as file:
-            values = tomllib.load(file)
+        with open(path, encoding="utf-8-sig") as file:  # some editors write a byte order mark
+            values = tomllib.loads(file.read())
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"mapping {path}: {error}") from error
     try:
@@ -294,8 +295,10 @@ def read_mapping(path: str) -> Mapping:
 def _check_files(table: LogTable | Lookup) -> None:
     if not table.files:
         raise ValueError("files must name a file")
-    if len(table.delimiter) > 1 or len(table.quote) > 1:
-        raise ValueError(f"delimiter and quote must be one character, got {table.delimiter!r} and {table.quote!r}")
+    for key in ("delimiter", "quote"):
+        mark = getattr(table, key)
+        if len(mark) > 1 or not mark.isascii() or mark in _LINE_ENDS:
+            raise ValueError(f"{key} must be one ASCII character and no line end, got {mark!r}")
 
 
 def _filled(table: LogTable, shared: dict[str, Any], where: str) -> Any:

@@ -6,7 +6,8 @@ import re
 
 # Columns of the canonical tables and of what is made of them, in any case: engines do not tell these apart.
 RESERVED = ("user", "timestamp", "label", "row", "rows", "count", "domain", "impression_id", "split", "moment",
-            "cutoff", "in_training", "is_target", "bucket", "self", "encoded_value", "encoded_id")
+            "cutoff", "in_training", "is_target", "bucket", "self", "encoded_value", "encoded_id", "tallied_rows",
+            "tallied_moment")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 

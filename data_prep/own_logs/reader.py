@@ -15,6 +15,7 @@ from data_prep.own_logs.cells import WHOLE_DAY
 from data_prep.own_logs.feature_columns import ROLES
 from data_prep.own_logs.log_rules import YEAR_2100
 from data_prep.own_logs.mapping import Domain, Mapping, Splits
+from data_prep.own_logs.matches import warn_of_unmatched
 from data_prep.own_logs.rules import Rule
 from data_prep.own_logs.splitting import OneDay, SplitRanges
 from data_prep.own_logs.tables import (
@@ -29,12 +30,13 @@ from data_prep.own_logs.tables import (
 )
 from data_prep.own_logs.user_rows import user_rows
 from data_prep.reading.accounting import REASON, RowCounts, number_of_rows, used_rows
-from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, outside_days
+from data_prep.reading.drop_rules import YEAR_1990, DropRule, after_days, drop_reason, outside_days
 from data_prep.reading.log_reader import LogReader
 from lcn_tf.schema import CLICK
 
 _POSITION_BITS = 43  # of an event's place within its second, below its microsecond
 _SHOWN_VALUES = 5
+_DATED_SHARE = 0.1  # of times in this age, from which on others are wrong and not of a clock that begins with 0
 
 
 def read(logs: LogReader, mapping: Mapping, tables: Tables, deduplicate: bool, one_day: OneDay | None = None) -> Source:
@@ -64,7 +66,7 @@ class _Reading:
         tables.load(logs)
         self.integers = features.integer_features(
             mapping.features, tables.readers, all(table.is_integer("user") for table in tables.logs))
-        self.utc_offset = self._offset()
+        self.utc_offset, self.shown_at = self._offset(), self._shown_at()
         self.coarse = {table.label for table in tables.logs if self._knows_days_alone(table)}
         self.numbers = self._user_numbers()
         self._check_clocks()
@@ -117,6 +119,16 @@ class _Reading:
         moments = [entry["latest"] for table in latest for entry in table.to_pyarrow().to_pylist()]
         last = datetime.fromtimestamp(max((moment for moment in moments if moment), default=0), UTC)
         return int(last.astimezone(zone_of(self.mapping)).utcoffset().total_seconds())
+
+    def _shown_at(self) -> int:
+        """The latest time of what can be shown; 0 where hardly any is of the years 1990 to 2099."""
+        total, dated, latest = 0, 0, 0
+        for table in filter(self.tables.can_be_shown, self.tables.logs):
+            usual = table.rows.filter(table.rows.second.between(YEAR_1990, YEAR_2100 - 1))
+            found, = usual.agg(rows=usual.count(), latest=usual.second.max()).to_pyarrow().to_pylist()
+            total, dated = total + table.staged.rows, dated + found["rows"]
+            latest = max(latest, found["latest"] or 0)
+        return latest if dated >= _DATED_SHARE * total else 0
 
     def _knows_days_alone(self, table: Table) -> bool:
         """Whether all times of a table are days."""
@@ -196,7 +208,8 @@ class _Reading:
     def _impressions(self, table: Table) -> tuple[ir.Table, SplitRanges, RowCounts]:
         """The impressions that are used, with labels; the splits; and the account."""
         rows = self.rows[table.label]
-        rules = [*log_rules.row_rules(table, rows, self.utc_offset), log_rules.not_target(table, rows, ordinary=True)]
+        rules = [*log_rules.row_rules(table, rows, self.shown_at, self.utc_offset),
+                 log_rules.not_target(table, rows, ordinary=True)]
         rules[1:1] = self._outside(rows)
         accounted = self.logs.store("accounted_impressions", rows.mutate(drop_reason(rules).name(REASON)))
         count = self.logs.count(table.label, accounted, rules, "no impression to use")
@@ -270,7 +283,7 @@ class _Reading:
 
     def _click_rules(self, table: Table, rows: ir.Table) -> list[DropRule]:
         """Why an event is no click; where all events are of the source domain, that is the only one there is."""
-        return [*log_rules.row_rules(table, rows, self.utc_offset), *self._outside(rows),
+        return [*log_rules.row_rules(table, rows, self.shown_at, self.utc_offset), *self._outside(rows),
                 *([] if self.tables.domains == ("source",) else [log_rules.not_target(table, rows)]),
                 log_rules.without_item(table, rows, self.item),
                 *log_rules.unmet(table, rows, self.mapping.negatives.clicks),
@@ -306,12 +319,13 @@ class _Reading:
         of_nobody = rows.shown_user.isnull()
         if self.one_day:
             of_nobody &= rows.timestamp < (0 if self.one_day.is_first else splits["train"][0])
-        rules = [*log_rules.row_rules(table, rows, self.utc_offset),
+        rules = [*log_rules.row_rules(table, rows, self.shown_at, self.utc_offset),
                  after_days(rows.timestamp, "second", end, self.utc_offset, ordinary=self.one_day is not None),
                  DropRule("user without used impression", of_nobody, "user",
                           "a user of a used impression", ordinary=True), log_rules.repeats(rows)]
         accounted = rows.mutate(drop_reason(rules).name(REASON))
         count = self.logs.count(table.label, accounted, rules, "no event to use")
+        self.logs.compare_times(table.label, "second", min(first for first, _ in splits.values()), self.utc_offset)
         used = used_rows(accounted)
         micro = (used.micro == WHOLE_DAY).ifelse(0, used.micro).cast("int64")
         row = micro * 2**_POSITION_BITS + used.row + self._first_row(table)
@@ -350,7 +364,9 @@ class _Reading:
             return ()
         seen = [rows.semi_join(users, rows.user == users.shown_user).select("on_items") for rows in self.rows.values()
                 if ON_ITEMS in rows.columns]
-        seen = (ibis.union(*seen) if len(seen) > 1 else seen[0]).distinct()
+        seen = (ibis.union(*seen) if len(seen) > 1 else seen[0]).filter(lambda rows: rows.on_items.notnull())
+        seen = self.logs.store("items_seen", seen.group_by("on_items").agg(uses=seen.count()))
+        warn_of_unmatched(self.logs, table, seen.select("uses", value="on_items"), "the rows of users of impressions")
         rows = table.rows.mutate(earlier=ibis.row_number().over(group_by="key", order_by="row"))
         rows = rows.left_join(seen, rows.key == seen.on_items)
         rules = [DropRule("repeats an earlier item", rows.earlier > 0, "key", "each item once"),

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import operator
 import re
+from decimal import Decimal
 from typing import Any
 
 import ibis
@@ -14,6 +15,7 @@ import ibis.expr.types as ir
 _RULE = re.compile(r"\s*(?P<column>.+?)\s*(?P<sign>==|!=|>=|<=|>|<|\bin\b)\s*(?P<value>.+?)\s*")
 _SIGNS = {"==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le, ">": operator.gt,
           "<": operator.lt}
+_FLOATS_END = 2**53
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +52,29 @@ class Rule:
     @property
     def is_text(self) -> bool:
         """Whether the column is compared as text."""
-        return isinstance(self.value[0] if self.sign == "in" else self.value, str)
+        return isinstance(self.values[0], str)
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """What the column is compared with."""
+        return self.value if self.sign == "in" else (self.value,)
+
+    @property
+    def needs_all_digits(self) -> bool:
+        """Whether the column is compared with integers that floats do not tell apart."""
+        return any(type(value) is int and abs(value) > _FLOATS_END for value in self.values)
+
+    def is_met_by(self, number: Decimal) -> bool:
+        """Whether the rule holds for a number."""
+        return number in self.value if self.sign == "in" else bool(_SIGNS[self.sign](number, self.value))
 
     def holds(self, cell: ir.Value) -> ir.BooleanValue:
-        """Whether the rule holds; a missing cell is unlike any value, and meets no other rule."""
-        found = cell.isin(self.value) if self.sign == "in" else _SIGNS[self.sign](cell, self.value)
+        """Whether the rule holds; a missing cell is unlike any value, and meets no other rule.
+
+        Where the rule needs all digits, the cell says whether the number meets it.
+        """
+        if self.needs_all_digits:
+            found = cell
+        else:
+            found = cell.isin(self.value) if self.sign == "in" else _SIGNS[self.sign](cell, self.value)
         return ibis.coalesce(found, self.sign == "!=")

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from data_prep.errors import InputError
 from data_prep.own_logs import cells, log_files
-from data_prep.own_logs.log_files import LogFile, TextFormat
+from data_prep.own_logs.log_files import FileNotes, LogFile, TextFormat
 from data_prep.reading.rejects import Rejects
 
 ROW = "row"
@@ -55,6 +55,7 @@ class Staged:
       starts: row of the first row of each file.
       files: in that order.
       fingerprints: name of each file -> SHA256 of its bytes.
+      warnings: what is odd about the files, in words.
     """
 
     rows: int
@@ -63,6 +64,7 @@ class Staged:
     starts: tuple[int, ...]
     files: tuple[LogFile, ...]
     fingerprints: Mapping[str, str]
+    warnings: tuple[str, ...]
 
     def where(self, row: int) -> str:
         """File and row, from 1, of a row, for messages."""
@@ -71,7 +73,7 @@ class Staged:
 
 
 def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mapping[str, Wanted], path: str,
-          rejects: Rejects) -> Staged:
+          rejects: Rejects, may_be_empty: bool = False) -> Staged:
     """Reads files once.
 
     Args:
@@ -82,12 +84,13 @@ def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mappin
       path: of the Parquet file to write: `row` (int64, position among the readable rows of all files), and the wanted
         columns by the names they were asked for, or those of their parts (`second` and `micro` of a time).
       rejects: takes the rows that cannot be read.
+      may_be_empty: whether files without any row will do.
 
     Raises:
-      InputError: a file that cannot be read, a column that it lacks, or more unreadable rows than allowed.
+      InputError: a file that cannot be read, a column that it lacks, more unreadable rows than allowed, or no row.
     """
     columns = list(dict.fromkeys(entry.column for entry in wanted.values()))
-    candidates, starts, rows, rejected, fingerprints = set(wanted), [], 0, 0, {}
+    candidates, starts, rows, rejected, fingerprints, warnings = set(wanted), [], 0, 0, {}, []
     with contextlib.ExitStack() as stack:
         writer: pq.ParquetWriter | None = None
         background = concurrent.futures.ThreadPoolExecutor(1)  # writes a batch while the next one is typed
@@ -97,10 +100,10 @@ def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mappin
             starts.append(rows)
             with open(file.path, "rb") as content:
                 fingerprints[file.name] = hashlib.file_digest(content, "sha256").hexdigest()
-            misfits: list[tuple[int | None, str]] = []
+            notes = FileNotes()
             refused: list[tuple[int, str, str]] = []
             read, count, header = 0, 0, 0 if file.is_parquet or text.columns else 1
-            for batch in log_files.batches(file, text, columns, misfits):
+            for batch in log_files.batches(file, text, columns, notes):
                 typed, bad = _typed(file, batch, wanted)
                 candidates -= {name for name in candidates if not (
                     name in typed and pa.types.is_string(typed[name].type)
@@ -121,16 +124,21 @@ def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mappin
                 if written is not None:
                     written.result()
                 written = background.submit(writer.write_table, table)
-            count += len(misfits)
+            found = read + len(notes.misfits)
+            count += len(notes.misfits)
             if count:
-                lines = [(line or 0, reason, "") for line, reason in misfits] + refused
+                lines = [(line or 0, reason, "") for line, reason in notes.misfits] + refused
                 rejected += count
-                rejects.add(file.path, read + len(misfits), count, lines)
+                rejects.add(file.path, found, count, lines)
+            if (lines := notes.lines - header) > found:
+                warnings.append(f"{file.name}: {lines:,} lines make {found:,} rows: cells between quotes hold line "
+                                f"ends; where quotes mean nothing, say {label}.quote = \"\"")
         if written is not None:
             written.result()
-    if not rows:
+    if not rows and not may_be_empty:
         raise InputError(f"{label}: the files have no rows: {', '.join(file.path for file in files)}")
-    return Staged(rows, rejected, frozenset(candidates), tuple(starts), tuple(files), fingerprints)
+    return Staged(rows, rejected, frozenset(candidates), tuple(starts), tuple(files), fingerprints,
+                  tuple(warnings))
 
 
 def _typed(file: LogFile, batch: pa.RecordBatch, wanted: Mapping[str, Wanted]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data_prep.errors import InputError
 from data_prep.own_logs import cells, log_files
 from data_prep.own_logs.log_files import TextFormat
 from data_prep.own_logs.names import is_reserved
@@ -182,13 +183,16 @@ def _look(name: str, folder: str) -> _Found:
     text = TextFormat(_delimiter(file))
     types = log_files.column_types(file, text)
     parts, rows = [], 0
-    for batch in log_files.batches(file, text, list(types), []):
+    for batch in log_files.batches(file, text, list(types), log_files.FileNotes()):
         parts.append(batch)
         rows += len(batch)
         if rows >= _ROWS:
             break
     table = pa.Table.from_batches(parts) if parts else pa.table({name: pa.array([], pa.string()) for name in types})
-    columns = [_column(name, table[name].combine_chunks(), types[name]) for name in types]
+    try:
+        columns = [_column(column, table[column].combine_chunks(), types[column]) for column in types]
+    except pa.ArrowException as error:
+        raise InputError(f"{file.path}: {error}; columns: {table.schema.to_string()}") from error
     return _Found(name, text.delimiter, columns, table.num_rows)
 
 
@@ -196,7 +200,7 @@ def _column(name: str, values: pa.Array, kind: pa.DataType) -> _Column:
     is_time = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
     if pa.types.is_nested(kind):
         return _Column(name, [f"({kind})"], 0, False, False, False)
-    texts, _ = cells.texts(values)
+    texts, _ = cells.words(values)
     counts = pc.value_counts(texts.drop_null())
     order = sorted(counts.to_pylist(), key=lambda entry: (-entry["counts"], entry["values"]))
     _, bad = (None, pa.array([True])) if is_time else cells.numbers(values)
@@ -235,7 +239,7 @@ def _domain_of(table: _Found) -> _Column | None:
 
 
 def _unit_of(column: _Column) -> str:
-    if column.is_time or not column.is_number:
+    if column.is_time or column.is_flag or not column.is_number:
         return ""
     largest = max(abs(float(text)) for text in column.texts)
     return next((unit for least, unit in _UNITS if largest >= least), "")

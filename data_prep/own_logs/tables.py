@@ -24,6 +24,9 @@ from data_prep.own_logs.staging import Staged, Wanted, stage
 from data_prep.reading.log_reader import LogReader
 
 IMPRESSIONS, ON_ITEMS = "impressions", "on_items"
+_SHOWN = 10  # file names in a warning
+_ALL_DIGITS = "numbers with all their digits"
+_WORDS = ("true", "false")  # of a boolean column
 SHOWN_ROLES, ACTED_ROLES = ("item", "candidate", "request"), ("item", "context")  # of impressions, and of events
 
 
@@ -35,6 +38,7 @@ class Table:
       label: its key in the mapping.
       spec: what the mapping says of it.
       files: its files.
+      skipped: names of files that its folders and patterns have beside them.
       types: column -> Arrow type, of the first file.
       wanted: name -> column that will be read.
       staged: what was read.
@@ -44,6 +48,7 @@ class Table:
     label: str
     spec: LogTable | Lookup
     files: list[LogFile]
+    skipped: list[str]
     types: MappingType[str, pa.DataType]
     wanted: dict[str, Wanted] = dataclasses.field(default_factory=dict)
     staged: Staged | None = None
@@ -101,7 +106,7 @@ class Tables:
         for table in self.logs:
             self._want_log(table, zone)
         for lookup in filter(None, (self.items, self.users)):
-            lookup.want("key", "key", lookup.spec.key, cells.ids, "a text", required=True)
+            lookup.want("key", "key", lookup.spec.key, cells.ids, f"a text, {_ALL_DIGITS}", required=True)
         self.readers: dict[str, list[Table]] = {}
         self._want_features()
 
@@ -148,7 +153,7 @@ class Tables:
         if on not in table.types:
             raise InputError(f"items.on: no column {on!r} in {table.label} ({_files(table.files)}), which have "
                              f"{', '.join(table.types)}")
-        table.want(ON_ITEMS, "", on, cells.ids, "UTF-8 text")
+        table.want(ON_ITEMS, "", on, cells.ids, f"UTF-8 text, {_ALL_DIGITS}")
 
     def can_be_shown(self, table: Table) -> bool:
         """Whether rows of a table become impressions."""
@@ -198,14 +203,19 @@ class Tables:
         elif feature.type == "integer" or (feature.type is None and pa.types.is_integer(owner.types[column])):
             parse, expected = cells.integers, "an integer of 64 bits"
         else:
-            parse, expected = cells.texts if feature.type == "text" else cells.ids, "UTF-8 text"
+            parse, expected = (cells.texts, "UTF-8 text") if feature.type == "text" else (
+                cells.ids, f"UTF-8 text, {_ALL_DIGITS}")
         owner.wanted[f"feature_{name}"] = Wanted(key, column, parse, expected)
         self.readers.setdefault(name, []).append(owner)
 
     def want_rule(self, table: Table, rule: Rule, key: str) -> None:
         """Asks for the column that a rule is about."""
         owner, column = self.resolve(table, [rule.column], key)
-        parse, expected = (cells.texts, "UTF-8 text") if rule.is_text else (cells.numbers, "a number")
+        if rule.is_text:
+            _check_words(owner, column, rule.values, key)
+            parse, expected = cells.words, "UTF-8 text"
+        else:
+            parse, expected = cells.meets(rule.is_met_by) if rule.needs_all_digits else cells.numbers, "a number"
         owner.wanted[rule_column(rule)] = Wanted(key, column, parse, expected)
 
     def load(self, logs: LogReader) -> None:
@@ -215,7 +225,9 @@ class Tables:
                 raise InputError(f"{table.label}: no feature, rule or domain reads a column of them: leave them out")
         for table in self.all:
             path = os.path.join(logs.scratch_dir, f"{table.name}.parquet")
-            table.staged = stage(table.label, table.files, table.text, table.wanted, path, logs.rejects)
+            table.staged = stage(table.label, table.files, table.text, table.wanted, path, logs.rejects,
+                                 may_be_empty=isinstance(table.spec, Lookup))
+            logs.warnings += [*_skipped(table), *table.staged.warnings]
             logs.fingerprints.update(table.staged.fingerprints)
             columns = {name: entry.column for name, entry in table.wanted.items()}
             if isinstance(table.spec, LogTable):
@@ -229,16 +241,17 @@ class Tables:
             if getattr(spec, key) not in table.types:
                 raise InputError(f"{table.label}.{key}: no column {getattr(spec, key)!r} in {_files(table.files)}, "
                                  f"which have {', '.join(table.types)}")
-        user_type = table.types[spec.user]
-        table.want("user", "user", spec.user, cells.integers if pa.types.is_integer(user_type) else cells.ids,
-                   "a user", required=True)
+        parse, expected = (cells.integers, "a user, an integer of 64 bits") if pa.types.is_integer(
+            table.types[spec.user]) else (cells.ids, f"a user, {_ALL_DIGITS}")
+        table.want("user", "user", spec.user, parse, expected, required=True)
         expected = {"text": "a time of ISO 8601", "day": "a day"}.get(spec.time_unit or "", "a time")
         table.want("time", "time", spec.time, cells.seconds(spec.time_unit, zone), expected, required=True)
         for text in spec.where:
             self.want_rule(table, Rule.parse(text), f"{table.label}.where")
         if isinstance(spec.domain, Domain):
             owner, column = self.resolve(table, [spec.domain.column], f"{table.label}.domain.column")
-            parse = cells.texts
+            parse = cells.words
+            _check_words(owner, column, spec.domain.target + spec.domain.source, f"{table.label}.domain")
             if spec.domain.separator:
                 parse = cells.domain_of(spec.domain.separator, spec.domain.target, spec.domain.source)
             owner.wanted[table.domain_column] = Wanted(f"{table.label}.domain", column, parse, "UTF-8 text")
@@ -267,6 +280,8 @@ class Tables:
 
 def rule_column(rule: Rule) -> str:
     """Name of the column that a rule is about; engines do not tell names apart by case."""
+    if rule.needs_all_digits:
+        return f"meets_{zlib.crc32(repr(rule).encode()):08x}"
     return f"{'text' if rule.is_text else 'number'}_{zlib.crc32(rule.column.encode()):08x}"
 
 
@@ -291,11 +306,28 @@ def _found(label: str, spec: LogTable | Lookup, folder: str) -> Table:
     types = log_files.column_types(files[0], _format(spec))
     if isinstance(spec, Lookup) and spec.key not in types:
         raise InputError(f"{label}.key: no column {spec.key!r} in {_files(files)}, which have {', '.join(types)}")
-    return Table(label, spec, files, types)
+    return Table(label, spec, files, log_files.skipped_files(spec.files, folder), types)
+
+
+def _skipped(table: Table) -> list[str]:
+    """A warning where files beside those of a table are of another kind."""
+    if not table.skipped:
+        return []
+    more = f" and {len(table.skipped) - _SHOWN} more" if len(table.skipped) > _SHOWN else ""
+    return [f"{table.label}.files: not read, by their names: {', '.join(table.skipped[:_SHOWN])}{more} (files are "
+            f"{', '.join(log_files.SUFFIXES)})"]
 
 
 def _format(spec: LogTable | Lookup) -> TextFormat:
     return TextFormat(spec.delimiter, spec.quote, spec.columns)
+
+
+def _check_words(table: Table, column: str, values: Sequence[str], key: str) -> None:
+    """Refuses texts that no cell of a column of true and false is."""
+    wrong = next((value for value in values if value not in _WORDS), None)
+    if wrong is not None and pa.types.is_boolean(table.types[column]):
+        raise InputError(f"{key}: column {column!r} of {_files(table.files)} holds {' and '.join(_WORDS)}, compared "
+                         f"with {wrong!r}")
 
 
 def _files(files: list[LogFile]) -> str:

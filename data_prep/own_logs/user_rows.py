@@ -7,6 +7,7 @@ import ibis.expr.types as ir
 
 from data_prep.own_logs import features
 from data_prep.own_logs.feature_columns import Features
+from data_prep.own_logs.matches import warn_of_unmatched
 from data_prep.own_logs.tables import Tables
 from data_prep.reading.accounting import REASON, RowCounts, used_rows
 from data_prep.reading.drop_rules import DropRule, drop_reason
@@ -68,4 +69,5 @@ def _profiles(logs: LogReader, tables: Tables, users: ir.Table) -> tuple[ir.Tabl
                       ordinary=True)]
     rows = logs.store("profiles", rows.mutate(drop_reason(rules).name(REASON)))
     count = logs.count(table.label, rows, rules, "no user of a used impression")
+    warn_of_unmatched(logs, table, own.select(value="own_key", uses=ibis.literal(1)), "the users of impressions")
     return used_rows(rows).drop("row", "earlier", "own_key"), count

@@ -13,6 +13,11 @@ import ibis.expr.types as ir
 NOTABLE_SHARE = 0.5
 # Seconds reach the first of these in the year 5138, and each other unit did so in 1973.
 _UNITS = {10**17: "nanoseconds", 10**14: "microseconds", 10**11: "milliseconds"}
+YEAR_1971, YEAR_1990 = 31_536_000, 631_152_000
+# What times of the years 1990 to 2099 are that were taken for seconds of 1970, by the least and the largest.
+_SMALL_UNITS = {(19_900_101, 20_991_231): "dates such as 20240131, which are days", (10_519_200, YEAR_1971): "minutes",
+                (631_152, 4_102_444): "thousands of seconds, divided by 1,000", (175_320, 1_139_568): "hours",
+                (7_305, 47_482): "days", (631, 4_102): "millions of seconds, divided by 1,000,000"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +44,17 @@ class DropRule:
 
     def times(self, first: int, last: int) -> str:
         """What a file's earliest and latest time say about the reason."""
-        text = f"{self.column} runs from {first} to {last}"
-        if dates := _dates(first, last, self.utc_offset or 0):
-            text += f" ({dates})"
-        unit = next((unit for least, unit in _UNITS.items() if last >= least), None)
-        return text + (f": are these {unit}?" if unit else "")
+        return times_in_words(self.column, first, last, self.utc_offset or 0)
+
+
+def times_in_words(column: str, first: int, last: int, utc_offset: int) -> str:
+    """What the earliest and the latest time of a file look like."""
+    text = f"{column} runs from {first} to {last}"
+    if found := dates(first, last, utc_offset):
+        text += f" ({found})"
+    unit = next((unit for least, unit in _UNITS.items() if last >= least), None) or next(
+        (unit for (least, most), unit in _SMALL_UNITS.items() if least <= last <= most), None)
+    return text + (f": are these {unit}?" if unit else "")
 
 
 def drop_reason(rules: Sequence[DropRule]) -> ir.StringValue:
@@ -56,21 +67,36 @@ def not_positive(timestamp: ir.IntegerValue, column: str) -> DropRule:
     return DropRule("timestamp not positive", timestamp <= 0, column, "seconds UTC above 0", utc_offset=0)
 
 
+def of_1970(timestamp: ir.IntegerValue, column: str, shown: int, utc_offset: int) -> list[DropRule]:
+    """Times that are seconds of no log, but days, minutes or what a division has left.
+
+    Args:
+      timestamp: of the rows.
+      column: of the file.
+      shown: a time of an impression; there is no rule for logs whose own clock begins with 0.
+      utc_offset: seconds to add to UTC for the dates in messages.
+    """
+    if shown < YEAR_1990:
+        return []
+    expected = f"seconds UTC after 1970 (impressions are of {dates(shown, shown, utc_offset)})"
+    return [DropRule("time of 1970", timestamp < YEAR_1971, column, expected, utc_offset=utc_offset)]
+
+
 def outside_days(timestamp: ir.IntegerValue, column: str, first: int, end: int, utc_offset: int,
                  ordinary: bool = False) -> DropRule:
     """Times before the selected days or after them."""
-    expected = f"seconds UTC from {first} to {end - 1} ({_dates(first, end - 1, utc_offset)}, the selected days)"
+    expected = f"seconds UTC from {first} to {end - 1} ({dates(first, end - 1, utc_offset)}, the selected days)"
     return DropRule("outside the selected days", (timestamp < first) | (timestamp >= end), column, expected, ordinary,
                     utc_offset=utc_offset)
 
 
 def after_days(timestamp: ir.IntegerValue, column: str, end: int, utc_offset: int, ordinary: bool = False) -> DropRule:
     """Times after the selected days; earlier ones are welcome in histories."""
-    expected = f"seconds UTC up to {end - 1} ({_dates(end - 1, end - 1, utc_offset)}, the last selected day)"
+    expected = f"seconds UTC up to {end - 1} ({dates(end - 1, end - 1, utc_offset)}, the last selected day)"
     return DropRule("after the selected days", timestamp >= end, column, expected, ordinary, utc_offset=utc_offset)
 
 
-def _dates(first: int, last: int, utc_offset: int) -> str:
+def dates(first: int, last: int, utc_offset: int) -> str:
     """The days of two times, or nothing where no calendar has them."""
     zone = timezone(timedelta(seconds=utc_offset))
     try:

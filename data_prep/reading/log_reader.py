@@ -17,10 +17,11 @@ from data_prep.errors import InputError
 from data_prep.reading import accounting, archives
 from data_prep.reading.accounting import REASON, RowCounts
 from data_prep.reading.csv_files import BAD, REPLACEMENT, TEXT, CsvFormat
-from data_prep.reading.drop_rules import NOTABLE_SHARE, DropRule
+from data_prep.reading.drop_rules import NOTABLE_SHARE, DropRule, dates, times_in_words
 from data_prep.reading.rejects import Rejects
 
 UNREADABLE = "unreadable, see rejects.csv"
+_YEAR_SECONDS = 365 * 86_400
 _CHUNK_BYTES = 1 << 22
 _MARKS = (b"\0", b"\1", b"\2")
 _MENDED = {mark[0]: REPLACEMENT for mark in _MARKS}
@@ -126,6 +127,15 @@ class LogReader:
             self.warnings.append(f"{counts.file}: {dropped / counts.read:.0%} of the rows ({dropped:,} of "
                                  f"{counts.read:,}) are dropped: {reason}{shown}")
         return counts
+
+    def compare_times(self, path: str, column: str, shown: int, utc_offset: int) -> None:
+        """Warns of a file whose rows all lie over a year before `shown`, the first second of the impressions."""
+        rows, _, names = self._loaded[path]
+        found = _only(rows.agg(first=rows[column].min(), last=rows[column].max()))
+        if found["last"] is not None and found["last"] < shown - _YEAR_SECONDS:
+            times = times_in_words(names.get(column, column), **found, utc_offset=utc_offset)
+            self.warnings.append(f"{os.path.basename(path)}: every row is over a year older than the impressions, "
+                                 f"which begin with {dates(shown, shown, utc_offset)}: {times}")
 
     def _show(self, path: str, table: ir.Table, rule: DropRule) -> str:
         """The first row that a rule drops, and the times of the file where they are the reason."""

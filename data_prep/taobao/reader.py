@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 from data_prep.description import DOMAINS, Source
 from data_prep.reading.accounting import REASON, number_of_rows, used_rows
 from data_prep.reading.csv_files import Check, CsvColumn, CsvFormat
-from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, not_positive, outside_days
+from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, not_positive, of_1970, outside_days
 from data_prep.reading.log_reader import LogReader
 from data_prep.taobao.config import PRICE_BOUNDARIES, PROFILE_FIELDS, UTC_OFFSET, TaobaoConfig, describe
 from data_prep.taobao_behaviors import BEHAVIORS
@@ -84,6 +84,7 @@ def read(logs: LogReader, files: TaobaoFiles, config: TaobaoConfig, deduplicate:
     impressions = used_rows(shown)
     shown_users = impressions.select("user").distinct()
 
+    logs.compare_times(files.behavior_log, "time_stamp", config.splits["train"][0], UTC_OFFSET)
     acted, acted_rules = _events(raw["behavior_log"], shown_users, config)
     if deduplicate:
         identical = used_rows(acted).group_by("user", "timestamp", "btag", "cate", "brand")
@@ -156,6 +157,7 @@ def _events(behavior_log: ir.Table, shown_users: ir.Table, config: TaobaoConfig)
     below = config.target_category_below
     rules = [
         not_positive(table.time_stamp, "time_stamp"),
+        *of_1970(table.time_stamp, "time_stamp", config.splits["train"][0], UTC_OFFSET),
         after_days(table.time_stamp, "time_stamp", config.splits["test"][1], UTC_OFFSET),
         DropRule("unknown behaviour", ~table.btag.isin(BEHAVIORS), "btag", f"one of {', '.join(BEHAVIORS)}"),
         DropRule("behaviour not selected", ~table.btag.isin(config.behaviors), "btag",

@@ -38,6 +38,14 @@ def test_rows_are_numbered_in_the_order_of_the_file_with_several_threads(engine,
     assert found == [{"rows": count, "wrong": 0, "distinct": count}]
 
 
+def test_folders_above_a_file_are_no_columns(engine, tmp_path):
+    (tmp_path / "line=5" / "row=1").mkdir(parents=True)
+    path = tmp_path / "line=5" / "row=1" / "log.csv"
+    path.write_text("a\nb\n")
+    table = engine.load_lines("log", str(path), False, lambda lines: lines.select(lines[LINE].upper().name("text")))
+    assert table.to_pyarrow().to_pylist() == [{"text": "A", "row": 0}, {"text": "B", "row": 1}]
+
+
 def test_a_stored_table_is_evaluated_once(engine):
     table = engine.store("drawn", ibis.range(1_000).unnest().name("number").as_table().mutate(drawn=ibis.random()))
     assert table.drawn.sum().to_pyarrow() == table.drawn.sum().to_pyarrow()

@@ -36,6 +36,47 @@ def test_ids_and_flags():
         [1, 1, 0, 0, None, None], [False] * 5 + [True])
 
 
+@pytest.mark.parametrize("kind, last", [(pa.float64(), 2.0**53), (pa.float32(), 2.0**24)])
+def test_floats_that_do_not_tell_neighbours_apart_are_no_ids(kind, last):
+    array = pa.array([last - 1, last, -last, 0.5, None, float("inf")], pa.float64()).cast(kind)
+    for parse in (cells.texts, cells.ids):
+        values, bad = both(parse(array))
+        assert values[0] == str(int(last) - 1) and bad == [False, True, True, False, False, False]
+
+
+def test_ids_that_a_spreadsheet_has_rounded_are_none():
+    rounded = [b"1.38297E+18", b"1.38297e+18", b"-1.3829718392812938E18", b"1E+12", b"1.2345678E7"]
+    assert both(cells.ids(pa.array(rounded)))[1] == [True] * len(rounded)
+    others = [b"5e10", b"12E4", b"1382971839281293825", b"1.5E-3", b"v1.2E+3", None]
+    assert both(cells.ids(pa.array(others)))[1] == [False] * len(others)
+    assert not any(both(cells.texts(pa.array(rounded)))[1])  # texts are what they are
+
+
+def test_words_are_those_of_text_files():
+    assert both(cells.words(pa.array([True, False, None])))[0] == ["true", "false", None]
+    assert both(cells.words(pa.array([b"True", b""])))[0] == ["True", None]
+
+
+def test_bytes_of_one_length_are_texts_or_none():
+    assert both(cells.texts(pa.array([b"cat1", b"\xff\xfe\x00\x01", None], pa.binary(4)))) == (
+        ["cat1", None, None], [False, True, False])
+
+
+@pytest.mark.parametrize("array", [
+    pa.array([2**53 + 1, 2**53, 2**53 + 2, None]), pa.array([b"9007199254740993.0", b"9007199254740992", b"-1e3", b""]),
+    pa.array([2**53 + 1, 5, 2**64 - 1, None], pa.uint64()), pa.array([2**53 + 1, 1, 0, None], pa.decimal128(20, 0))])
+def test_numbers_that_meet_a_condition_exactly(array):
+    values, bad = both(cells.meets(lambda number: number == 2**53 + 1)(array))
+    assert values == [True, False, False, None] and bad == [False] * 4
+
+
+def test_what_meets_no_condition():
+    parse = cells.meets(lambda number: number > 2**53)
+    assert both(parse(pa.array([b"x", b"1e30", b"1."]))) == ([None, True, False], [True, False, False])
+    assert both(parse(pa.array([1e300, float("nan"), float("inf")]))) == ([True, None, None], [False, False, True])
+    assert both(parse(pa.array([True])))[0] == [False]
+
+
 def test_integers():
     values, bad = both(cells.integers(pa.array(
         [b"7", b"+07", b"7.0", b"-3", b"", b"x", b"1.5", b"9223372036854775807", b"9223372036854775808", b"1e3"])))

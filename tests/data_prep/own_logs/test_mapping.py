@@ -29,6 +29,11 @@ def test_what_is_not_said(tmp_path):
     assert found.negatives.per_positive == 4 and found.impressions is None
 
 
+def test_a_byte_order_mark_and_line_ends_of_two_characters(tmp_path):
+    (tmp_path / "logs.toml").write_bytes(b"\xef\xbb\xbf" + LEAST.strip().replace("\n", "\r\n").encode())
+    assert read_mapping(str(tmp_path / "logs.toml")) == mapping(tmp_path, LEAST)
+
+
 def test_tables_may_say_otherwise(tmp_path):
     found = mapping(tmp_path, LEAST + '[impressions]\nfiles = ["a", "b"]\nlabel = "c"\nuser = "v"\ntime_unit = "ms"\n')
     assert (found.impressions.user, found.impressions.time, found.impressions.domain) == ("v", "t", "target")
@@ -51,7 +56,13 @@ def test_tables_may_say_otherwise(tmp_path):
     (LEAST + '[features.context]\nw = { column = "w", table = "../x" }', "../x: names have letters, digits and _"),
     (LEAST + '[features.context]\nw = { column = "w", table = "Author" }', "tables Author and author differ in case"),
     (LEAST + '[features.context]\nw = { column = "w", buckets = 3, missing = "none" }', "missing must be an integer"),
-    (LEAST.replace('"e.csv"', '"e.csv", delimiter = "::"'), "delimiter and quote must be one character, got '::'"),
+    (LEAST.replace('"e.csv"', '"e.csv", delimiter = "::"'), "events: delimiter must be one ASCII character and no line "
+     "end, got '::'"),
+    (LEAST.replace('"e.csv"', '"e.csv", delimiter = "é"'), "events: delimiter must be .*, got 'é'"),
+    (LEAST.replace('"e.csv"', '"e.csv", quote = "\\n"'), r"events: quote must be .*, got '\\n'"),
+    (LEAST + 'users = { files = "u.csv", key = "u", quote = "“" }', "users: quote must be .*, got '“'"),
+    (LEAST + '[features.context]\ntallied_rows = "w"', "context.tallied_rows: the name is taken"),
+    (LEAST + '[features.context]\nTallied_Moment = "w"', "context.Tallied_Moment: the name is taken"),
     (LEAST + 'time_zone = "+25:00"', "time_zone must be from -14:00 to"),
     (LEAST + '[features.context]\nuser = "w"', "context.user: the name is taken, as are user, timestamp, label"),
     (LEAST + '[features.context]\nauthor = "w"', "context.author: the name is taken by item.author"),

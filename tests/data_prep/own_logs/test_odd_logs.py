@@ -231,3 +231,102 @@ def test_names_that_only_look_like_ours(tmp_path):
         'item = { author = "author" }', 'item = { author = "author" }\n'
         'context = { number_of_seconds = "seconds", text_of = "kind", feature_x = "kind" }'))
     assert set(vocabulary(out, "feature_x")) <= {"live", "video"}
+
+
+TWO = SHOWN.replace('events = { files', 'events = [ { files').replace(
+    'source = "video" } }', 'source = "video" } }, { files = "more.csv", domain = "source" } ]')
+
+
+@pytest.mark.parametrize("new, unit, question", [
+    (lambda moment: moment // 1_000, "", "thousands of seconds, divided by 1,000"),
+    (lambda moment: moment, 'time_unit = "ms", ', "thousands of seconds, divided by 1,000"),
+    (lambda moment: moment // DAY, "", "days"),
+    (lambda moment: f"202401{1 + moment % 9:02}", "", "dates such as 20240131")])
+def test_times_in_too_small_a_unit_are_refused_in_one_of_two_tables(tmp_path, new, unit, question):
+    small = [(row[0], new(row[1]), *row[2:]) for row in random_events(13)]
+    write_events(tmp_path / "logs", small, name="more.csv")
+    with pytest.raises(InputError, match=r"^events\[1\]: no event to use; .*'time of 1970': 600.*more.csv, row 1, "
+                       r"column at: expected seconds UTC after 1970 \(impressions are of 2024-01-\d\d\); see "
+                       rf"time_unit, got \d+; at runs from .*: are these {question}"):
+        shop(tmp_path, shown_rows(), mapping=TWO.replace('"more.csv",', f'"more.csv", {unit}'))
+
+
+def test_some_times_in_too_small_a_unit_are_left_out(tmp_path):
+    events = [(*row[:1], row[1] // 1_000 if place % 3 == 0 else row[1], *row[2:])
+              for place, row in enumerate(random_events(13))]
+    out = shop(tmp_path, shown_rows(), events)
+    assert references_data.read_preparation(out)["rows"]["events"]["dropped"]["time of 1970"] == 200
+    assert min(moment for record in everything(out) for moment in record["lifelong_source_timestamp"]) >= FIRST
+
+
+def test_a_clock_of_the_logs_own_begins_with_0(tmp_path):
+    events = [(row[0], row[1] - FIRST + DAY, *row[2:]) for row in random_events(14)]
+    shown = [(row[0], row[1] - FIRST + DAY, *row[2:]) for row in shown_rows()]
+    facts = references_data.read_preparation(shop(tmp_path, shown, events))
+    assert "time of 1970" not in facts["rows"]["events"]["dropped"] and not facts["warnings"]
+
+
+def test_events_that_end_years_before_are_warned_of(tmp_path):
+    events = [(row[0], row[1] - 900 * DAY, *row[2:]) for row in random_events(15)]
+    warnings = references_data.read_preparation(shop(tmp_path, shown_rows(), events))["warnings"]
+    assert any(warning.startswith("events: every row is over a year older than the impressions, which begin with "
+                                  "2024-01-01: at runs from ") for warning in warnings)
+
+
+def test_users_whose_digits_are_lost_are_refused(tmp_path):
+    rounded = [(f"{1382971839281293825 + place % 9:.5E}", *row[1:]) for place, row in enumerate(random_events(16))]
+    with pytest.raises(InputError, match=r"events.csv, line 2, column user: expected a user, numbers with all their "
+                       r"digits \(events.user\), got '1.38297E\+18' \(and 599 other lines\)"):
+        prepared(write_events(tmp_path / "logs", rounded), EVENTS_ONLY)
+
+
+@pytest.mark.parametrize("column", ["user", "author"])
+def test_floats_beside_integers_are_refused_where_digits_are_lost(tmp_path, column):
+    rows = [(place % 9, row[1], row[2], place % 7, 1) for place, row in enumerate(random_events(17))]
+    logs = write_events(tmp_path / "logs", [(row[0] + 2**60, *row[1:3], row[3] + 2**60, 1) for row in rows])
+    names = ("user", "at", "kind", "author")
+    table = pa.table({name: [row[place] for row in rows] for place, name in enumerate(names)})
+    for large in (False, True):
+        values = pa.array([float(value + large * 2**60) for value in table[column].to_pylist()])
+        pq.write_table(table.set_column(names.index(column), column, values), logs / f"{large}.parquet")
+    text = EVENTS_ONLY.replace('"events.csv"', '["events.csv", "False.parquet"]')
+    assert references_data.read_preparation(prepared(logs, text))["rows"]["events"]["read"] == 1_200
+    with pytest.raises(InputError, match=rf"True.parquet, line 1, column {column}: expected .*, numbers with all"):
+        prepared(logs, text.replace("False", "True"), "lost")
+
+
+@pytest.mark.parametrize("rule, kept", [
+    ("author != 9007199254740993", 514), ("author in [9007199254740993, 9007199254740995]", 172),
+    ("author <= 9007199254740993", 172), ("author != 9007199254740993.0", 428)])
+def test_rules_tell_large_integers_apart(tmp_path, rule, kept):
+    rows = [(*row[:3], 2**53 + place % 7, 1) for place, row in enumerate(random_events(18))]
+    text = EVENTS_ONLY.replace('source = "video" } }', f'source = "video" }}, where = "{rule}" }}')
+    logs = write_events(tmp_path / "logs", [*rows, *[("u1", FIRST, "live", 1, 1)] * 3])
+    facts = references_data.read_preparation(prepared(logs, text + '[negatives]\nwithout = "moment"\n'))
+    assert facts["rows"]["events"]["used"] == kept + 3 * (" in " not in rule)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("rule", ['is_bot != "true"', 'is_bot == "false"', 'is_bot in ["false"]'])
+def test_true_and_false_are_the_same_in_all_files(tmp_path, form, rule):
+    rows = [(*row[:4], place % 3 == 0) for place, row in enumerate(random_events(19))]
+    names = ("user", "at", "kind", "author", "is_bot")
+    logs = write_events(tmp_path / "logs", [(*row[:4], str(row[4]).lower()) for row in rows], ",".join(names))
+    pq.write_table(pa.table({name: [row[place] for row in rows] for place, name in enumerate(names)}),
+                   logs / "events.parquet")
+    text = EVENTS_ONLY.replace("events.csv", f"events.{form}").replace(
+        'source = "video" } }', f"source = \"video\" }}, where = '{rule}' }}")
+    assert references_data.read_preparation(prepared(logs, text))["rows"]["events"]["used"] == 400
+
+
+@pytest.mark.parametrize("old, new, message", [
+    ('source = "video" } }', 'source = "video" }, where = \'is_bot == "False"\' }', "events.where: column 'is_bot' "
+     "of .*events.parquet holds true and false, compared with 'False'"),
+    ('{ column = "kind", target = "live", source = "video" }', '{ column = "is_bot", target = "1" }', "events.domain: "
+     "column 'is_bot' of .* holds true and false, compared with '1'")])
+def test_what_is_neither_true_nor_false_is_refused(tmp_path, old, new, message):
+    logs = write_events(tmp_path / "logs", [])
+    pq.write_table(pa.table({"user": ["u"], "at": [FIRST], "kind": ["live"], "author": ["a"], "is_bot": [True]}),
+                   logs / "events.parquet")
+    with pytest.raises(InputError, match=message):
+        prepared(logs, EVENTS_ONLY.replace(".csv", ".parquet").replace(old, new))

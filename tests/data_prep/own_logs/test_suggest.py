@@ -52,6 +52,14 @@ def test_units_of_time(tmp_path, unit, factor):
     assert found.events[0].time_unit == unit and found.events[0].user == "memberId"
 
 
+def test_columns_of_bytes_and_of_true_and_false(tmp_path):
+    pq.write_table(pa.table({
+        "user": [1, 2], "time": [1_704_067_200, 1_704_067_201], "is_at": [True, False], "type": [True, False],
+        "uuid": pa.array([b"\xff" * 16, b"\xfe" * 16], pa.binary(16))}), tmp_path / "log.parquet")
+    text, found = suggested(tmp_path, "log.parquet")
+    assert found.events[0].time == "time" and 'target = ["false"] }  # which of false, true?' in text
+
+
 def test_files_without_times(tmp_path):
     (tmp_path / "a.csv").write_text("x;y\n1;2\n")
     assert "No file has both a user and a time" in suggest(["a.csv"], str(tmp_path))

@@ -71,6 +71,11 @@ NOTHING = [
     ("industrial", "events.csv", 1, lambda moment: abs(moment) * 1_000_000_000,
      r"no event to use; .*expected seconds UTC up to 1704643199 \(2024-01-07, the last selected day\), got \d{10,19}; "
      r"timestamp runs from 5000000000 to \d{19}: are these nanoseconds\?$"),
+    ("industrial", "events.csv", 1, lambda moment: moment // 1_000,
+     r"no event to use; .*expected seconds UTC after 1970 \(impressions are of 2024-01-01\), got 170\d{4}; timestamp "
+     r"runs from -?\d+ to 170\d{4} \(1970-01-01 to 1970-01-2\d\): are these thousands of seconds, divided by 1,000\?$"),
+    ("taobao", "behavior_log.csv", 1, lambda moment: moment // 86_400,
+     r"no behaviour to use; .*expected seconds UTC after 1970 .*runs from -?\d+ to 17\d{3} .*: are these days\?$"),
     ("industrial", "events.csv", 2, str.upper,
      r"no event to use; .*line 2, column domain: expected live or video, got '(VIDEO|LIVE)'$"),
     ("industrial", "events.csv", 0, lambda user: user + 500,
@@ -122,6 +127,15 @@ def test_most_rows_dropped_for_one_reason_are_warned_of(logs, tmp_path):
     unknown = next(counts for counts in source.rows if counts.file == "events.csv").dropped["unknown domain"]
     assert re.fullmatch(rf"events\.csv: \d\d% of the rows \({unknown} of {total}\) are dropped: unknown domain; "
                         r"line 2, column domain: expected live or video, got 'VIDEO'", warning)
+
+
+@pytest.mark.parametrize(("dataset", "file", "column"), [
+    ("industrial", "events.csv", 1), ("taobao", "behavior_log.csv", 1)])
+def test_a_log_that_ends_long_before_the_impressions(logs, tmp_path, dataset, file, column):
+    read(logs, tmp_path, dataset, with_cells(dataset, file, column, lambda moment: moment - 400 * 86_400))
+    warning, = (text for text in logs.warnings if "older" in text)
+    assert re.fullmatch(rf"{file}: every row is over a year older than the impressions, which begin with 20\d\d-.*: "
+                        r"time_?stamp runs from -?\d+ to \d+ \(.*\)", warning)
 
 
 @pytest.mark.parametrize(("dataset", "row_set"), [
@@ -197,4 +211,6 @@ def test_texts_of_times():
     assert rule.times(-2**63, 2**63 - 1) == f"t runs from {-2**63} to {2**63 - 1}: are these nanoseconds?"
     assert after_days(moment, "t", 86_400, 0).times(1, 1_704_371_583_000_000).endswith("000: are these microseconds?")
     assert not_positive(moment, "t").times(-5, 1_704_371_583_000).endswith("000: are these milliseconds?")
+    assert not_positive(moment, "t").times(5, 20_240_103).endswith("are these dates such as 20240131, which are days?")
+    assert not_positive(moment, "t").times(5, 28_401_120).endswith(": are these minutes?")
     assert not_positive(moment, "t").times(0, 4_000_000_000) == "t runs from 0 to 4000000000 (1970-01-01 to 2096-10-02)"
