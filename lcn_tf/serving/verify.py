@@ -139,5 +139,6 @@ def largest_difference(signature: str, answers: Mapping[str, np.ndarray], name: 
     if difference[index] > tolerance:
         raise VerificationError(
             f"{signature}: {name}[{index[0]}, {index[1]}] (request, candidate) is {found[index]:.8g}, the live "
-            f"model said {expected[0][index]:.8g}; the largest difference {difference[index]:.3g} exceeds {tolerance:g}")
+            f"model said {expected[0][index]:.8g}; the largest difference {difference[index]:.3g} exceeds "
+            f"{tolerance:g}")
     return float(difference[index])

@@ -91,7 +91,7 @@ def test_the_largest_difference_is_named():
 
 
 def test_either_answer_of_the_live_model_will_do():
-    """Where events tie, rounding decides what a search keeps, and rounds otherwise for a request than for a candidate."""
+    """Where events tie, rounding decides what a search keeps, in a request otherwise than in a single candidate."""
     expected = np.array([[[0.25, 0.5]], [[0.375, 0.5]]], np.float32)
     for found in ([[0.25, 0.5]], [[0.375, 0.5]]):
         answers = {"explain/probability": np.array(found, np.float32)}
