@@ -46,11 +46,9 @@ _EXTRA = {UNCLICKED: HistorySpec(TARGET, 11, "extra", context=())}  # of models 
 _BOTH_LAYOUTS = ("lcn_200_50.cfg", "sim.cfg", "twin.cfg")
 _NARROW = {"attention_dim": 8, "units": (13, 7), "aux_units": (11, 5), "hidden_units": (11, 5), "label_units": (5,),
            "num_negatives": 31, "num_items": 31}
-# Where a choice follows from small differences (the best events of tables of SIM's own, the surest pairs, the best
-# action), or small differences are divided by their own size (statistics of a few rows), processors that round
-# otherwise grow apart from step to step: smaller steps keep them together.
-_LEARNING_RATE, _SMALL_STEPS = 1e-2, 1e-4
-_CHOOSE = {"objectives/dss", "objectives/sac", "objectives/sqn", "towers/hamur", "towers/hierrec"}
+# Processors that round otherwise grow apart from step to step, where a choice follows from small differences or Adam
+# makes whole steps of gradients that are nothing but rounding: small steps keep them together.
+_LEARNING_RATE = 1e-4
 _TABLE_SCALE = 15.0  # of the initial tables: large enough for every path to matter, as after an epoch
 
 Trajectory = dict[str, Any]
@@ -142,10 +140,11 @@ def compute(composition: Composition) -> Trajectory:
         first = _logits(model, batches[0])
         for table in model.embedder.trainable_variables:
             table.assign(table * _TABLE_SCALE)
+        train_step = tf.function(model.train_step, input_signature=[_common_shapes(batches)])  # traced once
         losses: dict[str, list[float]] = {}
         for step in range(_STEPS):
             model.reset_metrics()
-            for name, value in model.train_step(batches[step % _BATCHES]).items():
+            for name, value in train_step(batches[step % _BATCHES]).items():
                 if name != "auc":
                     losses.setdefault(name, []).append(_rounded(value))
         return {**composition.of, "initial_logits": first, "losses": losses, "logits": _logits(model, batches[0])}
@@ -172,7 +171,7 @@ def _model(composition: Composition, folder: str) -> CTRModel:
         tf.keras.utils.set_random_seed(1)
         built = build_model(schema, schema.lengths, model, configs, EmbeddingConfig(embedding_dim=8), 1, vectors,
                             lambda: synthetic.catalogue(schema))
-        compile_model(built, TrainConfig(learning_rate=_learning_rate(composition)))
+        compile_model(built, TrainConfig(learning_rate=_LEARNING_RATE))
         return built
 
     configs = dict(composition.configs)
@@ -185,14 +184,6 @@ def _model(composition: Composition, folder: str) -> CTRModel:
     return build(composition.model, configs)
 
 
-def _learning_rate(composition: Composition) -> float:
-    configuration = composition.configuration
-    parts, settings = configuration.parts.keys(), configuration.settings
-    of_sim = settings.get("sim.tables") == "separate" or {"long_term/sim", "objectives/cl4ctr"} <= parts
-    choose = _CHOOSE & parts or of_sim
-    return _SMALL_STEPS if choose else _LEARNING_RATE
-
-
 @functools.cache
 def _batches(layout: str, head: str, extra: tuple[str, ...]) -> list[dict[str, tf.Tensor]]:
     schema = _schema(head, extra)
@@ -200,6 +191,13 @@ def _batches(layout: str, head: str, extra: tuple[str, ...]) -> list[dict[str, t
     groups = [synthetic.make_groups(schema, 7, seed=seed, offsets=True) for seed in range(_BATCHES)]
     return [parse(schema, tf.constant([records.encode(schema, group) for group in batch]), schema.lengths)
             for batch in groups]
+
+
+def _common_shapes(batches: list[dict[str, tf.Tensor]]) -> dict[str, tf.TensorSpec]:
+    """Of batches, with the sizes that are the same in all."""
+    return {name: tf.TensorSpec([size if all(batch[name].shape[axis] == size for batch in batches) else None
+                                 for axis, size in enumerate(first.shape)], first.dtype)
+            for name, first in batches[0].items()}
 
 
 def _logits(model: CTRModel, batch: Mapping[str, tf.Tensor]) -> list[float]:
