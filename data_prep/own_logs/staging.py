@@ -130,8 +130,8 @@ def stage(label: str, files: Sequence[LogFile], text: TextFormat, wanted: Mappin
                 lines = [(line or 0, reason, "") for line, reason in notes.misfits] + refused
                 rejected += count
                 rejects.add(file.path, found, count, lines)
-            if (lines := notes.lines - header) > found:
-                warnings.append(f"{file.name}: {lines:,} lines make {found:,} rows: cells between quotes hold line "
+            if (expected := notes.lines - header) > found:
+                warnings.append(f"{file.name}: {expected:,} lines make {found:,} rows: cells between quotes hold line "
                                 f"ends; where quotes mean nothing, say {label}.quote = \"\"")
         if written is not None:
             written.result()

@@ -188,7 +188,7 @@ def _look(name: str, folder: str) -> _Found:
         rows += len(batch)
         if rows >= _ROWS:
             break
-    table = pa.Table.from_batches(parts) if parts else pa.table({name: pa.array([], pa.string()) for name in types})
+    table = pa.Table.from_batches(parts)
     try:
         columns = [_column(column, table[column].combine_chunks(), types[column]) for column in types]
     except pa.ArrowException as error:

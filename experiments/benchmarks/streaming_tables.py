@@ -45,6 +45,7 @@ from lcn_tf.models import CTRModel
 from lcn_tf.optimizers.slots import slots_of
 from lcn_tf.schema import FIRST_ID, FeatureSchema
 from lcn_tf.training import compile_model, evaluation_batches, predict, results, train_further
+from lcn_tf.training.memory import bytes_of
 
 _WORKDIR = absl_flags.DEFINE_string("stream_dir", "runs/streaming_tables", "folder of days and models, made anew")
 _TABLES = absl_flags.DEFINE_list("tables", ["room_id"], "tables to measure; candidates are cold by the first")
@@ -208,13 +209,9 @@ def table_bytes(model: CTRModel, tables: Sequence[str]) -> dict[str, int]:
         read = [*table.trainable_weights, *table.by_id] if isinstance(table, GivesRows) else table.weights
         slots = [*(table.slots if isinstance(table, RowState) else ()),
                  *(slot for weight in table.trainable_weights for slot in slots_of(model.optimizer, weight))]
-        served += sum(map(_bytes, read))
-        trained += sum(map(_bytes, [*table.weights, *slots]))
+        served += bytes_of(read)
+        trained += bytes_of([*table.weights, *slots])
     return {"served_bytes": served, "trained_bytes": trained}
-
-
-def _bytes(variable: tf.Variable) -> int:
-    return variable.shape.num_elements() * variable.dtype.size
 
 
 def report(figures: Sequence[Mapping[str, Any]]) -> str:

@@ -95,11 +95,6 @@ class Line:
         return Spread.of([run["metrics"]["test"]["model"].get(name) for run in self.runs.values()])
 
     @property
-    def compared(self) -> str:
-        """What names of the metrics begin with that rows are compared by: those of the label that chooses the epoch."""
-        return compared(self.planned)
-
-    @property
     def attainable_share(self) -> Spread:
         """Of the oracle's AUC; NaN for real data."""
         tests = [run["metrics"]["test"] for run in self.runs.values()]
@@ -115,7 +110,7 @@ class Line:
 
 
 def compared(planned: Planned) -> str:
-    """As `Line.compared`."""
+    """What names of the metrics begin with that rows are compared by: those of the label that chooses the epoch."""
     settings = {**before(), **planned.configuration.settings}
     return monitored_metric.prefix(settings["train.monitor"])
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.printed_metrics import worse_than_base_rate
-from experiments.tables.comparison import Line, Spread
+from experiments.tables.comparison import Line, Spread, compared
 from experiments.tables.rows import Table
 from lcn_tf.metrics import Interval, paired_t_test
 from lcn_tf.models import ModelConfig
@@ -55,7 +55,7 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
     """The table, with what it can tell above it and what it is made of below it."""
     of_labels = _of_other_labels(lines)
     metrics = (*METRICS, *of_labels)
-    of = lines[0].compared if lines else ""  # the same for all rows: their flags are checked to differ in parts alone
+    of = compared(lines[0].planned) if lines else ""  # one for all rows of a table
     auc, gauc = (f"Δ{name}{_of(of)} [95 %]" for name in ("AUC", "GAUC"))
     tested = [(name, key) for name, key in of_labels if key != f"{of}auc"]
     header = ["", *(name for name, _ in metrics), auc, gauc, "compared with", "p",
@@ -149,7 +149,7 @@ def _detectable(lines: Sequence[Line]) -> str:
     seeds = min(len(line.runs) for line in found)
     single, corrected = ([line.comparison.detectable(seeds, alpha) for line in found if line.comparison]
                          for alpha in (0.05, 0.05 / len(found)))
-    return (f"With 80 % this data set and these seeds tell a difference in AUC{_of(found[0].compared)} of "
+    return (f"With 80 % this data set and these seeds tell a difference in AUC{_of(compared(found[0].planned))} of "
             f"{statistics.median(single):.4f} from none (median of the rows, {min(single):.4f} to {max(single):.4f}; a "
             f"single comparison at 5 %), one of {statistics.median(corrected):.4f} among {len(found)} comparisons.")
 

@@ -233,8 +233,8 @@ def detectable_difference(seed_error: float, seeds: int, *, common_error: float 
       alpha: level of the test; divided by the number of comparisons, that of Holm's first step.
 
     Raises:
-      ValueError: fewer than two seeds, errors that are negative or both 0, a probability outside (0, 1), or a power
-        that is not above alpha.
+      ValueError: fewer than two seeds, a negative error, a probability outside (0, 1), or a power that is not above
+        alpha.
 
     Example:
       >>> from lcn_tf.metrics import detectable_difference
@@ -245,12 +245,14 @@ def detectable_difference(seed_error: float, seeds: int, *, common_error: float 
         raise ValueError(f"seeds must be at least 2, got {seeds}")
     if not 0 < alpha < power < 1:
         raise ValueError(f"alpha and power must be between 0 and 1, power above alpha, got {alpha} and {power}")
-    if min(seed_error, common_error) < 0 or not seed_error + common_error > 0:
-        raise ValueError(f"errors must not be negative, and one positive, got {seed_error} and {common_error}")
+    if min(seed_error, common_error) < 0:
+        raise ValueError(f"errors must not be negative, got {seed_error} and {common_error}")
+    error = math.hypot(seed_error, common_error)
+    if not error:
+        return 0.0  # of models that do not differ
     # What the test compares with, by quantiles of the error over seeds as it is estimated, in units of the true error.
     quantiles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
     estimated = seed_error * stats.chi.ppf(quantiles, seeds - 1) / math.sqrt(seeds - 1)
-    error = math.hypot(seed_error, common_error)
     bounds = stats.t.isf(alpha / 2, seeds - 1) * np.hypot(estimated, common_error) / error
 
     def excess(errors: float) -> float:

@@ -107,7 +107,7 @@ def _compare(runtime: str, answer: Answer, schema: FeatureSchema, request: Mappi
     """Largest difference over every request alone, in sizes of its own, and then all together."""
     def parts() -> Iterator[tuple[str, Mapping[str, np.ndarray], Mapping[str, np.ndarray]]]:
         for row, candidates in enumerate(mask.sum(axis=1)):
-            own = {name: values[:, row:row + 1, :candidates] for name, values in expected.items()}
+            own = {name: values[row:row + 1, :candidates] for name, values in expected.items()}
             yield f"{runtime}, request {row} alone", alone(schema, request, row), own
         yield f"{runtime}, all requests", request, expected
 

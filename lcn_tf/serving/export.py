@@ -109,18 +109,11 @@ def weights_read(variables: Iterable[tf.Variable], functions: Iterable[Any]) -> 
 
 
 def predict(model: CTRModel, recorded: RecordedRequests) -> dict[str, np.ndarray]:
-    """The live model's probabilities `[2, G, C]` float32 by output, of requests read as training may read them.
-
-    The first are scored impression by impression, the second request by request. They differ by rounding, which decides
-    what a search keeps where events tie, as equal items do.
-    """
+    """The live model's probabilities `[G, C]` float32 by output, scored impression by impression as in training."""
     with tf.device("CPU:0"):  # where verification runs
-        alone, together = (model(batch, training=False, returns="logits")
-                           for batch in (recorded.impressions, recorded.together))
-    rows, columns = recorded.position.T
-    return {probability_name(model, label): np.stack([
-        recorded.arrange(expit(logit.astype(np.float64)).astype(np.float32))
-        for logit in (alone[label].numpy()[:, 0], together[label].numpy()[rows, columns])]) for label in alone}
+        logits = model(recorded.impressions, training=False, returns="logits")
+    return {probability_name(model, label): recorded.arrange(expit(logit[:, 0].numpy().astype(np.float64)).astype(
+        np.float32)) for label, logit in logits.items()}
 
 
 def _write_verification(path: str, model: CTRModel, recorded: RecordedRequests) -> None:

@@ -30,14 +30,12 @@ class RecordedRequests:
       tensors: what `serving_default` takes: name -> int64 `[G]`, `[G, C]` or `[G, L]`, padded with id 0.
       examples: what `serving_examples` takes: G serialized groups.
       impressions: the N impressions as a batch of the `flat` layout, `[N, 1]`, request by request.
-      together: the requests as a batch of the `grouped` layout, `[G, C]`, of records without what offsets hide.
       position: int64 `[N, 2]`, request and candidate of each impression.
     """
 
     tensors: dict[str, np.ndarray]
     examples: list[bytes]
     impressions: dict[str, tf.Tensor]
-    together: dict[str, tf.Tensor]
     position: np.ndarray
 
     def arrange(self, values: np.ndarray) -> np.ndarray:
@@ -73,17 +71,14 @@ def requests_from_records(files: RecordFiles, split: str, data: DataConfig, reco
     found = [found[index] for index in _spread_over_sizes([_size_of(schema, request) for _, request in found], most)]
     requests = [request for _, request in found]
     serialized_parts = [records.encode(schema, part) for part, _ in found]
-    cut_parts = [records.encode(schema, _without_hidden(schema, *pair)) for pair in found]
     position = [(place, candidate) for place, (part, _) in enumerate(found)
                 for candidate in range(len(part["timestamp"]))]
     with files.naming_bad_records():
         impressions = pipeline.flat_rows(schema, tf.constant(serialized_parts), data.lengths_of(schema))
-        together = pipeline.grouped_rows(schema, tf.constant(cut_parts), data.lengths_of(schema))
     return RecordedRequests(
         tensors=named_tensors(schema, requests),
         examples=[encode_request(schema, request) for request in requests],
         impressions=impressions,
-        together=together,
         position=np.array(position))
 
 
@@ -124,13 +119,6 @@ def requests_of(schema: FeatureSchema, record: bytes) -> list[tuple[Values, Valu
             request.update({name: values[name][offset:] for name in schema.history_names(history)})
         parts.append(({**values, **chosen}, request))
     return parts
-
-
-def _without_hidden(schema: FeatureSchema, part: Values, request: Values) -> Values:
-    """A part of a record with the events of its request alone, and offsets of 0."""
-    offsets = {f"{history}_offset": [0] * len(part["timestamp"]) for history in schema.histories}
-    events = {name: request[name] for history in schema.histories for name in schema.history_names(history)}
-    return {**part, **offsets, **events}
 
 
 def _size_of(schema: FeatureSchema, request: Values) -> tuple[int, int]:

@@ -48,8 +48,7 @@ def verify_export(export_path: str, tolerance: float = 1e-5) -> VerifyReport:
 
     Args:
       export_path: a version written by `lcn_tf.serving.export.export_model`.
-      tolerance: largest absolute difference allowed between an answer and the nearer one of the live model's
-        probabilities, impression by impression and request by request.
+      tolerance: largest absolute difference allowed between an answer and the live model's probability.
 
     Raises:
       FileNotFoundError: no recorded requests under `export_path`.
@@ -76,7 +75,7 @@ def read_recorded(requests_path: str) -> tuple[dict[str, np.ndarray], np.ndarray
       requests_path: its file `VERIFICATION_PATH`.
 
     Returns:
-      expected: the live model's probabilities `[A, G, C]` float32 by output name, one or several of each candidate.
+      expected: probabilities `[G, C]` float32 by output name.
       mask: bool `[G, C]`, False at padded candidates.
       request: what `serving_default` takes, int64 arrays by name.
 
@@ -90,8 +89,7 @@ def read_recorded(requests_path: str) -> tuple[dict[str, np.ndarray], np.ndarray
     try:
         with open(requests_path, "rb") as file, np.load(file) as arrays:
             of_labels = (name for name in arrays if name.endswith("_probability") and "/" not in name)
-            expected = {name: arrays[name].reshape(-1, *arrays["candidate_mask"].shape)
-                        for name in ("probability", *of_labels)}
+            expected = {name: arrays[name] for name in ("probability", *of_labels)}
             request = {name.partition("/")[2]: arrays[name] for name in arrays if name.startswith("request/")}
             return expected, arrays["candidate_mask"], request
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -124,21 +122,19 @@ def _answers(export_path: str, requests_path: str) -> dict[str, np.ndarray]:
 
 def largest_difference(signature: str, answers: Mapping[str, np.ndarray], name: str, expected: np.ndarray,
                        tolerance: float) -> float:
-    """Largest absolute difference of an output of a signature to the nearest expected `[A, G, C]`; NaN is infinite.
+    """Largest absolute difference of an output of a signature, probabilities; a NaN counts as infinite.
 
     Raises:
       VerificationError: it exceeds the tolerance, or the signature's answer is missing or of another shape.
     """
     found = answers.get(f"{signature}/{name}")
-    if found is None or found.shape != expected.shape[1:]:
+    if found is None or found.shape != expected.shape:
         raise VerificationError(f"{signature}: {name} has the shape {None if found is None else found.shape}, "
-                                f"expected {expected.shape[1:]}")
-    differences = np.nan_to_num(np.abs(found.astype(np.float64) - expected), nan=np.inf)
-    difference = differences.min(axis=0)
+                                f"expected {expected.shape}")
+    difference = np.nan_to_num(np.abs(found.astype(np.float64) - expected), nan=np.inf)
     index = tuple(int(axis) for axis in np.unravel_index(np.argmax(difference), difference.shape))
     if difference[index] > tolerance:
         raise VerificationError(
             f"{signature}: {name}[{index[0]}, {index[1]}] (request, candidate) is {found[index]:.8g}, the live "
-            f"model said {expected[0][index]:.8g}; the largest difference {difference[index]:.3g} exceeds "
-            f"{tolerance:g}")
+            f"model said {expected[index]:.8g}; the largest difference {difference[index]:.3g} exceeds {tolerance:g}")
     return float(difference[index])

@@ -137,8 +137,9 @@ def table_bytes(model: CTRModel) -> TableBytes:
         slots += [slot for table in tables.tables.values() if isinstance(table, RowState) for slot in table.slots]
         if model.optimizer is not None:
             slots += [slot for weight in tables.trainable_weights for slot in slots_of(model.optimizer, weight)]
-    return TableBytes(_bytes(stored), _bytes(slots))
+    return TableBytes(bytes_of(stored), bytes_of(slots))
 
 
-def _bytes(variables: Iterable[tf.Variable]) -> int:
+def bytes_of(variables: Iterable[tf.Variable]) -> int:
+    """What variables take."""
     return sum(math.prod(variable.shape) * variable.dtype.size for variable in variables)

@@ -213,9 +213,10 @@ def test_with_users_in_common_the_test_errs_no_more_often_than_it_says_and_has_i
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"common_error": -1.0}, "errors must not be negative, and one positive, got 0.1 and -1.0"),
+    ({"common_error": -1.0}, "errors must not be negative, got 0.1 and -1.0"),
     ({"seeds": 1}, "seeds must be at least 2, got 1"), ({"power": 1}, "alpha and power must be between 0 and 1"),
     ({"power": 0.04}, "power above alpha, got 0.05 and 0.04")])
 def test_no_detectable_difference(options, message):
+    assert detectable_difference(0.0, 3) == 0.0  # of models that do not differ
     with pytest.raises(ValueError, match=message):
         detectable_difference(0.1, **{"seeds": 3, **options})

@@ -63,20 +63,6 @@ def test_impressions_and_requests_are_the_same_rows(tmp_path):
             np.testing.assert_array_equal(seen, recorded.impressions[name])
 
 
-def test_a_batch_of_requests_holds_what_its_impressions_see(tmp_path):
-    _, recorded = recorded_from(tmp_path, 13, offsets=True, shards=1)
-    rows, columns = recorded.position.T
-    together = recorded.together
-    assert together["candidate_mask"].numpy().sum() == len(rows)
-    for name in (*SCHEMA.impression_names, *SCHEMA.label_keys):
-        np.testing.assert_array_equal(together[name].numpy()[rows, columns], recorded.impressions[name][:, 0])
-    for history in HISTORIES:
-        length = DATA.lengths_of(SCHEMA)[history]
-        assert not together[f"{history}_offset"].numpy().any()
-        for name in (*SCHEMA.history_names(history), f"{history}_mask"):
-            np.testing.assert_array_equal(together[name].numpy()[rows, :length], recorded.impressions[name])
-
-
 def test_count_is_the_number_of_records(tmp_path):
     _, recorded = recorded_from(tmp_path, 7, count=3)
     assert len(recorded.examples) == 3

@@ -49,7 +49,7 @@ def test_it_says_of_the_rooms_of_the_logs_what_the_live_model_says_of_their_reco
     site, before = site
     requests = site.requests
     with np.load(f"{exported}/assets.extra/verification.npz") as recorded:
-        answers, timestamps = recorded["probability"][0], recorded["request/timestamp"][:, 0]
+        answers, timestamps = recorded["probability"], recorded["request/timestamp"][:, 0]
         users = recorded["request/user_id"]
     ids, compared = arm.ids.user["user_id"], 0
     for user, timestamp, expected in zip(users, timestamps, answers, strict=True):
