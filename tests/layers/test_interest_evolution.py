@@ -94,8 +94,8 @@ def test_histories_of_a_candidate():
     batch = random_batch(5)
     layer, mask = built(batch), tf.constant(batch.mask)
     own = tf.repeat(tf.constant(batch.history)[:, tf.newaxis], 3, axis=1)
-    np.testing.assert_array_equal(layer(batch.candidate, own, mask=mask),
-                                  layer(batch.candidate, batch.history, mask=mask))
+    np.testing.assert_allclose(layer(batch.candidate, own, mask=mask), layer(batch.candidate, batch.history, mask=mask),
+                               rtol=1e-6, atol=1e-7)
     changed = tf.tensor_scatter_nd_add(own, [[0, 1]], tf.ones([1, *own.shape[2:]]))
     differs = layer(batch.candidate, changed, mask=mask) != layer(batch.candidate, own, mask=mask)
     assert tf.reduce_any(differs, -1).numpy().nonzero()[0].tolist() == [0]
