@@ -121,13 +121,18 @@ def held_out_pairs(files: RecordFiles) -> Pairs:
 
 
 def neighbour_purity(vectors: np.ndarray, category: np.ndarray) -> float:
-    """Mean share of each item's 10 nearest items, by cosine, that are of its category; NaN with fewer than 11 items."""
+    """How many of each item's 10 nearest items, by cosine, are of its category, over how many can be; mean over items.
+
+    A category of fewer than 11 items has fewer than 10 others. NaN with fewer than 11 items in all.
+    """
     if len(vectors) <= _NEIGHBOURS:
         return math.nan
     nearest = NearestNeighbors(n_neighbors=_NEIGHBOURS + 1, metric="cosine").fit(vectors)
     places = nearest.kneighbors(vectors, return_distance=False)
     others = [[place for place in row if place != number][:_NEIGHBOURS] for number, row in enumerate(places)]
-    return float(np.mean(category[np.array(others)] == category[:, np.newaxis]))
+    found = np.sum(category[np.array(others)] == category[:, np.newaxis], axis=1)
+    _, place, size = np.unique(category, return_inverse=True, return_counts=True)
+    return float(np.mean(found / np.clip(size[place] - 1, 1, _NEIGHBOURS)))
 
 
 def silhouette(vectors: np.ndarray, category: np.ndarray) -> float:

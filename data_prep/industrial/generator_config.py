@@ -224,7 +224,8 @@ WORLDS = {
         ScenarioLaw("nearby", 0.25, -1.9, 0.8, 1.2),
         ScenarioLaw("explore", 0.15, -0.9, -4.0, 0.3))),
     "unclicked": dataclasses.replace(
-        _WORLD, num_users=1_200, visits_per_user=2.5, extra_pages_per_visit=3.0, click_intercept=-2.8, fatigue=0.9),
+        _WORLD, num_users=1_200, visits_per_user=2.5, extra_pages_per_visit=3.0, click_intercept=-2.8, fatigue=0.9,
+        fatigue_half_life=48.0),
     "cascade": dataclasses.replace(
         _WORLD, num_users=4_000, background_live_events=30.0, click_intercept=-2.6,
         stay_law=StayLaw(intercept=-5.0, slope=5.2, shared=0.4, quality_std=0.5, seconds=600)),

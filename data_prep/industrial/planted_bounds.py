@@ -15,6 +15,7 @@ from data_prep.industrial.planted_worlds import sigmoid
 from lcn_tf.metrics import exact_auc
 
 KNOWN_ROWS = 20  # of the training days and the histories before, with which an author's topic counts as known
+UNCLICKED_ROWS = 50  # that models of the world `unclicked` read
 
 
 def mechanism_bounds(world: World, users: Users, shown: Impressions, events: Events) -> dict[str, float]:
@@ -27,9 +28,7 @@ def mechanism_bounds(world: World, users: Users, shown: Impressions, events: Eve
     if process.scenarios:
         found |= _scenarios(process, shown)
     if process.fatigue:
-        found["AUC, without fatigue"] = exact_auc(shown.clicked, shown.without)
-        found["share of candidates with a fall of the logit over 0.1"] = float(np.mean(
-            _logit(shown.without) - _logit(shown.probability) > 0.1))
+        found |= _fatigue(world, shown)
     if process.stay_law:
         found |= _long_stays(process, shown)
     if process.new_authors:
@@ -55,6 +54,23 @@ def _scenarios(process: Process, shown: Impressions) -> dict[str, float]:
         found[f"AUC, {law.name}, scenario unknown"] = exact_auc(shown.clicked[rows], shown.without[rows])
     found["AUC, scenario as an intercept"] = exact_auc(shown.clicked, score)
     return found
+
+
+def _fatigue(world: World, shown: Impressions) -> dict[str, float]:
+    """Also of who knows no times: the fall is what it is on average after as many rooms of the topic not clicked."""
+    topic = shown.room % world.process.num_topics
+    fall, count = _logit(shown.without) - _logit(shown.probability), np.zeros(len(topic), np.int64)
+    order = np.lexsort((shown.timestamp, shown.user))
+    for rows in np.split(order, np.flatnonzero(np.diff(shown.user[order])) + 1):
+        for page in np.split(rows, np.flatnonzero(np.diff(shown.timestamp[rows])) + 1):
+            before = rows[shown.timestamp[rows] < shown.timestamp[page[0]]]
+            latest = topic[before[~shown.clicked[before]][-UNCLICKED_ROWS:]]
+            count[page] = np.bincount(latest, minlength=world.process.num_topics)[topic[page]]
+    by_count = np.bincount(count, fall) / np.maximum(np.bincount(count), 1)
+    return {"AUC, without fatigue": exact_auc(shown.clicked, shown.without),
+            f"AUC, topics counted among the latest {UNCLICKED_ROWS} rooms not clicked": exact_auc(
+                shown.clicked, _logit(shown.without) - by_count[count]),
+            "share of candidates with a fall of the logit over 0.1": float(np.mean(fall > 0.1))}
 
 
 def _long_stays(process: Process, shown: Impressions) -> dict[str, float]:

@@ -100,7 +100,7 @@ def _measured(folder: str, name: str) -> list[dict[str, Any]]:
 
 def _tune(options: argparse.Namespace, command: str, table: Table, tried: Sequence[tuning.Trial], store: Store) -> int:
     """Does the trials that are missing; returns the number of those that failed."""
-    runs = missing([trial.planned for trial in tried], [tuning.SEED], store)
+    runs = missing([trial.planned for trial in tried], [table.tuning_seed], store)
     print(f"{len(tried)} trials, {len(runs)} runs to do", flush=True)
     failed = [] if options.only_finished else run_missing(runs, store, options.workdir, options.jobs)
     tuning.write(store.folder, table, tried, store, command)

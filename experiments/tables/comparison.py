@@ -49,6 +49,7 @@ class Comparison:
       seed_error: the same by seeds; NaN with fewer than two, and where an AUC is undefined.
       p_value: two-sided paired t-test of AUC over the seeds, where a table has intervals with seeds over users and
         seeds; Holm-corrected over the table; NaN where `seed_error` is.
+      seed_p_value: the same over the seeds alone, not corrected: whether training differs, on these users.
     """
 
     auc: Interval
@@ -56,6 +57,7 @@ class Comparison:
     user_error: float
     seed_error: float
     p_value: float
+    seed_p_value: float
 
     def detectable(self, seeds: int, alpha: float = 0.05) -> float:
         """The smallest true difference of AUC that a test over users and so many seeds finds with 80 %."""
@@ -160,10 +162,12 @@ def _compare(runs: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], p
         by_user.append(interval(difference, np.mean(differences, axis=0)).standard_error)
     values = [[_metric(run, f"{prefix}auc") for run in side] for side in (runs, others)]
     if len(runs) < 2 or np.isnan(values).any():
-        return Comparison(**intervals, user_error=by_user[0], seed_error=math.nan, p_value=math.nan)
-    test = paired_t_test(*values, common_error=by_user[0] if with_seeds else 0.0)
+        return Comparison(**intervals, user_error=by_user[0], seed_error=math.nan, p_value=math.nan,
+                          seed_p_value=math.nan)
+    by_seed = paired_t_test(*values)
+    test = paired_t_test(*values, common_error=by_user[0]) if with_seeds else by_seed
     return Comparison(**intervals, user_error=by_user[0], seed_error=test.std / math.sqrt(len(runs)),
-                      p_value=test.p_value)
+                      p_value=test.p_value, seed_p_value=by_seed.p_value)
 
 
 def _metric(run: dict[str, Any], name: str) -> float:

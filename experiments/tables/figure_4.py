@@ -131,10 +131,11 @@ def write(folder: str, table: Table, found: Mapping[str, Mapping[int, Geometry]]
                         "seeds": len(runs)})
     text = "\n".join([f"# {table.title}", "", "```sh", command, "```", "", f"![Figure 4]({table.key}.png)", "",
                       *report.markdown_table(["", *names, "seeds"], rows), "",
-                      "purity: share of an item's 10 nearest items of its domain that are of its category. Pairs: a",
-                      "clicked item of the test days with events of its user, against events of others; 0.5 is chance.",
-                      "Items are those of the 20 most frequent categories of each domain, up to 100 of each; vectors",
-                      "are those of the ids alone, without the category's. The picture is of the first seed.", ""])
+                      "purity: how many of an item's 10 nearest items of its domain are of its category, over how many",
+                      "can be. Pairs: a clicked item of the test days with events of its user, against events of",
+                      "others; 0.5 is chance. Items are those of the 20 most frequent categories of each domain, up to",
+                      "100 of each; vectors are those of the ids alone, without the category's. The picture is of the",
+                      "first seed.", ""])
     write_text(os.path.join(folder, f"{table.key}.md"), text)
     write_text(os.path.join(folder, f"{table.key}.csv"), report.csv_text(records))
     figure, axes = pyplot.subplots(len(found), 3, figsize=(15, 5 * len(found)), layout="constrained", squeeze=False)

@@ -24,6 +24,7 @@ STEP_COSTS = "objective_step.json"  # of `experiments.benchmarks.objective_step`
 SYSTEM_COSTS = "system_step.json"  # of `experiments.benchmarks.system_step`, likewise
 _SYSTEM_COLUMNS = ("tables MiB", "peak MiB")
 _LCN = {"/".join(part) for part in dataclasses.replace(ModelConfig(), objectives=()).parts}
+_SEED_P = "p, seeds alone"
 _WORSE = "†"  # beside a log loss that is worse than the base rate's in some run
 
 
@@ -47,7 +48,7 @@ def write_table(folder: str, table: Table, lines: Sequence[Line], command: str, 
     """Writes `<key>.md` and `<key>.csv`; returns the Markdown."""
     text = markdown(table, lines, command, beside)
     write_text(os.path.join(folder, f"{table.key}.md"), text)
-    write_text(os.path.join(folder, f"{table.key}.csv"), csv_text([record(line) for line in lines]))
+    write_text(os.path.join(folder, f"{table.key}.csv"), csv_text([record(line, table.with_seeds) for line in lines]))
     return text
 
 
@@ -58,7 +59,7 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
     of = compared(lines[0].planned) if lines else ""  # one for all rows of a table
     auc, gauc = (f"Δ{name}{_of(of)} [95 %]" for name in ("AUC", "GAUC"))
     tested = [(name, key) for name, key in of_labels if key != f"{of}auc"]
-    header = ["", *(name for name, _ in metrics), auc, gauc, "compared with", "p",
+    header = ["", *(name for name, _ in metrics), auc, gauc, "compared with", "p", _SEED_P,
               *(f"Δ{name}, p" for name, _ in tested), "options",
               "step ×", "parameters ×", *_SYSTEM_COLUMNS, "attainable share", "paper AUC / GAUC", "minutes",
               "parameters", "seeds"]
@@ -69,7 +70,7 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
     if not beside.chosen:
         header.remove("options")
     if not table.with_seeds:
-        header = [name for name in header if name not in ("step ×", "parameters ×")]
+        header = [name for name in header if name not in (_SEED_P, "step ×", "parameters ×")]
     names = {line.planned.row.name: line.name for line in lines}
     rows = []
     for line in lines:
@@ -87,7 +88,8 @@ def markdown(table: Table, lines: Sequence[Line], command: str, beside: Beside =
         cells.update(_system_cells(beside.system_costs.get(row.name)))
         if comparison:
             cells.update({auc: interval_text(comparison.auc), gauc: interval_text(comparison.gauc),
-                          "compared with": names[row.against], "p": p_value_text(comparison.p_value)})
+                          "compared with": names[row.against], "p": p_value_text(comparison.p_value),
+                          _SEED_P: p_value_text(comparison.seed_p_value)})
             cells.update({f"Δ{name}, p": _difference(line, lines, key) for name, key in tested})
         rows.append([cells.get(name, "") for name in header])
     above = [detectable, ""] if table.with_seeds and (detectable := _detectable(lines)) else []
@@ -177,8 +179,8 @@ def _worse_note(lines: Sequence[Line]) -> list[str]:
     return [f"{_WORSE} Runs whose log loss is worse than the base rate's: {'; '.join(found)}.", ""] if found else []
 
 
-def record(line: Line) -> dict[str, Any]:
-    """A line's numbers, one column each."""
+def record(line: Line, with_seeds: bool = False) -> dict[str, Any]:
+    """A line's numbers, one column each; `with_seeds` as of the table."""
     row, comparison = line.planned.row, line.comparison
     values: dict[str, Any] = {"row": line.name, "cfg": row.cfg, "flags": " ".join(row.flags), "seeds": len(line.runs)}
     metrics = (*METRICS, *_of_other_labels([line]))
@@ -191,7 +193,10 @@ def record(line: Line) -> dict[str, Any]:
         found = getattr(comparison, name) if comparison else None
         values.update({f"delta_{name}": found and found.difference, f"delta_{name}_low": found and found.low,
                        f"delta_{name}_high": found and found.high})
-    values.update({"p_value": comparison and comparison.p_value, "paper_auc": row.paper_auc,
+    values["p_value"] = comparison and comparison.p_value
+    if with_seeds:
+        values["p_value_seeds_alone"] = comparison and comparison.seed_p_value
+    values.update({"paper_auc": row.paper_auc,
                    "paper_gauc": row.paper_gauc})
     return values
 

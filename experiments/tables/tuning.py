@@ -17,8 +17,6 @@ from experiments.tables.rows import Row, Table
 from experiments.tables.store import Store
 from lcn_tf.whole_files import write_text
 
-SEED = 1
-
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
@@ -28,11 +26,13 @@ class Trial:
       row: of the table.
       flags: the options.
       planned: its run.
+      seed: of the run.
     """
 
     row: Row
     flags: tuple[str, ...]
     planned: Planned
+    seed: int
 
 
 def trials(table: Table, common: Sequence[str]) -> list[Trial]:
@@ -42,11 +42,12 @@ def trials(table: Table, common: Sequence[str]) -> list[Trial]:
       ValueError: no row has options to choose between, and what `plan` raises.
     """
     if not any(row.trials for row in table.rows):
-        raise ValueError(f"no row of {table.key} has options to choose between; those of tables 2, 5 and 5-sim do")
+        raise ValueError(f"no row of {table.key} has options to choose between; those of tables 2, 5 and 5-sim do, and "
+                         "of the planted worlds joined_by_user and joined_by_order")
     of = [(row, flags) for row in table.rows for flags in row.trials]
     rows = [dataclasses.replace(row, name=f"{row.name}, {text(flags)}", flags=(*row.flags, *flags), against=None)
             for row, flags in of]
-    return [Trial(*pair, planned) for pair, planned in zip(of, plan(rows, common), strict=True)]
+    return [Trial(*pair, planned, table.tuning_seed) for pair, planned in zip(of, plan(rows, common), strict=True)]
 
 
 def choices(tried: Sequence[Trial], store: Store) -> dict[str, tuple[str, ...]]:
@@ -90,7 +91,7 @@ def write(folder: str, table: Table, tried: Sequence[Trial], store: Store, comma
                       "chosen" if picked else ""])
         records.append({"row": trial.row.name, "flags": " ".join(trial.flags), "validation_auc": auc,
                         "chosen": int(picked)})
-    body = report.markdown_table(["", "options", f"validation AUC, seed {SEED}", ""], lines)
+    body = report.markdown_table(["", "options", f"validation AUC, seed {table.tuning_seed}", ""], lines)
     write_text(os.path.join(folder, f"{table.key}_trials.md"),
                "\n".join([f"# {table.title}: options that were tried", "", "```sh", command, "```", "", *body, ""]))
     write_text(os.path.join(folder, f"{table.key}_trials.csv"), report.csv_text(records))
@@ -98,7 +99,7 @@ def write(folder: str, table: Table, tried: Sequence[Trial], store: Store, comma
 
 def _validation_auc(trial: Trial, store: Store) -> float | None:
     """None where the run is not finished; an undefined AUC is the worst."""
-    run = store.find(trial.planned.key, SEED)
+    run = store.find(trial.planned.key, trial.seed)
     if run is None:
         return None
     return run["metrics"]["validation"]["model"]["auc"] or 0.0

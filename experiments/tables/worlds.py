@@ -1,7 +1,8 @@
 """What is compared in each world of the generated industrial-style logs: the same model with and without a part.
 
 `--table=worlds --dataset=industrial --preset=NAME`: a table for each preset in which a further part pays. Its first row
-is the model without the part. A part gets a row of its own here; the flags of the world go with it.
+is the model without the part. A part gets a row of its own here; the flags of the world go with it. In the two worlds
+that tell objectives apart, those that read order are held against CRP, which does not.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from data_prep.industrial.generator_config import WORLDS as PRESETS
-from experiments.tables.rows import Row, Table
+from experiments.tables.rows import TRIED_APART, Row, Table, trials_of
 
 KEY = "worlds"  # of `--table`
 _LCN = "lcn_200_50.cfg"
@@ -19,7 +20,16 @@ def _world(preset: str, title: str, flags: tuple[str, ...], first: Row, *rows: R
     """The table of a preset; `flags` are of all of its rows, which are compared with the first unless they say so."""
     everyone = [first, *(dataclasses.replace(row, against=row.against or first.name) for row in rows)]
     return Table(f"world_{preset}", f"World `{preset}`: {title}",
-                 tuple(dataclasses.replace(row, flags=(*flags, *row.flags)) for row in everyone), with_seeds=True)
+                 tuple(dataclasses.replace(row, flags=(*flags, *row.flags)) for row in everyone), with_seeds=True,
+                 tuning_seed=TRIED_APART)
+
+
+def _joined(preset: str, title: str) -> Table:
+    return _world(preset, title, (),
+                  Row("CRP", _LCN, trials=trials_of("crp")),
+                  Row("BERT4Rec", "lcn_bert4rec.cfg", trials=trials_of("bert4rec")),
+                  Row("CL4SRec", "lcn_cl4srec.cfg", trials=trials_of("cl4srec")),
+                  Row("LCN without an objective", "lcn_without_crp.cfg"))
 
 
 # Preset -> its table.
@@ -35,7 +45,8 @@ WORLDS = {
         Row("LCN, DIN", _LCN),
         Row("LCN, TEM4CTR", "lcn_tem4ctr.cfg")),
     "cascade": _world(
-        "cascade", "rare long stays after the click, by a law of their own",
+        "cascade", "rare long stays after the click, by a law of their own (the first row does not learn clicks: its "
+        "AUC and that of long_stay_joint say nothing)",
         (f"--industrial.long_stay_seconds={PRESETS['cascade'].stay_law.seconds}", "--train.monitor=long_stay_auc"),
         Row("LCN for long stays alone", _LCN, flags=("--model.head=conditional", "--conditional.weights=0.000001,1")),
         Row("LCN, a logit for each label", _LCN, flags=("--model.head=conditional",)),
@@ -56,7 +67,13 @@ WORLDS = {
         "stream", "30 days of new authors and rooms, most of them seen rarely", ("--industrial.num_days=30",),
         Row("LCN, dense tables", _LCN),
         Row("LCN, rows for ids that are read often", "lcn_autoassign.cfg"),
+        Row("LCN, rows chosen by an actor and a critic", "lcn_autoassign.cfg",
+            flags=("--autoassign.policy=actor_critic",)),
         Row("LCN, 8-bit codes", "lcn_alpt.cfg")),
+    "joined_by_user": _joined(
+        "joined_by_user", "that a user does both is all that joins videos and rooms"),
+    "joined_by_order": _joined(
+        "joined_by_order", "only the step from one event to the next joins videos and rooms"),
 }
 
 

@@ -1,7 +1,8 @@
 """SAC: an action's value weighs how well it was predicted (Xin et al., SIGIR 2020, section 3.3), as an auxiliary loss.
 
 As SQN (`lcn_tf/objectives/sqn.py`), but the cross entropy of the next item, the actor, is multiplied by the value that
-the critic gives it, without gradient.
+the critic gives it, without gradient. Before the critic has learnt anything, its values are near zero and half of them
+negative, which would teach to predict the *wrong* item: as in the authors' code, the weights begin later.
 """
 
 from __future__ import annotations
@@ -22,11 +23,16 @@ VERSION = 1
 class Config(ActionConfig):
     """Options; the discount is that of the authors' code."""
 
+    warmup_steps: int = dataclasses.field(
+        default=250, metadata={"help": "steps in which the weights are 1, as in SQN (authors: 15,000, one to three of "
+                                       "their 50 epochs)", "before": 0})
     clip: bool = dataclasses.field(
         default=False, metadata={"help": "reading: values that weigh are kept within 0 and 1 / (1 - gamma)"})
 
     def __post_init__(self):
         self.check("sac")
+        if self.warmup_steps < 0:
+            raise ValueError(f"sac.warmup_steps must not be negative, got {self.warmup_steps}")
 
 
 class SACObjective(tf.keras.layers.Layer):
@@ -63,13 +69,14 @@ class SACObjective(tf.keras.layers.Layer):
         Args:
           own: the replica's batch.
           everyone: the tensors of `reads` of all replicas.
-          seed: int64 `[2]`, of the steps, the drawn items, the lot and dropout.
+          seed: int64 `[2]`, of the steps, the drawn items, the lot and dropout; the second is the optimiser's step.
         """
-        return step_sums(self.learner, self.config, own, everyone, seed, self._factor)
+        def factor(value: tf.Tensor) -> tf.Tensor:
+            """Of the cross entropy of an action of this value."""
+            weight = tf.clip_by_value(value, 0.0, 1.0 / (1.0 - self.config.gamma)) if self.config.clip else value
+            return tf.where(seed[1] < self.config.warmup_steps, 1.0, weight)
 
-    def _factor(self, value: tf.Tensor) -> tf.Tensor:
-        """Of the cross entropy of an action of this value."""
-        return tf.clip_by_value(value, 0.0, 1.0 / (1.0 - self.config.gamma)) if self.config.clip else value
+        return step_sums(self.learner, self.config, own, everyone, seed, factor)
 
 
 def build(config: Config) -> SACObjective:

@@ -11,7 +11,8 @@ from lcn_tf.data.record_files import RecordFiles
 from tests import synthetic
 
 RNG = np.random.default_rng(7)
-VECTORS, CATEGORY = RNG.normal(size=(40, 6)).astype(np.float32), RNG.integers(3, size=40)
+VECTORS, CATEGORY = RNG.normal(size=(40, 6)).astype(np.float32), np.sort(RNG.integers(3, size=40))
+CATEGORY[:4] = 3  # too few for ten neighbours
 VECTORS += 2 * np.eye(6, dtype=np.float32)[CATEGORY]
 
 
@@ -23,9 +24,9 @@ def test_purity_and_silhouette_equal_loops():
     shares, widths = [], []
     for i, vector in enumerate(VECTORS):
         others = sorted((j for j in range(40) if j != i), key=lambda j: -cosine(vector, VECTORS[j]))
-        shares.append(np.mean([CATEGORY[j] == CATEGORY[i] for j in others[:10]]))
-        mean = [np.mean([1 - cosine(vector, VECTORS[j]) for j in others if CATEGORY[j] == c]) for c in range(3)]
-        own, other = mean[CATEGORY[i]], min(mean[c] for c in range(3) if c != CATEGORY[i])
+        shares.append(sum(CATEGORY[j] == CATEGORY[i] for j in others[:10]) / (3 if CATEGORY[i] == 3 else 10))
+        mean = [np.mean([1 - cosine(vector, VECTORS[j]) for j in others if CATEGORY[j] == c]) for c in range(4)]
+        own, other = mean[CATEGORY[i]], min(mean[c] for c in range(4) if c != CATEGORY[i])
         widths.append((other - own) / max(own, other))
     assert item_geometry.neighbour_purity(VECTORS, CATEGORY) == pytest.approx(np.mean(shares))
     assert item_geometry.silhouette(VECTORS, CATEGORY) == pytest.approx(np.mean(widths), abs=1e-5)

@@ -66,7 +66,7 @@ def expected_sums(embedder, objective, seed):
                     reward, place == 0, config.gamma, [value(trained, place, choice) for choice in choices],
                     [value(1 - trained, place, choice) for choice in choices])
                 taken, weight = value(trained, place + 1, action), float(rows.weight[row])
-                if isinstance(config, sac.Config):
+                if isinstance(config, sac.Config) and int(seed[1]) >= config.warmup_steps:
                     entropy *= np.clip(taken, 0.0, 1.0 / (1.0 - config.gamma)) if config.clip else taken
                 supervised += weight * entropy
                 temporal += weight * 0.5 * (target - taken) ** 2
@@ -79,7 +79,7 @@ def expected_sums(embedder, objective, seed):
     {}, {"steps": "all", "gamma": 0.9}, {"networks": "copies", "history": "target"},
     {"history": "both_separately", "reward_feature": CONTEXT, "rewards": ("2:0.2", "3:-0.5")}], ids=str)
 def test_equals_a_loop_over_steps(module, options):
-    embedder, objective = built(module, **options)
+    embedder, objective = built(module, **options, **({"warmup_steps": 2} if module is sac else {}))
     batch = looked_up(embedder)
     trained = set()
     for step in range(4):
@@ -93,10 +93,11 @@ def test_equals_a_loop_over_steps(module, options):
 
 
 def test_weighing_values_may_be_clipped():
-    embedder, objective = built(sac, clip=True)
+    embedder, objective = built(sac, clip=True, warmup_steps=0)
     for term, values in expected_sums(embedder, objective, SEED).items():
         np.testing.assert_allclose(sums(embedder, objective)[term], values, rtol=1e-4)
-    assert sums(*built(sac))["supervised"] != pytest.approx(sums(embedder, objective)["supervised"], rel=1e-2)
+    free = sums(*built(sac, warmup_steps=0))["supervised"]
+    assert free != pytest.approx(sums(embedder, objective)["supervised"], rel=1e-2)
 
 
 @both
@@ -129,6 +130,11 @@ def test_impossible_options(module, options, message):
     name = module.__name__.rpartition(".")[2]
     with pytest.raises(ValueError, match=f"{name}.{message}"):
         module.Config(**options)
+
+
+def test_a_negative_warm_up_is_refused():
+    with pytest.raises(ValueError, match="sac.warmup_steps must not be negative, got -1"):
+        sac.Config(warmup_steps=-1)
 
 
 @both

@@ -139,7 +139,10 @@ def test_a_table_with_seeds_says_what_it_can_tell(tmp_path):
     assert min(one.user_error, one.seed_error) > 0.001
     assert one.p_value < both.p_value and (one.user_error, one.seed_error) == pytest.approx(
         (both.user_error, both.seed_error))
+    assert both.seed_p_value == one.seed_p_value == pytest.approx(one.p_value / 2)  # which is corrected for two rows
     text = report.markdown(dataclasses.replace(TABLE, with_seeds=True), by_both, "the command")
+    assert "| p | p, seeds alone |" in text and "seeds alone" not in report.markdown(TABLE, by_users, "the command")
+    assert report.record(by_both[1], with_seeds=True)["p_value_seeds_alone"] == one.seed_p_value
     told = [detectable_difference(line.comparison.seed_error, 3, common_error=line.comparison.user_error)
             for line in by_both[1:]]
     assert f"tell a difference in AUC of {np.mean(told):.4f} from none" in text and "among 2 comp" in text

@@ -6,7 +6,7 @@ import pytest
 
 from experiments import flags
 from experiments.settings import Configuration
-from experiments.tables import resamples, tuning
+from experiments.tables import resamples, tuning, worlds
 from experiments.tables.plan import Planned
 from experiments.tables.rows import TABLES, Row, Table
 from experiments.tables.store import Store
@@ -29,7 +29,8 @@ def tried(monkeypatch):
     return lambda version=1: tuning.trials(TABLE, (version,))
 
 
-def add(store, trial, validation_auc, test_auc, seed=tuning.SEED):
+def add(store, trial, validation_auc, test_auc, seed=None):
+    seed = trial.seed if seed is None else seed
     run = finished(trial.planned.row.cfg, seed, test_auc)
     run["configuration"] = trial.planned.configuration.id
     model = {**run["metrics"]["validation"]["model"], "auc": validation_auc}
@@ -76,9 +77,14 @@ def test_every_row_has_as_many_trials(table, rows, trials):
     assert len(tuned) == rows and {len(set(row.trials)) for row in tuned} == {trials}
 
 
+def test_rows_do_not_have_the_seed_that_their_options_were_chosen_with():
+    tables = [TABLES["5"], TABLES["5-sim"], worlds.WORLDS["joined_by_order"]]
+    assert all(table.tuning_seed > 100 for table in tables)
+
+
 def test_trials_differ_and_the_defaults_are_among_them():
-    for table in ("2", "5", "5-sim"):
-        for row in (row for row in TABLES[table].rows if row.trials):
+    for table in (TABLES["2"], TABLES["5"], TABLES["5-sim"], worlds.WORLDS["joined_by_user"]):
+        for row in (row for row in table.rows if row.trials):
             settings = []
             for trial in row.trials:
                 flags.parse(["experiments.run", f"--flagfile={row.cfg}", *row.flags, *trial])

@@ -9,7 +9,7 @@ from experiments.tables.__main__ import main
 from experiments.tables.systems import FURTHER
 
 
-@pytest.mark.parametrize("key", [*PRESETS, *FURTHER])
+@pytest.mark.parametrize("key", [*worlds.WORLDS, *FURTHER])
 def test_rows_can_be_read_and_differ(key):
     table, preset = (FURTHER[key], "small") if key in FURTHER else (worlds.table_of(key), key)
     settings = []
@@ -33,8 +33,8 @@ def test_epochs_are_chosen_by_what_a_world_is_about():
 
 
 def test_worlds_are_those_of_the_generator():
-    assert list(worlds.WORLDS) == list(PRESETS)
-    assert len({table.key for table in worlds.WORLDS.values()}) == len(PRESETS)
+    assert list(worlds.WORLDS) == [*PRESETS, "joined_by_user", "joined_by_order"]
+    assert len({table.key for table in worlds.WORLDS.values()}) == len(worlds.WORLDS)
 
 
 @pytest.mark.parametrize("preset", [[], ["--preset=small"]])
