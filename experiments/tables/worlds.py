@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from data_prep.industrial.generator_config import WORLDS as PRESETS
+from data_prep.industrial.planted_bounds import UNCLICKED_ROWS
 from experiments.tables.rows import TRIED_APART, Row, Table, trials_of
 
 KEY = "worlds"  # of `--table`
@@ -41,7 +42,7 @@ WORLDS = {
         Row("LCN, HierRec", "lcn_hierrec.cfg")),
     "unclicked": _world(
         "unclicked", "what was shown and not clicked makes its topic less attractive for hours",
-        ("--prep.unclicked_length=50",),
+        (f"--prep.unclicked_length={UNCLICKED_ROWS}",),
         Row("LCN, DIN", _LCN),
         Row("LCN, TEM4CTR", "lcn_tem4ctr.cfg")),
     "cascade": _world(

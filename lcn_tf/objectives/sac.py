@@ -1,8 +1,8 @@
 """SAC: an action's value weighs how well it was predicted (Xin et al., SIGIR 2020, section 3.3), as an auxiliary loss.
 
 As SQN (`lcn_tf/objectives/sqn.py`), but the cross entropy of the next item, the actor, is multiplied by the value that
-the critic gives it, without gradient. Before the critic has learnt anything, its values are near zero and half of them
-negative, which would teach to predict the *wrong* item: as in the authors' code, the weights begin later.
+the critic gives it, without gradient. Before the critic has learnt anything, its values are near zero and about half of
+them negative, which would teach to predict the *wrong* item: as in the authors' code, the weights begin later.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ class Config(ActionConfig):
     """Options; the discount is that of the authors' code."""
 
     warmup_steps: int = dataclasses.field(
-        default=250, metadata={"help": "steps in which the weights are 1, as in SQN (authors: 15,000, one to three of "
-                                       "their 50 epochs)", "before": 0})
+        default=250, metadata={"help": "steps in which the weights are 1, as in SQN (authors: 15,000)", "before": 0})
     clip: bool = dataclasses.field(
         default=False, metadata={"help": "reading: values that weigh are kept within 0 and 1 / (1 - gamma)"})
 

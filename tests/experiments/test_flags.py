@@ -71,6 +71,15 @@ def test_every_data_set_has_its_presets():
         f"{name}_generated.cfg" for name, entry in DATASETS.items() if entry.generator} | {"movielens_implicit.cfg"}
 
 
+@pytest.mark.parametrize("name", ["industrial", "taobao"])
+def test_the_preset_of_generated_logs_sets_all_that_the_other_sets(name):
+    """With --data_dir it comes on top of the other, and is to make the same models as without."""
+    texts = (pathlib.Path(str(flags.CONFIGS / "data" / f"{file}.cfg")).read_text(encoding="utf-8")
+             for file in (name, f"{name}_generated"))
+    real, generated = ({line.partition("=")[0] for line in text.splitlines() if line[:2] == "--"} for text in texts)
+    assert real <= generated
+
+
 def test_command_line_wins_over_flag_file_wins_over_preset(tmp_path):
     preset = parsed("--dataset=movielens --input_dir=x").groups["train"]
     (tmp_path / "mine.cfg").write_text(f"--train.batch_size={preset.batch_size + 1}\n--train.epochs=97\n")

@@ -1,6 +1,7 @@
 """Options are chosen by the validation day of finished trials, and by nothing else."""
 
 import csv
+import dataclasses
 
 import pytest
 
@@ -77,9 +78,17 @@ def test_every_row_has_as_many_trials(table, rows, trials):
     assert len(tuned) == rows and {len(set(row.trials)) for row in tuned} == {trials}
 
 
-def test_rows_do_not_have_the_seed_that_their_options_were_chosen_with():
-    tables = [TABLES["5"], TABLES["5-sim"], worlds.WORLDS["joined_by_order"]]
-    assert all(table.tuning_seed > 100 for table in tables)
+def test_runs_of_the_rows_seeds_choose_nothing_where_trials_have_their_own(tmp_path, tried):
+    for table in (TABLES["5"], TABLES["5-sim"], worlds.WORLDS["joined_by_order"]):
+        assert table.tuning_seed not in range(1, 100)
+    apart = dataclasses.replace(TABLE, tuning_seed=101)
+    store, trials = Store(str(tmp_path)), tuning.trials(apart, (1,))
+    for trial in trials:
+        add(store, trial, 0.7, 0.9, seed=1)
+    assert tuning.choices(trials, store) == {}
+    for trial, auc in zip(trials, (0.6, 0.7, 0.7, 0.6), strict=True):
+        add(store, trial, auc, 0.9)
+    assert tuning.choices(trials, store) == {"tried": trials[1].flags, "tried too": trials[2].flags}
 
 
 def test_trials_differ_and_the_defaults_are_among_them():
