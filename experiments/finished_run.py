@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from experiments import flags, prepared_data, run_files
+from experiments import flags, prepared_data, run_data, run_files
 from experiments.new_model import new_model
 from lcn_tf.checkpoint_folder import latest_checkpoint, restore
 from lcn_tf.data import pipeline
@@ -55,11 +55,12 @@ def load(workdir: str, experiment: flags.Experiment) -> FinishedRun:
       experiment: what `read_flags` returned.
 
     Raises:
-      ValueError: a run that is not finished.
+      ValueError: a run that is not finished, or of other records than those that its flags name now.
     """
     if not has_checkpoint(workdir):
         raise ValueError(f"--workdir={workdir} holds no finished run (metrics.json and checkpoints/best)")
     files = prepared_data.files_of(experiment, prepared_data.find_or_prepare(experiment).data_dir)
+    run_data.check(workdir, files)
     model = new_model(experiment, files)
     model.build_weights()
     restore(tf.train.Checkpoint(model=model), _best(workdir)).assert_existing_objects_matched().expect_partial()

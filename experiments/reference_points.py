@@ -42,9 +42,10 @@ def measure(files: RecordFiles, split: str, rows: Predictions, true_probability:
       ValueError: `true_probability` lacks an impression, or an `impression_id` repeats, so that it cannot tell which.
     """
     feature = (files.schema.candidate or files.schema.item)[0]
-    train, shown = _columns(files, "train", feature.name), _columns(files, split, feature.name)
-    click_rate = float(train["label"].mean())
-    rates = _smoothed_rates(train[feature.name], train["label"], files.schema.tables[feature.table], click_rate)
+    label = files.schema.labels[0].key
+    train, shown = _columns(files, "train", label, feature.name), _columns(files, split, label, feature.name)
+    click_rate = float(train[label].mean())
+    rates = _smoothed_rates(train[feature.name], train[label], files.schema.tables[feature.table], click_rate)
     probabilities = {"item popularity": rates[shown[feature.name]],
                      "base rate": np.full(len(rows.label), click_rate)}
     truth: dict[str, np.ndarray] = {}
@@ -93,9 +94,9 @@ def _true_probabilities(path: str, impression_ids: np.ndarray) -> dict[str, np.n
     return dict(zip(names, found.T, strict=True))
 
 
-def _columns(files: RecordFiles, split: str, feature: str) -> dict[str, np.ndarray]:
-    """`impression_id`, `label` and one `[B, C]` feature of a split, each `[N]` int64, in the order of `Predictions`."""
-    names = ("impression_id", "label", feature)
+def _columns(files: RecordFiles, split: str, *wanted: str) -> dict[str, np.ndarray]:
+    """`impression_id` and some `[B, C]` tensors of a split, each `[N]` int64, in the order of `Predictions`."""
+    names = ("impression_id", *wanted)
     spec = {name: tf.io.RaggedFeature(tf.int64) for name in names}
     batches = tfrecords.in_turn(files.paths_of(split)).batch(1024)
     parts = [tf.io.parse_example(serialized, spec) for serialized in batches]

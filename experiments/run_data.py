@@ -41,4 +41,4 @@ def check(workdir: str, files: pipeline.RecordFiles) -> None:
         raise ValueError(
             f"{workdir} holds a run on other records: those of {before['data_dir']} with the fingerprint "
             f"{before['fingerprint']}, now {os.path.abspath(files.data_dir)} has {now}; choose another --workdir, or "
-            "remove this one, to train on them")
+            "remove this one, to train on these")

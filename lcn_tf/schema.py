@@ -25,7 +25,7 @@ first. `lcn_tf.data.record_rules` says what their values may be.
 
 Features, tables and data sets are called by ASCII letters, digits and _ - . only, since TensorFlow puts other names in
 place of others. Features begin with a letter, are not called like a word of Python or `self`, which are no names of a
-signature's inputs, nor like a tensor of the table above; names that differ in case only, or in one of _ - . by another,
+signature's inputs, nor like a tensor of the table above or of a user's state (`state_events`, ...); names that differ in case only, or in one of _ - . by another,
 are one name to TensorFlow.
 """
 
@@ -40,7 +40,7 @@ from typing import get_args
 
 from lcn_tf import json_files, schema_versions
 from lcn_tf.schema_entries import CLICK, TARGET, UNCLICKED, Feature, HistoryKind, HistorySpec, Label, usual_histories
-from lcn_tf.schema_names import check_batch_names, check_labels, check_words
+from lcn_tf.schema_names import STATE_NAMES, check_batch_names, check_labels, check_means, check_words
 
 __all__ = ["CLICK", "FIRST_ID", "OOV_ID", "PADDING_ID", "TARGET", "TIME_GAP", "UNCLICKED", "Feature", "FeatureSchema",
            "HistorySpec", "Label", "usual_histories"]
@@ -51,7 +51,8 @@ FIRST_ID = 2
 
 TIME_GAP = "time_gap"
 
-_ROLES = ("user", "item", "candidate", "request", "context")
+_INPUTS = ("user", "item", "candidate", "request")  # roles of features that a request names as they are
+_ROLES = (*_INPUTS, "context")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +115,9 @@ class FeatureSchema:
         self._check_words()
         self._check_histories()
         self._check_labels()
-        self._check_means()
-        for roles in (("user", "item", "candidate", "request"), ("item", "context")):
+        sides = [{feature.name: feature.table for feature in side} for side in (self.user, self.candidate)]
+        check_means(self.means, sides, {feature.name for role in _INPUTS for feature in getattr(self, role)})
+        for roles in (_INPUTS, ("item", "context")):
             names = [feature.name for role in roles for feature in getattr(self, role)]
             if "context" in roles and self.time_gap_boundaries:
                 names.append(TIME_GAP)
@@ -146,7 +148,8 @@ class FeatureSchema:
                                      f"got {value!r}")
 
     def _check_words(self) -> None:
-        check_words({role: [feature.name for feature in getattr(self, role)] for role in _ROLES},
+        features = {role: [feature.name for feature in getattr(self, role)] for role in _ROLES}
+        check_words({**features, "means": list(self.means)},
                     {"name": [self.name], "tables": list(self.tables), "histories": list(self.histories),
                      "labels": [name for label in self.labels for name in (label.name, label.key)]})
 
@@ -156,7 +159,7 @@ class FeatureSchema:
         check_labels(of_package, {label.name: label.key for label in self.labels})
         prefixes = {"item": ("", *(f"{history}_" for history in self.histories)),
                     "context": tuple(f"{history}_" for history in self.histories)}
-        check_batch_names((*of_package, *self.label_keys), {role: {
+        check_batch_names((*of_package, *self.label_keys, *STATE_NAMES), {role: {
             feature.name: [f"{prefix}{feature.name}" for prefix in prefixes.get(role, ("",))]
             for feature in getattr(self, role)} for role in _ROLES})
 
@@ -166,6 +169,8 @@ class FeatureSchema:
             if history.kind not in get_args(HistoryKind):
                 raise ValueError(f"schema.histories[{name!r}].kind must be one of {', '.join(get_args(HistoryKind))}, "
                                  f"got {history.kind!r}")
+            if type(history.domain) is not str or not history.domain:
+                raise ValueError(f"schema.histories[{name!r}].domain must be a name, got {history.domain!r}")
             if unknown := sorted(set(history.context or ()) - set(known)):
                 raise ValueError(f"schema.histories[{name!r}].context names {', '.join(unknown)}; known: "
                                  f"{', '.join(known) or 'none'}")
@@ -184,28 +189,16 @@ class FeatureSchema:
                 raise ValueError(f"schema.labels: {label.name!r} is given {label.given!r}, which is none of the labels "
                                  f"before it: {', '.join(before) or 'none'}")
             before.append(label.name)
+        for label in self.labels:
+            if label.given is not None and f"{label.name}_joint" in before:
+                raise ValueError(f"schema.labels: {label.name + '_joint'!r} is what metrics call {label.name!r} and "
+                                 f"{label.given!r} together: choose another name")
         requests = [feature.name for feature in self.request]
         if self.scenario is not None and self.scenario not in requests:
             raise ValueError(f"schema.scenario must be a request feature, one of {', '.join(requests) or 'none'}, got "
                              f"{self.scenario!r}")
         if unknown := sorted(set(self.vectors) - set(self.tables)):
             raise ValueError(f"schema.vectors names the table {unknown[0]!r}; known tables: {sorted(self.tables)}")
-
-    def _check_means(self) -> None:
-        sides = [{feature.name: feature.table for feature in side} for side in (self.user, self.candidate)]
-        seen: set[str] = set()
-        for name, members in self.means.items():
-            side = next((side for side in sides if set(members) <= set(side)), None)
-            if not members or side is None:
-                raise ValueError(f"schema.means[{name!r}] must name features of the user, or of candidates, got "
-                                 f"{', '.join(members) or 'none'}")
-            if len({side[member] for member in members}) > 1:
-                raise ValueError(f"schema.means[{name!r}]: {', '.join(members)} must read one table")
-            if name in {feature.name for side in (self.user, self.candidate) for feature in side} - set(members):
-                raise ValueError(f"schema.means: {name!r} is a feature's name")
-            if repeated := sorted(seen & set(members)):
-                raise ValueError(f"schema.means names {repeated[0]} twice")
-            seen.update(members)
 
     @property
     def several(self) -> frozenset[str]:

@@ -9,6 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _FEATURE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
+# What a signature that ranks from a user's state is given beside a request's features (lcn_tf/serving/user_state.py).
+STATE_NAMES = tuple(f"state_{name}" for name in (
+    "buckets", "columns", "counts", "events", "fingerprint", "mask", "search", "sums", "timestamp"))
+
 
 def check_words(features: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]]) -> None:
     """Looks at names by themselves: their characters, and the words of Python.
@@ -73,6 +77,33 @@ def check_labels(of_package: Collection[str], labels: Mapping[str, str]) -> None
         owner = owners.setdefault(_as_tensorflow_sees(key), f"the label {label!r}")
         if owner != f"the label {label!r}":
             raise ValueError(f"schema.labels: {label!r} would have the name of {owner} as {key!r}: choose another")
+
+
+def check_means(means: Mapping[str, Sequence[str]], sides: Sequence[Mapping[str, str]], taken: Collection[str]) -> None:
+    """Looks at features that models read as one.
+
+    Args:
+      means: what models call them -> names of the features.
+      sides: name of a feature -> its table, of each role that may have them.
+      taken: names of all features of requests.
+
+    Raises:
+      ValueError: no features of one role and table, one that is there twice, or a name that a feature has.
+    """
+    seen: set[str] = set()
+    for name, members in means.items():
+        side = next((side for side in sides if set(members) <= set(side)), None)
+        if not members or side is None:
+            raise ValueError(f"schema.means[{name!r}] must name features of the user, or of candidates, got "
+                             f"{', '.join(members) or 'none'}")
+        if len({side[member] for member in members}) > 1:
+            raise ValueError(f"schema.means[{name!r}]: {', '.join(members)} must read one table")
+        if name in set(taken) - set(members):
+            raise ValueError(f"schema.means: {name!r} is a feature's name")
+        for member in members:
+            if member in seen:
+                raise ValueError(f"schema.means names {member} twice")
+            seen.add(member)
 
 
 def _as_tensorflow_sees(name: str) -> str:

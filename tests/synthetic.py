@@ -64,7 +64,8 @@ def make_group(schema: FeatureSchema, rng: np.random.Generator, user_key: int, c
     impressions = (*schema.item, *schema.candidate, *schema.request)
     group.update({feature.name: ids(feature, candidates) for feature in impressions})
     odd = np.array(group[schema.item[-1].name]) % 2
-    group["label"] = (rng.random(candidates) < np.take(CLICK_PROBABILITY, odd)).astype(int).tolist()
+    first = schema.labels[0].key
+    group[first] = (rng.random(candidates) < np.take(CLICK_PROBABILITY, odd)).astype(int).tolist()
     group["timestamp"] = [MOMENT] * candidates
     group["impression_id"] = list(range(first_impression, first_impression + candidates))
     for history in schema.histories:
@@ -74,7 +75,7 @@ def make_group(schema: FeatureSchema, rng: np.random.Generator, user_key: int, c
         hidden = rng.integers(0, length + 1, candidates) if offsets else np.zeros(candidates, int)
         group[f"{history}_offset"] = hidden.tolist()
     for label in schema.labels[1:]:
-        group[label.key] = (rng.integers(0, 2, candidates) * (group["label"] if label.given else 1)).tolist()
+        group[label.key] = (rng.integers(0, 2, candidates) * (group[first] if label.given else 1)).tolist()
     return group
 
 
@@ -145,9 +146,9 @@ def write_records(data_dir: str | os.PathLike[str], schema: FeatureSchema | None
             with tf.io.TFRecordWriter(os.path.join(data_dir, name)) as writer:
                 for group in written[split][shard::shards]:
                     writer.write(records.encode(schema, group))
-        labels = [label for group in written[split] for label in group["label"]]
+        labels = [label for group in written[split] for label in group[schema.labels[0].key]]
         users = {group["user_key"][0] for group in written[split]}
-        largest = max((len(group["label"]) for group in written[split]), default=0)
+        largest = max((len(group["timestamp"]) for group in written[split]), default=0)
         facts[split] = {"groups": len(written[split]), "impressions": len(labels), "clicks": sum(labels),
                         "users": len(users), "largest_group": largest}
         impressions += len(labels)

@@ -90,6 +90,7 @@ def test_fingerprint_changes_with_a_table():
     ({"histories": {"short_target": HistorySpec("target", 5, "short")}}, "must have one lifelong history, got none"),
     ({"histories": {name: HistorySpec("source", 5, "lifelong") for name in "ab"}}, "one lifelong history, got a, b"),
     ({"histories": {"all": HistorySpec("source", 5, "long")}}, r"\['all'\].kind must be one of short, lifelong, extra"),
+    ({"histories": {"all": HistorySpec(5, 5, "lifelong")}}, r"\['all'\].domain must be a name, got 5"),
     ({"histories": {"all": HistorySpec("source", 5, "lifelong", ("stars",))}}, "context names stars; known: behaviour"),
     ({"labels": ()}, "labels is empty"),
     ({"labels": (CLICK, Label("click"))}, "'click' twice"),
@@ -98,6 +99,12 @@ def test_fingerprint_changes_with_a_table():
     ({"labels": (CLICK, Label("stay", "timestamp"))}, "'stay' would have the name of the tensor 'timestamp' of the"),
     ({"labels": (CLICK, Label("Click", "x"))}, "labels: 'Click' and 'click' are one name to TensorFlow"),
     ({"labels": (CLICK, Label("age"))}, "schema.user: feature 'age' would have the name of the tensor 'age'"),
+    ({"labels": (CLICK, Label("stay", given="click"), Label("stay_joint"))},
+     "'stay_joint' is what metrics call 'stay' and 'click' together"),
+    ({"means": {"category": ("age",)}}, "means: 'category' is a feature's name"),
+    ({"means": {"slot": ("age",)}}, "means: 'slot' is a feature's name"),
+    ({"means": {"both ages": ("age",)}}, "means: feature 'both ages' cannot be an input"),
+    ({"means": {"ages": ("age", "age")}}, "means names age twice"),
     ({"scenario": "price"}, "scenario must be a request feature, one of slot, got 'price'"),
     ({"vectors": {"texts": "a.npy"}}, "vectors names the table 'texts'"),
     ({"time_gap_boundaries": (60, 30, 90)}, "must increase"),
@@ -122,7 +129,8 @@ def named(role, name):
       for name in ("class", "self", "from", "None", "lambda")),
     *(("candidate", name, "would have the name of the tensor ")
       for name in ("user_key", "label", "timestamp", "impression_id", "candidate_mask", "row_number", "Label",
-                   "user-key", "short_target_offset", "lifelong_source_mask", "short_source_timestamp")),
+                   "user-key", "short_target_offset", "lifelong_source_mask", "short_source_timestamp",
+                   "state_events", "State.mask")),
     *((role, name, "would have the name of the tensor 'short_target_")
       for role in ("item", "context") for name in ("offset", "mask", "Mask")),
     ("context", "timestamp", "would have the name of the tensor 'short_target_timestamp' of the package as 'short"),
@@ -139,8 +147,8 @@ def test_names_that_cannot_be_served_are_refused(role, name, message):
 
 @pytest.mark.parametrize(("role", "name"), [
     ("user", "type"), ("user", "user.country-code"), ("user", "timezone_offset"), ("item", "ItemID"), ("item", "x2"),
-    ("request", "position"), ("candidate", "name"), ("candidate", "time_gap"), ("context", "label"),
-    ("context", "class"), ("context", "user_key"),
+    ("request", "position"), ("user", "state_code"), ("candidate", "gone_item_id"), ("candidate", "name"),
+    ("candidate", "time_gap"), ("context", "label"), ("context", "class"), ("context", "user_key"),
 ])
 def test_ordinary_names_are_not(role, name):
     assert named(role, name)

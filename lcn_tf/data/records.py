@@ -54,5 +54,5 @@ def parse(schema: FeatureSchema, serialized: tf.Tensor) -> dict[str, tf.Tensor |
 
 def count_impressions(serialized: tf.Tensor) -> tf.Tensor:
     """Number of candidates `[G]` int64 of each record."""
-    spec = {"label": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)}
-    return tf.io.parse_example(serialized, spec)["label"].row_lengths()
+    spec = {"timestamp": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)}
+    return tf.io.parse_example(serialized, spec)["timestamp"].row_lengths()

@@ -89,7 +89,7 @@ class CTRModel(Network):
       balance: how the losses of several labels are balanced.
 
     Raises:
-      ValueError: labels to balance, but a head of a single one.
+      ValueError: labels to balance, but a head of a single one; an objective with a weight, but without a term.
 
     Call arguments, returns: as of `Network`.
     """
@@ -98,6 +98,10 @@ class CTRModel(Network):
                  long_term: LongTerm, tower: Tower, head: Head, objectives: Mapping[str, Objective], seed: int = 0,
                  balance: BalanceConfig = BalanceConfig(), **kwargs):  # noqa: B008
         super().__init__(embedder, short_term, long_term, tower, head, objectives, **kwargs)
+        for name, objective in self.objectives.items():
+            if objective.weight and not objective.terms:
+                raise ValueError(f"the objective {name!r} trains nothing, since all of its terms are left out or have "
+                                 "weight 0: leave it out of model.objectives")
         self.balance = create(balance, head.terms)
         self.seed = seed
         self.microbatches = 1

@@ -60,8 +60,8 @@ class Config:
             raise ValueError(f"crp.terms has {sorted(unknown)}; known: {', '.join(CRP_TERMS)}")
         if len(set(self.terms)) < len(self.terms):
             raise ValueError(f"crp.terms names one twice: {','.join(self.terms)}")
-        if len(self.term_weights) != len(CRP_TERMS) or not all(map(math.isfinite, self.term_weights)):
-            raise ValueError(f"crp.term_weights needs {len(CRP_TERMS)} numbers, got {self.term_weights}")
+        if len(self.term_weights) != len(CRP_TERMS) or not all(0 <= factor < math.inf for factor in self.term_weights):
+            raise ValueError(f"crp.term_weights needs {len(CRP_TERMS)} numbers, none negative, got {self.term_weights}")
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"crp.temperature must be positive, got {self.temperature}")
         if self.num_negatives < 1:
@@ -79,7 +79,8 @@ class CRPObjective(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.config = config
         self.weight = config.weight
-        self.terms = config.terms if config.weight else ()
+        self.factors = dict(zip(CRP_TERMS, config.term_weights, strict=True))
+        self.terms = tuple(term for term in config.terms if self.factors[term]) if config.weight else ()
         self.separate_tables = config.tables == "separate"
         self.per_replica = config.negatives_scope == "per_replica"
         self.projection: tf.keras.Model | None = None
@@ -128,11 +129,10 @@ class CRPObjective(tf.keras.layers.Layer):
             counted &= batch[schema.label_keys[0]] > 0
         sums = crp_sums(
             short_target, short_source, self._embed(looked_up), batch["user_key"], counted, seed,
-            terms=config.terms, temperature=config.temperature, num_negatives=config.num_negatives,
+            terms=self.terms, temperature=config.temperature, num_negatives=config.num_negatives,
             denominator=config.denominator, reduce=config.reduce, rows=config.rows, negatives_by=config.negatives_by,
             mask_same_id=config.mask_same_id, anchors=(everyone.begin, everyone.begin + tf.shape(own.mask)[0]))
-        weights = dict(zip(CRP_TERMS, config.term_weights, strict=True))
-        return {term: (weights[term] * total, count) for term, (total, count) in sums.items()}
+        return {term: (self.factors[term] * total, count) for term, (total, count) in sums.items()}
 
     def _embed(self, looked_up: LookedUp) -> Callable[[Mapping[str, tf.Tensor]], tf.Tensor]:
         if self.separate_tables:

@@ -57,6 +57,9 @@ def build_state_signatures(model: CTRModel) -> dict[str, Any]:
 
     Returns:
       Signature name -> concrete function with named inputs; {} where the long-term model keeps no state.
+
+    Raises:
+      ValueError: a part of the state has the name of a feature of requests.
     """
     long_term, schema, lengths = model.long_term, model.embedder.schema, model.embedder.lengths
     if not isinstance(long_term, KeepsState) or not long_term.keeps_state:
@@ -73,11 +76,16 @@ def build_state_signatures(model: CTRModel) -> dict[str, Any]:
     made = tf.function(user_state, autograph=False).get_concrete_function(**of_lifelong)
     states = {name: tf.TensorSpec([None, *values.shape[1:]], values.dtype, name=name)
               for name, values in made.structured_outputs.items() if name.startswith(PREFIX)}
+    if repeated := sorted(set(states) & set(others)):
+        raise ValueError(f"{type(long_term).__name__} keeps {repeated[0]!r}, a feature of {schema.name!r}, too")
+
+    def state_among(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {name.removeprefix(PREFIX): inputs[name] for name in states if name != FINGERPRINT}
 
     def rank_from_state(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        inputs = _of_as_many_users(inputs, [name for name in inputs if name.startswith(PREFIX)], "timestamp")
+        inputs = _of_as_many_users(inputs, list(states), "timestamp")
         batch, warnings = admit(schema, lengths, _completed(schema, {name: inputs[name] for name in others}))
-        logits = model.logits_from_state(model.embedder.read(batch, common_views=True), _state(inputs))
+        logits = model.logits_from_state(model.embedder.read(batch, common_views=True), state_among(inputs))
         refused = tf.not_equal(inputs[FINGERPRINT], own)  # [B]
         found = {name: tf.where(refused[:, tf.newaxis], tf.zeros_like(values), values)
                  for name, values in probabilities(model, batch, logits).items()}
@@ -92,7 +100,7 @@ def build_state_signatures(model: CTRModel) -> dict[str, Any]:
             inputs = _of_as_many_users(inputs, list(inputs), FINGERPRINT)
             new, warnings = _events(model, {name: inputs[name] for name in of_lifelong})
             gone, of_gone = _events(model, {name: inputs[f"{GONE}{name}"] for name in of_lifelong})
-            state = updates.updated(_state(inputs), new, gone)
+            state = updates.updated(state_among(inputs), new, gone)
             warnings = {name: count + of_gone[name] for name, count in warnings.items()}
             beyond = tf.maximum(state["events"] - lengths[schema.lifelong], 0)
             refused = tf.cast(tf.not_equal(inputs[FINGERPRINT], own), tf.int32)
@@ -170,9 +178,3 @@ def _named(state: Mapping[str, tf.Tensor], own: tf.Tensor) -> dict[str, tf.Tenso
     """A state as outputs."""
     return {**{f"{PREFIX}{name}": values for name, values in state.items()},
             FINGERPRINT: tf.broadcast_to(own, tf.shape(state["events"]))}
-
-
-def _state(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The state among inputs."""
-    return {name.removeprefix(PREFIX): values for name, values in inputs.items()
-            if name.startswith(PREFIX) and name != FINGERPRINT}

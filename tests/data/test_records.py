@@ -1,9 +1,12 @@
 """What is encoded comes back."""
 
+import dataclasses
+
 import pytest
 import tensorflow as tf
 
 from lcn_tf.data import records
+from lcn_tf.schema import Label
 from tests import synthetic
 
 
@@ -18,10 +21,10 @@ def test_groups_survive_a_round_trip():
 
 
 def test_candidates_are_counted():
-    schema = synthetic.make_schema()
+    schema = dataclasses.replace(synthetic.make_schema(), labels=(Label("click", "clicked"),))
     groups = synthetic.make_groups(schema, 11, seed=2)
     counts = records.count_impressions(tf.constant([records.encode(schema, group) for group in groups]))
-    assert counts.numpy().tolist() == [len(group["label"]) for group in groups]
+    assert counts.numpy().tolist() == [len(group["clicked"]) for group in groups]
 
 
 def test_a_missing_feature_is_named():

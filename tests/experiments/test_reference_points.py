@@ -8,20 +8,22 @@ import pytest
 from experiments import reference_points
 from lcn_tf.data.pipeline import DataConfig, RecordFiles, read
 from lcn_tf.metrics import report
+from lcn_tf.schema import Label
 from lcn_tf.training import Predictions
 from lcn_tf.training.evaluation import OtherLabel
 from tests import synthetic
 
-NAMES = ("impression_id", "row_number", "user_key", "label")
+NAMES = ("impression_id", "row_number", "user_key")
 
 
 def rows_of(files, split, layout):
     """The rows of a split as `predict` arranges them, with logits of no meaning."""
-    columns = {name: [] for name in NAMES}
+    keys = {name: name for name in NAMES} | {"label": files.schema.labels[0].key}
+    columns = {name: [] for name in keys}
     for batch in read(files, split, DataConfig(layout, 3, 11), 29):
         mask = batch["candidate_mask"].numpy()
-        for name in NAMES:
-            values = batch[name].numpy()
+        for name, key in keys.items():
+            values = batch[key].numpy()
             columns[name].append(np.broadcast_to(values.reshape(len(mask), -1), mask.shape)[mask])
     found = {name: np.concatenate(values) for name, values in columns.items()}
     order = np.lexsort((found.pop("row_number"), found["impression_id"]))
@@ -32,27 +34,27 @@ def rows_of(files, split, layout):
 
 def popularity(groups, rates):
     """AUC of item popularity, request by request."""
-    labels = [label for group in groups for label in group["label"]]
+    labels = [label for group in groups for label in group["clicked"]]
     logits = [np.log(rates[price] / (1 - rates[price])) for group in groups for price in group["price"]]
-    users = [group["user_key"][0] for group in groups for _ in group["label"]]
+    users = [group["user_key"][0] for group in groups for _ in group["clicked"]]
     return report.evaluate(np.array(labels, np.float32), np.array(logits), np.array(users))["auc"]
 
 
 @pytest.mark.parametrize("layout", ["flat", "grouped"])
 @pytest.mark.parametrize("impression_id", ["0", "place in the record", "unique"])
 def test_item_popularity_is_that_of_each_row(tmp_path, layout, impression_id):
-    schema = synthetic.make_schema()
+    schema = dataclasses.replace(synthetic.make_schema(), labels=(Label("click", "clicked"),))
     groups = {split: synthetic.make_groups(schema, count, seed) for seed, (split, count) in enumerate(
         {"train": 80, "validation": 3, "test": 60}.items())}
     for split in groups.values():
         for group in split:
-            size = len(group["label"])
+            size = len(group["clicked"])
             group["impression_id"] = {"0": [0] * size, "place in the record": list(range(size))}.get(
                 impression_id, group["impression_id"])
     synthetic.write_records(tmp_path, schema, groups, shards=3)
     files = RecordFiles.open(str(tmp_path))
     shown = [(price, label) for group in groups["train"]
-             for price, label in zip(group["price"], group["label"], strict=True)]
+             for price, label in zip(group["price"], group["clicked"], strict=True)]
     mean = np.mean([label for _, label in shown])
     rates = {price: (sum(label for other, label in shown if other == price) + 10 * mean)
              / (sum(other == price for other, _ in shown) + 10) for price in range(7)}

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 import tensorflow as tf
 
-from experiments import flags, run_data, run_files, seeds
+from experiments import finished_run, flags, run_data, run_files, seeds
 from lcn_tf.data.pipeline import RecordFiles
 from tests import synthetic
 from tests.experiments.clusters import SMALL, write_data
@@ -54,6 +54,16 @@ def test_other_records_in_the_same_place_are_refused(tmp_path, progress, what):
     assert line.startswith("error: run holds a run on other records") and "\n" not in line
     assert before["fingerprint"] in line and now in line and str(tmp_path / "data") in line
     assert run_data.noted(str(tmp_path / "run")) == before
+
+
+def test_a_finished_run_is_not_looked_at_with_other_records(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path)
+    begun(tmp_path, "metrics")
+    tf.train.Checkpoint(step=tf.Variable(1)).save("run/checkpoints/best/ckpt")
+    change(tmp_path / "data", "records")
+    with pytest.raises(ValueError, match="run holds a run on other records"):
+        finished_run.load("run", finished_run.read_flags("run"))
 
 
 def test_the_same_records_elsewhere_are_the_same(tmp_path):

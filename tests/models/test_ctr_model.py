@@ -176,10 +176,21 @@ def test_unknown_components_are_refused_with_the_known_ones(choice, message):
 @pytest.mark.parametrize("options, message", [
     ({"terms": ("pt", "ps", "pt")}, "crp.terms names one twice: pt,ps,pt"),
     ({"weight": math.nan}, "crp.weight must be a number"), ({"temperature": math.inf}, "crp.temperature must be"),
-    ({"term_weights": (1.0, math.nan, 1.0)}, "crp.term_weights needs 3 numbers")])
+    ({"term_weights": (1.0, math.nan, 1.0)}, "crp.term_weights needs 3 numbers"),
+    ({"term_weights": (1.0, -1.0, 1.0)}, "crp.term_weights needs 3 numbers, none negative")])
 def test_impossible_options_of_crp_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         component("objectives", "crp").Config(**options)
+
+
+@pytest.mark.parametrize("name, options", [
+    ("crp", {"terms": ()}), ("crp", {"terms": ("ps",), "term_weights": (1.0, 0.0, 1.0)}),
+    ("at4ctr", {"matching_weight": 0.0, "next_item_weight": 0.0}),
+    ("dss", {"item_weight": 0.0, "sequence_weight": 0.0}), ("cl4ctr", {"contrast_weight": 0.0, "field_weight": 0.0})])
+def test_an_objective_that_trains_nothing_is_refused(name, options):
+    configs = {("objectives", name): component("objectives", name).Config(**options)}
+    with pytest.raises(ValueError, match=f"the objective '{name}' trains nothing"):
+        build_model(synthetic.make_schema(), LENGTHS, ModelConfig(objectives=(name,)), configs)
 
 
 @pytest.mark.parametrize("long_term, options", [("twin", {}), ("sim", {"gsu": "bilinear_aux"}), ("none", {})])

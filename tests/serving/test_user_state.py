@@ -1,18 +1,23 @@
 """Ranking from a state equals scoring at once; a state follows from the one before; another model's is refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from lcn_tf.long_term import lap, sdim
 from lcn_tf.objectives import crp
+from lcn_tf.schema import Feature
+from lcn_tf.schema_names import STATE_NAMES
 from lcn_tf.serving import user_state
 from lcn_tf.serving.recorded_requests import named_tensors
 from lcn_tf.serving.signatures import build_signatures
 from tests import synthetic
 from tests.serving.conftest import DATA, small_model
 
-SCHEMA = synthetic.make_schema()
+SCHEMA = dataclasses.replace(  # a feature whose name begins as those of a state do
+    synthetic.make_schema(), user=(Feature("user_id", "user"), Feature("state_code", "age")))
 LIFELONG = SCHEMA.history_names("lifelong_source")
 KINDS = {"sdim": {}, "sdim of items": {("long_term", "sdim"): sdim.Config(context=False)},
          "sdim of few bits": {("long_term", "sdim"): sdim.Config(num_hashes=3, hash_bits=1)},
@@ -61,6 +66,10 @@ def requests(seed=3, moments=False, later=0):
     for group in groups:
         group["timestamp"] = [stamp + later + 5_000 * place * moments for place, stamp in enumerate(group["timestamp"])]
     return named_tensors(SCHEMA, groups)
+
+
+def test_no_feature_can_be_called_like_a_part_of_a_state(served):
+    assert set(served.state(requests())) <= set(STATE_NAMES)
 
 
 @pytest.mark.parametrize("moments", [False, True])
