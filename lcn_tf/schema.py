@@ -25,8 +25,8 @@ first. `lcn_tf.data.record_rules` says what their values may be.
 
 Features, tables and data sets are called by ASCII letters, digits and _ - . only, since TensorFlow puts other names in
 place of others. Features begin with a letter, are not called like a word of Python or `self`, which are no names of a
-signature's inputs, nor like a tensor of the table above or of a user's state (`state_events`, ...); names that differ in case only, or in one of _ - . by another,
-are one name to TensorFlow.
+signature's inputs, nor like a tensor of the table above or of a user's state (`state_events`, ...); names that differ
+in case only, or in one of _ - . by another, are one name to TensorFlow.
 """
 
 from __future__ import annotations
