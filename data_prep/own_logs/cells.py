@@ -12,6 +12,7 @@ import decimal
 import re
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -54,8 +55,7 @@ def texts(cells: pa.Array) -> Typed:
         exact = pc.less(pc.abs(cells), 2.0**_DIGITS[cells.type])
         whole = pc.fill_null(pc.and_(pc.equal(pc.floor(cells), cells), exact), False)
         as_integer = pc.if_else(whole, cells, pa.scalar(None, cells.type)).cast(pa.int64()).cast(pa.string())
-        usual = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells).cast(pa.string())
-        found = pc.coalesce(as_integer, usual)
+        found = pc.coalesce(as_integer, _shortest(cells))
         bad = pc.fill_null(pc.and_(pc.is_finite(cells), pc.invert(exact)), False)
     else:
         found, bad = cells.cast(pa.string()), _none(cells)
@@ -98,11 +98,13 @@ def integers(cells: pa.Array) -> Typed:
 
 
 def numbers(cells: pa.Array) -> Typed:
-    """Finite numbers, float64."""
-    if pa.types.is_integer(cells.type) or pa.types.is_boolean(cells.type) or pa.types.is_decimal(cells.type):
+    """Finite numbers, float64: those that a text file with the same decimals gives, whatever their width."""
+    if pa.types.is_integer(cells.type) or pa.types.is_boolean(cells.type):
         return cells.cast(pa.float64(), safe=False), _none(cells)
+    if pa.types.is_decimal(cells.type):
+        return cells.cast(pa.string()).cast(pa.float64()), _none(cells)
     if pa.types.is_floating(cells.type):
-        values = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells).cast(pa.float64())
+        values = _without_nan(cells) if cells.type == pa.float64() else _shortest(cells).cast(pa.float64())
         return values, pc.fill_null(pc.is_inf(values), False)
     found, bad = texts(cells)
     good = pc.fill_null(pc.match_substring_regex(found, _NUMBER), False)
@@ -197,6 +199,19 @@ def domain_of(separator: str, target: Sequence[str], source: Sequence[str]) -> P
 def written_as_integers(values: pa.Array) -> bool:
     """Whether every text is what its integer is written as, so that texts and integers tell the same ids apart."""
     return pc.all(pc.match_substring_regex(values, _AS_WRITTEN)).as_py() is not False
+
+
+def _without_nan(cells: pa.Array) -> pa.Array:
+    return pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
+
+
+def _shortest(cells: pa.Array) -> pa.Array:
+    """Floats as the shortest texts that tell them apart in their own width: 0.7 of 32 bits is not 0.699999988."""
+    found = _without_nan(cells)
+    if cells.type != pa.float16():
+        return found.cast(pa.string())
+    values = found.to_numpy(zero_copy_only=False).astype(np.float16)
+    return pa.array(values.astype(str), pa.string(), mask=np.isnan(values))
 
 
 def _by_distinct(function: Callable[[str], object], kind: pa.DataType) -> Parse:

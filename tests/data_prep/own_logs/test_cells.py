@@ -93,6 +93,15 @@ def test_numbers():
         [1.5, None, float("inf")], [False, False, True])
 
 
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64", "decimal"])
+def test_numbers_of_any_width_are_those_that_a_text_file_gives(kind):
+    written = ["0.7", "0.1", "2.5", "-1.3", "40", "0.29"]
+    array = pa.array([*map(decimal.Decimal, written), None], pa.decimal128(10, 2)) if kind == "decimal" else (
+        pa.array(np.array([*written, "nan"], kind)))
+    expected = both(cells.numbers(pa.array([text.encode() for text in [*written, ""]])))
+    assert both(cells.numbers(array)) == expected == ([0.7, 0.1, 2.5, -1.3, 40.0, 0.29, None], [False] * 7)
+
+
 @pytest.mark.parametrize("unit, zone, array, second, micro", [
     ("s", AHEAD, pa.array([NEW_YEAR]), NEW_YEAR, 0),
     (None, AHEAD, pa.array([str(NEW_YEAR).encode()]), NEW_YEAR, 0),
