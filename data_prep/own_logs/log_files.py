@@ -79,8 +79,8 @@ def find_files(names: Sequence[str], folder: str, where: str) -> list[LogFile]:
         paths = [base] if os.path.isfile(base) else [path for path in _there(base) if path.endswith(SUFFIXES)]
         if not paths:
             raise InputError(f"{where}: no file of {', '.join(SUFFIXES)} for {name!r} in {folder}{_listed(folder)}")
-        names_here = ((path, os.path.relpath(path, folder)) for path in paths)
-        found += [LogFile(path, name, _partitions(name)) for path, name in names_here]
+        found += [LogFile(path, os.path.relpath(path, folder), _partitions(_spanned(path, name, folder)))
+                  for path in paths]
     for file in found:
         if not file.path.endswith(SUFFIXES):
             raise InputError(f"{where}: {file.path}: expected a file of {', '.join(SUFFIXES)}")
@@ -100,7 +100,7 @@ def column_types(file: LogFile, text: TextFormat) -> dict[str, pa.DataType]:
     """Name -> type of the columns of a file; those of text files and folder names are texts.
 
     Raises:
-      InputError: a file that cannot be read, or a column that is there twice.
+      InputError: a file that cannot be read, or a column that is there twice, in it or as the name of a folder.
     """
     if file.is_parquet:
         opened = _opened(file)
@@ -113,6 +113,10 @@ def column_types(file: LogFile, text: TextFormat) -> dict[str, pa.DataType]:
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise InputError(f"{file.path}: the column {repeated!r} is there more than once: {names}")
+    both = next((name for name in file.partitions if name in names), None)
+    if both is not None:
+        raise InputError(f"{file.path}: the column {both!r} is there, and the folder {both}={file.partitions[both]} "
+                         "names it, too: rename one of them")
     return dict(zip(names, types, strict=True)) | dict.fromkeys(file.partitions, pa.string())
 
 
@@ -235,6 +239,19 @@ def _within(folder: str) -> Iterator[str]:
         seen.add(os.path.realpath(parent))
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
         yield from (os.path.join(parent, name) for name in sorted(names) if not _is_hidden(name))
+
+
+def _spanned(path: str, name: str, folder: str) -> str:
+    """The part of a file's path whose folders belong to its table: as the mapping names them from its own folder.
+
+    Of an absolute path elsewhere, it is what a pattern matches, or what a folder has within; above it is where logs lie.
+    """
+    start = folder
+    if os.path.isabs(name) and os.path.relpath(path, folder).startswith(os.pardir):
+        start = os.path.dirname(name) if os.path.isfile(name) else name
+        while not os.path.isdir(start):
+            start = os.path.dirname(start)
+    return os.path.relpath(path, start)
 
 
 def _partitions(path: str) -> dict[str, str | None]:
