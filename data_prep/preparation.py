@@ -37,12 +37,13 @@ if TYPE_CHECKING:
 
 _ROWS_PER_SHARD = 1_000_000  # some 200 MB of memory while a shard is written
 _LEAST_SHARDS = 4  # files that training reads in turn
+_UNPACKED = "unpacked"  # folder of the reader's files
 
 
 def prepare_dataset(
         output_dir: str, preparation: PreparationConfig, dataset_config: Any, input_files: Sequence[str],
         read: Callable[[LogReader], Source], assign: vocabulary.Assign = vocabulary.assign,
-        complete: Callable[[str], None] = lambda folder: None) -> None:
+        complete: Callable[[str, str], Sequence[str]] = lambda folder, scratch_dir: ()) -> None:
     """Writes a prepared data set.
 
     Args:
@@ -52,7 +53,8 @@ def prepare_dataset(
       input_files: the files that `read` reads.
       read: makes the canonical tables.
       assign: gives the values their ids.
-      complete: adds what else belongs to a folder of records.
+      complete: adds what else belongs to a folder of records, given the folder in which `read` may have left files for
+        it; returns what is odd, in words.
 
     Raises:
       InputError: the files do not make a data set (no row of one of them is used, no impression sees an event ...), or
@@ -65,7 +67,7 @@ def prepare_dataset(
         with engines.connect(preparation, partial.new("scratch")) as engine:
             def encode() -> dict[str, Any]:
                 rejects = Rejects(f"{os.path.abspath(output_dir)}.rejects.csv", preparation.max_reject_share)
-                logs = LogReader(engine, rejects, partial.new("unpacked"))
+                logs = LogReader(engine, rejects, partial.new(_UNPACKED))
                 try:
                     facts = _encode(engine, logs, read(logs), partial, preparation, assign)
                 finally:
@@ -81,14 +83,15 @@ def prepare_dataset(
             empty = _check_histories(schema, summaries, facts["domains"], list(facts["rows"]))
             _log(empty)
         write_metadata(partial.records, schema, summaries, facts["about"], splits)
+        added = list(complete(partial.records, os.path.join(partial.work, _UNPACKED)))
+        _log(added)
         entries = {split: split_entry([summary[split] for summary in summaries], facts["days"][split], schema)
                    for split in splits}
         write_json(os.path.join(partial.records, PREPARATION), {
             "dataset": schema.name, "schema_fingerprint": schema.fingerprint, "rows": facts["rows"],
-            "warnings": facts["warnings"] + empty, "splits": entries, **facts["facts"],
+            "warnings": facts["warnings"] + empty + added, "splits": entries, **facts["facts"],
             "settings": written_settings(dataset_config, preparation),
             "inputs": facts["inputs"], "fingerprint": fingerprint})
-        complete(partial.records)
 
 
 def _encode(engine: Engine, logs: LogReader, source: Source, partial: PartialFolder, preparation: PreparationConfig,

@@ -10,7 +10,6 @@ import numpy as np
 
 from data_prep.content_vectors.vector_files import read_vectors
 from data_prep.errors import InputError
-from data_prep.text_vectors.texts import read_texts
 from lcn_tf.data.prepared_folder import VOCABULARIES
 from lcn_tf.schema import FIRST_ID, FeatureSchema
 from lcn_tf.whole_files import replacing, write_text
@@ -22,10 +21,12 @@ class Added:
 
     Attributes:
       path: where the table's vectors are.
-      ids: of the vocabulary.
+      ids: of the vocabulary, those that are of a value.
       known: of these, how many have a vector.
       unused: vectors of values that the vocabulary does not have.
       width: numbers of a vector.
+      origin: the file that they came from, where it was one.
+      without, other: a value of the vocabulary without a vector, and one of an unused vector; "" where there is none.
     """
 
     path: str
@@ -33,6 +34,19 @@ class Added:
     known: int
     unused: int
     width: int
+    origin: str = ""
+    without: str = ""
+    other: str = ""
+
+    def warnings(self, table: str, of_all: bool = True) -> list[str]:
+        """Says so where most ids have no vector, or, with `of_all`, most vectors no id: `2` is not `002`."""
+        vectors = self.known + self.unused
+        if 2 * self.known >= self.ids and not (of_all and 2 * self.unused > vectors):
+            return []
+        without = f" (not {self.without!r})" if self.without else ""
+        other = f" (not {self.other!r})" if self.other else ""
+        return [f"{os.path.basename(self.origin)}: {self.known:,} of {self.ids:,} values of table {table} have a vector"
+                f"{without}, and {self.known:,} of its {vectors:,} vectors are of such values{other}"]
 
 
 def add_vectors(data_dir: str, table: str, vectors_file: str) -> Added:
@@ -49,16 +63,15 @@ def add_vectors(data_dir: str, table: str, vectors_file: str) -> Added:
     return _add(data_dir, table, vectors_file, *read_vectors(vectors_file))
 
 
-def add_text_vectors(data_dir: str, table: str, texts_file: str) -> Added:
-    """As `add_vectors`, of a file with the columns `id` and `text`: each gets a vector by its words.
+def add_text_vectors(data_dir: str, table: str, texts_file: str, ids: list[str], texts: list[str]) -> Added:
+    """As `add_vectors`, of raw values and texts from a file: each value gets a vector by its text's words.
 
     Raises:
-      InputError: as there, or a file of texts that does not fit.
+      InputError: as there, or texts that do not fit.
       FileNotFoundError, ValueError, OSError: as there.
     """
     from data_prep.text_vectors.tfidf_vectors import tfidf_vectors  # here: scikit-learn takes a second to load
 
-    ids, texts = read_texts(texts_file, "id", ["text"])
     try:
         vectors = tfidf_vectors(texts)
     except InputError as error:
@@ -80,7 +93,10 @@ def _add(data_dir: str, table: str, origin: str, ids: list[str], vectors: np.nda
     ordered[rows] = vectors[places]
     put_beside(data_dir, {table: ordered})
     path = os.path.join(data_dir, "vectors", f"{table}.npy")
-    return Added(path, len(values), len(found), len(ids) - len(found), vectors.shape[1])
+    of_values = set(filter(None, values))  # lasting ids may be of no value yet
+    return Added(path, len(of_values), len(found), len(ids) - len(found), vectors.shape[1], origin,
+                 next((value for value in values if value and value not in place), ""),
+                 next((value for value in ids if value not in of_values), ""))
 
 
 def put_beside(data_dir: str, vectors: Mapping[str, np.ndarray]) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+import pyarrow.parquet as pq
+
 from data_prep.config import PreparationConfig
 from data_prep.content_vectors.table_vectors import add_text_vectors
 from data_prep.industrial import reader
@@ -12,7 +16,8 @@ from data_prep.preparation import prepare_dataset
 def prepare(input_dir: str, output_dir: str, config: IndustrialConfig, preparation: PreparationConfig) -> None:
     """Prepares `events.csv`, `users.csv`, and the `impressions.csv` or `video_impressions.csv` of the row set.
 
-    Where there is `item_texts.csv`, too, authors have content vectors of their texts' words, unless ids are hashed.
+    Where there is `item_texts.csv`, too, and it has rows, authors have content vectors of their texts' words, unless
+    ids are hashed.
 
     Args:
       input_dir: directory of the files.
@@ -26,9 +31,14 @@ def prepare(input_dir: str, output_dir: str, config: IndustrialConfig, preparati
     """
     files = reader.find_files(input_dir, config.row_set)
 
-    def add_vectors(folder: str) -> None:
-        if files.item_texts and preparation.vocabulary == "counted":
-            add_text_vectors(folder, AUTHOR, files.item_texts)
+    def add_vectors(folder: str, scratch_dir: str) -> list[str]:
+        if not files.item_texts or preparation.vocabulary != "counted":
+            return []
+        texts = pq.read_table(os.path.join(scratch_dir, reader.READ_TEXTS))
+        if not len(texts):
+            return []
+        ids = [str(author) for author in texts["id"].to_pylist()]
+        return add_text_vectors(folder, AUTHOR, files.item_texts, ids, texts["text"].to_pylist()).warnings(AUTHOR)
 
     prepare_dataset(
         output_dir, preparation, config, files.paths,

@@ -10,6 +10,7 @@ import os
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow.parquet as pq
 
 from data_prep.description import DOMAINS, Source
 from data_prep.errors import InputError
@@ -23,7 +24,7 @@ from data_prep.industrial.config import (
     IndustrialConfig,
     describe,
 )
-from data_prep.reading.accounting import REASON, number_of_rows, used_rows
+from data_prep.reading.accounting import REASON, RowCounts, number_of_rows, used_rows
 from data_prep.reading.csv_files import Check, CsvColumn, CsvFormat
 from data_prep.reading.drop_rules import DropRule, after_days, drop_reason, not_positive, of_1970, outside_days
 from data_prep.reading.log_reader import LogReader
@@ -56,7 +57,9 @@ EVENTS = CsvFormat(("events.csv",), (
 USERS = CsvFormat(("users.csv",), (
     CsvColumn("user", "integer", ("user_id",)), *(CsvColumn(name, "text", optional=True) for name in PROFILE_FIELDS)),
     may_be_empty=True)
-ITEM_TEXTS = CsvFormat(("item_texts.csv",), (CsvColumn("id", "integer"), CsvColumn("text", "text", optional=True)))
+ITEM_TEXTS = CsvFormat(("item_texts.csv",), (CsvColumn("id", "integer"), CsvColumn("text", "text", optional=True)),
+                       may_be_empty=True)
+READ_TEXTS = "texts.parquet"  # in the reader's folder: `id` and `text` of each author, in the order of the file
 SHOWN = {"target": IMPRESSIONS, "source": VIDEO_IMPRESSIONS}  # by `row_set`
 STAYED = {"target": "stay_seconds", "source": "watch_seconds"}  # by `row_set`, what `long_stay` is made of
 _SECONDS = "seconds"  # column: its cells, where there is that label
@@ -88,7 +91,7 @@ def find_files(input_dir: str, row_set: str) -> IndustrialFiles:
         shown = SHOWN[row_set].find(input_dir)
     except InputError as error:
         raise InputError(f"{error}; row_set={row_set} takes its impressions from there") from error
-    texts = ITEM_TEXTS.find(input_dir) if os.path.exists(os.path.join(input_dir, *ITEM_TEXTS.file_names)) else None
+    texts = ITEM_TEXTS.find(input_dir) if ITEM_TEXTS.is_in(input_dir) else None
     return IndustrialFiles(shown, EVENTS.find(input_dir), USERS.find(input_dir), texts)
 
 
@@ -115,23 +118,37 @@ def read(logs: LogReader, files: IndustrialFiles, config: IndustrialConfig, dedu
     profiles, profile_rules = _profiles(logs.load(files.users, USERS, "profile_lines"), shown_users)
     profiles = logs.store("profiles", profiles)
     profile_counts = logs.count(files.users, profiles, profile_rules, "no user of a used impression")
+    counts = [shown_counts, logs.count(files.events, acted, acted_rules, "no event to use"), profile_counts]
+    events, described = used_rows(acted), dict[str, ir.Table]()
+    if files.item_texts:
+        described[AUTHOR], text_counts = _described(logs, files.item_texts, impressions, events)
+        counts.append(text_counts)
     return Source(
         description=describe(config, [column.name for file in (shown_format, acted_format) for column in file.columns]),
         impressions=impressions,
-        events=used_rows(acted),
+        events=events,
         users=_users(shown_users, used_rows(profiles)),
-        rows=(shown_counts, logs.count(files.events, acted, acted_rules, "no event to use"), profile_counts),
+        rows=tuple(counts),
         facts={"users_without_profile": number_of_rows(shown_users) - profile_counts.used, **facts},
         domains=("source",) if config.row_set == "source" else DOMAINS,
-        described=_described(logs, files.item_texts))
+        described=described)
 
 
-def _described(logs: LogReader, path: str | None) -> dict[str, ir.Table]:
-    """The authors of whom there are texts, where there is such a file."""
-    if not path:
-        return {}
+def _described(logs: LogReader, path: str, impressions: ir.Table, events: ir.Table) -> tuple[ir.Table, RowCounts]:
+    """The authors of whom there are texts, and the account of the file: texts of authors of used rows count."""
     texts = logs.load(path, ITEM_TEXTS, "text_lines")
-    return {AUTHOR: texts.select(value="id")}
+    texts = texts.mutate(earlier=ibis.row_number().over(group_by="id", order_by="row"))
+    seen = ibis.union(impressions.select(seen_author=AUTHOR), events.select(seen_author=AUTHOR), distinct=True)
+    seen = logs.store("seen_authors", seen)
+    texts = texts.left_join(seen, texts.id == seen.seen_author)
+    rules = [DropRule("repeats an earlier author", texts.earlier > 0, "id", "each author once"),
+             DropRule("author of no used row", texts.seen_author.isnull(), "id", "an author of a used row",
+                      ordinary=True, like=seen.filter(seen.seen_author != MISSING).seen_author.min())]
+    texts = logs.store("item_texts", texts.mutate(drop_reason(rules).name(REASON)))
+    first = texts.filter(texts.earlier == 0)
+    of_file = first.order_by("row").select("id", text=lambda rows: ibis.coalesce(rows.text, ""))
+    pq.write_table(of_file.to_pyarrow(), os.path.join(logs.scratch_dir, READ_TEXTS))
+    return first.select(value="id"), logs.count(path, texts, rules, "no text of an author of a used row")
 
 
 def _impressions(table: ir.Table, config: IndustrialConfig) -> tuple[ir.Table, list[DropRule]]:

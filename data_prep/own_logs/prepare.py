@@ -9,7 +9,7 @@ from data_prep import vocabulary
 from data_prep.config import PreparationConfig
 from data_prep.content_vectors.table_vectors import add_vectors
 from data_prep.errors import InputError
-from data_prep.own_logs import features, reader
+from data_prep.own_logs import features, reader, splitting
 from data_prep.own_logs.config import OwnLogsConfig
 from data_prep.own_logs.mapping import Mapping, read_mapping
 from data_prep.own_logs.splitting import OneDay
@@ -38,16 +38,16 @@ def prepare_mapping(config: OwnLogsConfig, input_dir: str, output_dir: str, prep
                     one_day: OneDay | None = None, assign: vocabulary.Assign = vocabulary.assign) -> None:
     """As `prepare`, of a single day where one is given, with ids that `assign` gives; raises what `prepare` does."""
     mapping = read_mapping(config.mapping)
-    _check_names(config.mapping, mapping)
+    _check_names(config.mapping, mapping, preparation)
     folder = input_dir or os.path.dirname(os.path.abspath(config.mapping))
     tables = Tables(mapping, folder)
     vectors = {table: os.path.join(folder, name) for table, name in mapping.vectors.items()}
     if missing := [path for path in vectors.values() if not os.path.isfile(path)]:
         raise InputError(f"{config.mapping}, vectors: {missing[0]}: no such file")
 
-    def add_all_vectors(records: str) -> None:
-        for table, path in vectors.items():
-            add_vectors(records, table, path)
+    def add_all_vectors(records: str, _: str) -> list[str]:
+        added = {table: add_vectors(records, table, path) for table, path in vectors.items()}
+        return [text for table, found in added.items() for text in found.warnings(table, of_all=one_day is None)]
 
     settings = dataclasses.replace(mapping, splits=one_day) if one_day else mapping
     prepare_dataset(output_dir, preparation, settings, [*tables.paths, *vectors.values()],
@@ -55,10 +55,10 @@ def prepare_mapping(config: OwnLogsConfig, input_dir: str, output_dir: str, prep
                     add_all_vectors)
 
 
-def _check_names(path: str, mapping: Mapping) -> None:
+def _check_names(path: str, mapping: Mapping, preparation: PreparationConfig) -> None:
     """Refuses names that no schema can have before a file is read."""
     try:
-        description = features.describe(mapping, {}, 0, mapping.time_gap)
-        description.schema(dict.fromkeys(description.vocabulary_names, FIRST_ID + 1), PreparationConfig())
+        description = features.describe(mapping, {}, 0, mapping.time_gap or splitting.time_gaps(0))
+        description.schema(dict.fromkeys(description.vocabulary_names, FIRST_ID + 1), preparation)
     except ValueError as error:
         raise InputError(f"{path}, features: {error}") from error

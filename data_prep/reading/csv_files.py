@@ -135,6 +135,10 @@ class CsvFormat:
             raise InputError(
                 f"{path}, line 1: wrong header: expected {[column.name for column in self.columns]}, got {found}")
 
+    def is_in(self, directory: str) -> bool:
+        """Whether there is such a file in `directory`, plain or packed."""
+        return any(map(os.path.exists, _paths(directory, self.file_names)))
+
     def find(self, directory: str) -> str:
         """The path of the file in `directory`, plain or packed; its header is checked.
 
@@ -160,8 +164,7 @@ def find_file(directory: str, file_names: Sequence[str]) -> str:
     """
     if not os.path.isdir(directory):
         raise InputError(f"input_dir {directory} is not a directory")
-    for name in (f"{name}{suffix}" for suffix in ("", *archives.SUFFIXES) for name in file_names):
-        path = os.path.join(directory, name)
+    for path in _paths(directory, file_names):
         if os.path.exists(path):
             if not os.path.isfile(path):
                 raise InputError(f"{path}: expected a file, got a directory")
@@ -170,6 +173,10 @@ def find_file(directory: str, file_names: Sequence[str]) -> str:
             return path
     raise InputError(f"{os.path.join(directory, file_names[0])}: no such file (nor "
                      f"{', '.join([*file_names[1:], *(file_names[0] + suffix for suffix in archives.SUFFIXES)])})")
+
+
+def _paths(directory: str, file_names: Sequence[str]) -> list[str]:
+    return [os.path.join(directory, f"{name}{suffix}") for suffix in ("", *archives.SUFFIXES) for name in file_names]
 
 
 def _tidy(line: ir.StringValue) -> ir.StringValue:

@@ -1,6 +1,7 @@
 """The columns and texts that logs may have: what they add to the records, and that all else stays as without them."""
 
 import dataclasses
+import gzip
 
 import numpy as np
 import pytest
@@ -83,5 +84,33 @@ def test_authors_with_texts_have_ids_however_rare_and_vectors_of_their_words(tmp
     np.testing.assert_array_equal(of_author["36"], of_author["42"])  # "cat videos", both
     assert abs(of_author["36"] @ of_author["37"]) < 0.9 < of_author["9"] @ of_author["45"]
     assert all(of_author[value].any() == (value in described) for value in values)
+    counted = references_data.read_preparation(output_dir)["rows"]["item_texts.csv"]
+    assert counted == {"read": 11, "used": 7, "dropped": {"author of no used row": 4}}
     hashed = prepared(tmp_path / "hashed", logs, headers, vocabulary="hashed", hash_bins=97)
     assert not FeatureSchema.load(hashed).vectors
+
+
+def test_texts_are_packed_or_written_otherwise_with_the_same_vectors(tmp_path):
+    logs, headers = with_further(random_logs(1))
+    texts = logs.pop("item_texts.csv")
+    files = {"item_texts.csv": ["id,text", *(f"{author},{text}" for author, text in texts)],
+             "item_texts.csv.gz": ["ID,Text", *(f'0{author}.0," {text} "' for author, text in texts), "36.0,again"]}
+    found = {}
+    for name, lines in files.items():
+        folder = write_logs(tmp_path / f"{name} logs", logs, headers=headers)
+        content = "\n".join(lines).encode()
+        (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        prepare(str(folder), str(tmp_path / name), IndustrialConfig(), SMALL)
+        found[name] = RecordFiles.open(str(tmp_path / name)).vectors()["author"]
+    np.testing.assert_array_equal(*found.values())
+    dropped = references_data.read_preparation(tmp_path / "item_texts.csv.gz")["rows"]["item_texts.csv.gz"]["dropped"]
+    assert dropped["repeats an earlier author"] == 1
+
+
+def test_texts_of_nobody_are_refused_and_no_texts_are_no_vectors(tmp_path):
+    logs, headers = with_further(random_logs(1))
+    assert not FeatureSchema.load(prepared(tmp_path / "none", {**logs, "item_texts.csv": []}, headers)).vectors
+    foreign = {**logs, "item_texts.csv": [[900_001, "cat videos"], [900_002, "dog videos"]]}
+    with pytest.raises(InputError, match="item_texts.csv: no text of an author of a used row; rows dropped: .'author "
+                       "of no used row': 2.*line 2, column id: expected an author of a used row, such as 38, got 90"):
+        prepared(tmp_path / "foreign", foreign, headers)

@@ -1,5 +1,7 @@
 """Cells with several values, and vectors of values, by a mapping file."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -65,6 +67,21 @@ def test_vectors_come_with_the_records(tmp_path):
     found, words = RecordFiles.open(str(made)).vectors()["author"], vocabulary(made, "author")
     for place, word in enumerate(words, FIRST_ID):
         np.testing.assert_array_equal(found[place], vectors[ids.index(word)])
+
+
+@pytest.mark.parametrize("first, last, form, warning", [
+    (0, 30, "a{}", None),
+    (20, 100, "a{}", r"authors.npz: 10 of 30 values of table author have a vector \(not 'a1?\d'\), and 10 of its 80 "
+                     r"vectors are of such values \(not 'a30'\)"),
+    (0, 61, "a{}", r"authors.npz: 30 of 30 values of table author have a vector, and 30 of its 61 vectors are of such "
+                   r"values \(not 'a30'\)")])
+def test_vectors_that_match_little_are_warned_of(tmp_path, first, last, form, warning):
+    ids = [form.format(number) for number in range(first, last)]
+    folder = logs(tmp_path)
+    np.savez(folder / "authors.npz", ids=np.array(ids), vectors=np.ones((len(ids), 2), np.float32))
+    made = prepared(folder, 'vectors = { author = "authors.npz" }\n' + EVENTS_ONLY)
+    found = references_data.read_preparation(made)["warnings"]
+    assert [re.fullmatch(warning or "", text) is not None for text in found] == [True] * (warning is not None)
 
 
 @pytest.mark.parametrize("line, message", [
