@@ -15,8 +15,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from data_prep.errors import InputError
-from data_prep.own_logs.counted_lines import CountedLines
 from data_prep.reading import archives
+from data_prep.reading.counted_lines import CountedLines
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
@@ -244,7 +244,7 @@ def _within(folder: str) -> Iterator[str]:
 def _spanned(path: str, name: str, folder: str) -> str:
     """The part of a file's path whose folders belong to its table: as the mapping names them from its own folder.
 
-    Of an absolute path elsewhere, it is what a pattern matches, or what a folder has within; above it is where logs lie.
+    Of an absolute path elsewhere, it is what a pattern matches, or what a folder has within: above that, logs just lie.
     """
     start = folder
     if os.path.isabs(name) and os.path.relpath(path, folder).startswith(os.pardir):

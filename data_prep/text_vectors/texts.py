@@ -9,12 +9,16 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
+from absl import logging
 
 from data_prep.errors import InputError
+from data_prep.reading.counted_lines import CountedLines
 
 
 def read_texts(path: str, id_column: str, text_columns: Sequence[str]) -> tuple[list[str], list[str]]:
     """Ids as they are written, and the text of each: its columns with a space between them.
+
+    Where cells hold line ends, a warning is logged: a quote that nobody closes makes one row of many lines.
 
     Args:
       path: a Parquet file, or CSV in UTF-8 with a header, plain or `.gz`; cells may be quoted.
@@ -22,11 +26,16 @@ def read_texts(path: str, id_column: str, text_columns: Sequence[str]) -> tuple[
       text_columns: one at least; empty cells add nothing.
 
     Raises:
-      InputError: no such file, or not readable; a column that it lacks; no row, an empty id or one that is there twice.
+      InputError: no such file, or not readable; a column that it lacks or that is named twice; no row, an empty id or
+        one that is there twice.
     """
     if not text_columns:
         raise InputError(f"{path}: expected the names of text columns, got none")
-    table = _columns(path, [id_column, *text_columns])
+    names = [id_column, *text_columns]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"{path}: expected each column once, as ids or texts, got {repeated} "
+                         f"{names.count(repeated)} times")
+    table = _columns(path, names)
     ids = [value or "" for value in table[id_column].to_pylist()]
     if not ids:
         raise InputError(f"{path}: no row")
@@ -51,7 +60,11 @@ def _columns(path: str, names: list[str]) -> pa.Table:
             with pcsv.open_csv(path, parse_options=_QUOTED) as reader:
                 _check_names(path, names, reader.schema.names)
             options = pcsv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string()))
-            table = pcsv.read_csv(path, parse_options=_QUOTED, convert_options=options)
+            content = CountedLines(path)
+            table = pcsv.read_csv(content, parse_options=_QUOTED, convert_options=options)
+            if (expected := content.lines - 1) > len(table):
+                logging.warning("%s: %s lines make %s rows: cells between quotes hold line ends; is a quote never "
+                                "closed?", path, f"{expected:,}", f"{len(table):,}")
         return table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
@@ -63,3 +76,5 @@ _QUOTED = pcsv.ParseOptions(newlines_in_values=True)
 def _check_names(path: str, names: list[str], known: list[str]) -> None:
     if missing := [name for name in names if name not in known]:
         raise InputError(f"{path}: no column {' and no column '.join(missing)}; it has {', '.join(known)}")
+    if repeated := next((name for name in names if known.count(name) > 1), None):
+        raise InputError(f"{path}: the column {repeated!r} is there more than once: {', '.join(known)}")

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_prep.errors import InputError
-from data_prep.own_logs.counted_lines import CountedLines
 from data_prep.own_logs.log_files import find_files, skipped_files
+from data_prep.reading.counted_lines import CountedLines
 from tests import references_data
 from tests.data_prep.own_logs.mappings import prepared
 from tests.data_prep.own_logs.small_events import EVENTS_ONLY, random_events, write_events

@@ -94,6 +94,8 @@ def test_impossible_widths_and_texts():
     ([], ("movieId", ["title"]), "texts.csv: no row"),
     (["1,a,b", ",c,d"], ("movieId", ["title"]), "texts.csv, movieId: row 2 has none"),
     (["1,a,b", "2,c,d", "1,e,f"], ("movieId", ["title"]), "movieId: expected each value once, got '1' 2 times"),
+    (["1,a,b"], ("movieId", ["title", "title"]), "texts.csv: expected each column once, .*, got title 2 times"),
+    (["1,a,b"], ("movieId", ["title", "movieId"]), "texts.csv: expected each column once, .*, got movieId 2 times"),
     (["1,a,b", "2,c"], ("movieId", ["title"]), "texts.csv: cannot be read: .*Expected 3 columns, got 2"),
 ])
 def test_a_wrong_file_is_named(tmp_path, lines, columns, message):
@@ -102,6 +104,24 @@ def test_a_wrong_file_is_named(tmp_path, lines, columns, message):
         write_csv(tmp_path / "texts.csv", lines)
     with pytest.raises(InputError, match=message):
         read_texts(path, *columns)
+
+
+@pytest.mark.parametrize("name", ["texts.csv", "texts.csv.gz"])
+def test_a_quote_that_nobody_closes_is_warned_of(tmp_path, name, caplog):
+    path = write_csv(tmp_path / name, ['1,"Red,Sea', "2,b,c", '3,"d",e'])
+    with caplog.at_level("WARNING", logger="absl"):
+        assert read_texts(path, "movieId", ["title"])[0] == ["1"]
+    warning, = caplog.messages
+    assert warning == f"{path}: 3 lines make 1 rows: cells between quotes hold line ends; is a quote never closed?"
+    caplog.clear()
+    write_csv(tmp_path / name, ['1,"Red,Sea",c', "", "2,b,c"])
+    assert read_texts(path, "movieId", ["title"])[0] == ["1", "2"] and not caplog.messages
+
+
+def test_a_column_that_a_file_has_twice_is_named(tmp_path):
+    (tmp_path / "texts.csv").write_text("id,title,title\n1,a,b\n")
+    with pytest.raises(InputError, match="texts.csv: the column 'title' is there more than once: id, title, title"):
+        read_texts(str(tmp_path / "texts.csv"), "id", ["title"])
 
 
 def test_the_command_writes_what_content_vectors_reads_the_same_each_time(tmp_path):
