@@ -50,9 +50,14 @@ def calendar_splits(first_day: str, num_days: int, utc_offset: int) -> dict[str,
       Split -> its first second and the second after its last, UTC.
 
     Raises:
-      ValueError: a text that is no date, or too few days; the message names the setting.
+      ValueError: a text that is no date, or too few or too many days; the message names the setting.
     """
     if num_days < 3:
         raise ValueError(f"num_days must be at least 3 (train, validation, test), got {num_days}")
-    first = day_start(calendar_day("first_day", first_day), utc_offset)
+    day = calendar_day("first_day", first_day)
+    try:
+        date.fromisoformat(day) + timedelta(days=num_days)  # the day after the last, whose seconds are shown as dates
+    except OverflowError as error:
+        raise ValueError(f"num_days must end before the year 10000, got {num_days} from {day}") from error
+    first = day_start(day, utc_offset)
     return splits_between(first, *(first + (num_days - days) * DAY_SECONDS for days in (2, 1, 0)))

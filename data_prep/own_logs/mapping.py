@@ -11,7 +11,7 @@ import tomllib
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from data_prep.calendar_splits import calendar_day
+from data_prep.calendar_splits import calendar_day, calendar_splits
 from data_prep.errors import InputError
 from data_prep.own_logs import toml_fields
 from data_prep.own_logs.feature_columns import ROLES, Features
@@ -147,6 +147,8 @@ class Splits:
         if self.num_days is not None and (self.first_day is None or self.num_days < 3):
             raise ValueError(f"num_days must be at least 3 and needs first_day, got {self.num_days} from "
                              f"{self.first_day}")
+        if self.num_days is not None:
+            calendar_splits(self.first_day, self.num_days, 0)  # refuses days that no calendar has
         if (self.validation_from is None) != (self.test_from is None):
             raise ValueError("validation_from and test_from need each other")
         if self.num_days is not None and (self.test_from or self.last_day):

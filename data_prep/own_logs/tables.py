@@ -183,6 +183,9 @@ class Tables:
         """Asks for a user's feature: of the users, the logs, or the user's id itself."""
         first, key = self.logs[0], f"features.user.{name}"
         if first.spec.user in feature.column:
+            if feature.is_number or feature.separator:
+                raise InputError(f"{key}: column {first.spec.user!r} is the users' own id, which has neither "
+                                 "boundaries nor buckets nor separator")
             self.readers[name] = []
             return
         for owner in (*([self.users] if self.users else []), first):

@@ -1,13 +1,14 @@
 """TOML tables as frozen dataclasses; what does not fit is refused with its key, its value and what would fit.
 
 Annotations that fields may have: `str`, `int`, `float`, `bool`, `Literal[...]` of texts, `tuple[X, ...]` (a single X
-will do), `dict[str, X]`, dataclasses, and unions of these with None. A dataclass with an attribute `MAIN_KEY` can be
-written as the value of that key alone.
+will do), `dict[str, X]`, dataclasses, and unions of these with None. Integers have 64 bits, numbers are finite. A
+dataclass with an attribute `MAIN_KEY` can be written as the value of that key alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from typing import Any, TypeVar
@@ -68,11 +69,15 @@ def _value(annotation: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(annotation):
         return read(annotation, value, where)
     if annotation is float and type(value) is int:
-        return float(value)
+        value = float(value) if abs(value) < 2**1023 else math.inf
     if annotation is str and hasattr(value, "isoformat"):  # TOML has dates of its own
         return value.isoformat()
     if type(value) is not annotation:
         raise InputError(f"{where}: expected {_NAMES[annotation]}, got {value!r}")
+    if annotation is int and not -2**63 <= value < 2**63:
+        raise InputError(f"{where}: expected an integer of 64 bits, got {value}")
+    if annotation is float and not math.isfinite(value):
+        raise InputError(f"{where}: expected a finite number, got {value}")
     return value
 
 

@@ -29,7 +29,10 @@ def test_what_is_no_day(text):
 
 @pytest.mark.parametrize(("first_day", "num_days", "message"), [
     ("2017-5", 7, "first_day must be a date like 2017-05-06, got '2017-5'"),
-    ("2017-05-06", 2, r"num_days must be at least 3 \(train, validation, test\), got 2")])
+    ("2017-05-06", 2, r"num_days must be at least 3 \(train, validation, test\), got 2"),
+    ("2024-01-01", 9_999_999, "num_days must end before the year 10000, got 9999999 from 2024-01-01"),
+    ("9999-12-29", 3, "num_days must end before the year 10000, got 3 from 9999-12-29"),
+    ("2024-01-01", 10**12, "num_days must end before the year 10000, got 1000000000000 from 2024-01-01")])
 def test_refusals(first_day, num_days, message):
     with pytest.raises(ValueError, match=message):
         calendar_splits(first_day, num_days, 0)

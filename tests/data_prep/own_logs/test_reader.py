@@ -148,6 +148,11 @@ def test_events_of_one_second_keep_the_order_of_their_fractions(tmp_path):
      r"\(features.context.watch\), got '(live|video)' \(and 599 other lines\)"),
     (EVENTS_ONLY + 'items = { files = "events.csv", key = "author" }', [], "items: no feature, rule or domain reads"),
     (EVENTS_ONLY + 'items = { files = "events.csv", key = "room" }', [], "items.key: no column 'room' in"),
+    (EVENTS_ONLY.replace("events.csv", "none.csv") + 'context = { time_gap = "seconds" }', [],
+     "prepared.toml, features: .*time_gap"),
+    *((EVENTS_ONLY.replace('user_id = "user"', f'user_id = {{ column = "user", {key} }}'), [],
+       "features.user.user_id: column 'user' is the users' own id, which has neither boundaries nor buckets nor separ")
+      for key in ("buckets = 3", "boundaries = [1, 2]", 'separator = "|"')),
 ])
 def test_what_is_refused(tmp_path, text, rows, message):
     first, *others = random_events(6)
