@@ -24,8 +24,8 @@ from lcn_tf.data import record_rules
 from lcn_tf.data.prepared_folder import PREPARATION, SPLITS, VOCABULARIES, preparation_facts
 from lcn_tf.data.record_bytes import Fingerprint
 from lcn_tf.data.records import encode
-from lcn_tf.models.requests import request_names
-from lcn_tf.schema import OOV_ID, FeatureSchema
+from lcn_tf.models.requests import request_names, user_feature
+from lcn_tf.schema import FIRST_ID, OOV_ID, FeatureSchema
 from lcn_tf.serving.logged_requests import Values, asked_schema, read_requests
 
 REQUEST, CANDIDATE = "request", "candidate"
@@ -131,7 +131,7 @@ def _groups(schema: FeatureSchema, requests: list[Values], labels: Mapping[int, 
             ) -> Iterator[tuple[int, Values]]:
     """The records of the requests that have a label, with the requests' numbers."""
     users, impressions, _ = request_names(schema)
-    key = max(schema.user, key=lambda feature: schema.tables[feature.table]).name if schema.user else None
+    key = user_feature(schema)
     rows = {feature.name: schema.tables[feature.table]
             for feature in (*schema.user, *schema.item, *schema.candidate, *schema.request)}
     shown = 0
@@ -141,7 +141,7 @@ def _groups(schema: FeatureSchema, requests: list[Values], labels: Mapping[int, 
             continue
         user = request[key][0] if key else OOV_ID
         # Users without an id of their own are told apart by their requests.
-        group = {"user_key": [user if user != OOV_ID else -number]}
+        group = {"user_key": [user if user >= FIRST_ID else -number]}
         group |= {name: [_within(request[name][0], rows[name])] for name in users}
         for name in impressions:
             values = [request[name][candidate - 1] for candidate in candidates]

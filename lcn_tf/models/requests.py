@@ -5,11 +5,11 @@ Shape letters: B requests, C candidates, L events.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from lcn_tf.schema import PADDING_ID, FeatureSchema
+from lcn_tf.schema import PADDING_ID, Feature, FeatureSchema
 
 
 def request_names(schema: FeatureSchema) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -17,6 +17,21 @@ def request_names(schema: FeatureSchema) -> tuple[tuple[str, ...], tuple[str, ..
     users = tuple(feature.name for feature in schema.user)
     histories = tuple(name for history in schema.histories for name in schema.history_names(history))
     return users, (*schema.candidate_names, "timestamp"), histories
+
+
+def identifying_feature(schema: FeatureSchema, features: Sequence[Feature]) -> str:
+    """Name of the feature that tells apart best: of those with one value the one with the largest table."""
+    single = [feature for feature in features if feature.name not in schema.several]
+    return max(single, key=lambda feature: schema.tables[feature.table]).name
+
+
+def user_feature(schema: FeatureSchema) -> str | None:
+    """Name of the feature that tells users apart, None where no user feature has one value.
+
+    Users whose id is 0 or 1 (padding, out of vocabulary) have none of their own.
+    """
+    single = {feature.name for feature in schema.user} - schema.several
+    return identifying_feature(schema, schema.user) if single else None
 
 
 def complete_request(schema: FeatureSchema, request: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import tensorflow as tf
 
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.models.requests import request_names
-from lcn_tf.schema import OOV_ID, Feature, FeatureSchema
+from lcn_tf.models.requests import identifying_feature, request_names, user_feature
+from lcn_tf.schema import FIRST_ID, OOV_ID, FeatureSchema
 from lcn_tf.serving.logged_requests import Values, asked_schema, read_requests
 from lcn_tf.serving.recorded_requests import requests_of
 
@@ -84,8 +84,8 @@ def audit(requests_path: str, data_dir: str) -> Audit:
     schema = asked_schema(requests_path, files.schema)
     files = dataclasses.replace(files, schema=schema)
     requests = list(read_requests(requests_path, schema))
-    user, item = _user_key(schema), _most_rows(schema, (*schema.item, *schema.candidate))
-    events = _most_rows(schema, schema.item)
+    user, item = user_feature(schema), identifying_feature(schema, (*schema.item, *schema.candidate))
+    events = identifying_feature(schema, schema.item)
     index = _index(files, requests, user, item)
     found = {name: Difference(name) for name in _compared_names(schema)}
     matched = 0
@@ -117,7 +117,7 @@ def _index(files: RecordFiles, requests: Iterable[Values], user: str | None, ite
     found: dict[object, list[Values]] = collections.defaultdict(list)
     for record in tf.data.TFRecordDataset(list(files.paths)).as_numpy_iterator():
         for _, request in requests_of(files.schema, record):
-            # A user out of vocabulary has no id to be found by: the first candidate's is taken.
+            # A user without an id of their own cannot be found by it: the first candidate's is taken.
             for key in _keys(request, user, item):
                 if key in wanted:
                     found[key].append(request)
@@ -125,7 +125,7 @@ def _index(files: RecordFiles, requests: Iterable[Values], user: str | None, ite
 
 
 def _key(request: Values, user: str | None, item: str) -> tuple[str, int]:
-    if user is not None and request[user][0] != OOV_ID:
+    if user is not None and request[user][0] >= FIRST_ID:
         return "user", request[user][0]
     return "item", request[item][0] if request[item] else OOV_ID
 
@@ -187,18 +187,9 @@ def _pairs(expected: Sequence[object], served: Sequence[object]) -> Iterator[tup
 
 def _compared_names(schema: FeatureSchema) -> list[str]:
     users, impressions, _ = request_names(schema)
-    event_item, names = _most_rows(schema, schema.item), [*users, *impressions]
+    event_item, names = identifying_feature(schema, schema.item), [*users, *impressions]
     for history in schema.histories:
         names += [f"{history}: {MISSING}", f"{history}: {EXTRA}"]
         names += [name for name in schema.history_names(history)
                   if name not in (f"{history}_timestamp", f"{history}_{event_item}")]
     return names
-
-
-def _user_key(schema: FeatureSchema) -> str | None:
-    return _most_rows(schema, schema.user) if schema.user else None
-
-
-def _most_rows(schema: FeatureSchema, features: Sequence[Feature]) -> str:
-    """The feature that tells apart best: the one with the largest table."""
-    return max(features, key=lambda feature: schema.tables[feature.table]).name

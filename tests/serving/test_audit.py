@@ -1,12 +1,14 @@
 """The audit finds a planted skew between serving and preparation, and none where there is none."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from lcn_tf.data.record_files import RecordFiles
+from lcn_tf.schema import Feature
 from lcn_tf.serving.__main__ import main
 from lcn_tf.serving.audit import EXTRA, MISSING, audit
 from lcn_tf.serving.logged_requests import read_requests
@@ -123,6 +125,27 @@ def test_a_user_feature(data_dir, tmp_path):
         request[feature.name] = [request[feature.name][0] % 2 + 1]
 
     assert len(skewed(data_dir, tmp_path, change)) == 1
+
+
+def test_users_and_candidates_are_not_told_apart_by_one_of_several_values(tmp_path):
+    """Tags and genres have the largest tables, but users and items share them or have none."""
+    plain, users, genres = synthetic.make_schema(), ("tags_1", "tags_2"), ("genres_1", "genres_2")
+    schema = dataclasses.replace(
+        plain, tables={**plain.tables, "tag": 997, "genre": 991},
+        user=(*(Feature(name, "tag") for name in users), *plain.user),
+        candidate=(*(Feature(name, "genre") for name in genres), *plain.candidate),
+        means={"tags": users, "genres": genres})
+    groups = synthetic.make_groups(schema, 20, seed=1)
+    for place, group in enumerate(groups):
+        user = 1 if place == 7 else 0 if place == 8 else place + 2  # two without an id of their own
+        group |= {"user_id": [user], "tags_1": [2 * (place % 2)], "tags_2": [0]}
+        group |= {name: [0] * len(group["label"]) for name in genres}
+    synthetic.write_records(tmp_path / "data", schema, {"train": groups, "validation": groups[:3], "test": groups[:3]})
+    _, requests = served(str(tmp_path / "data"), "train")
+    for request in requests[:2]:  # of two users, with candidates that no other user was shown
+        request["item_id"] = [59] * len(request["item_id"])
+    found = audit(logged(tmp_path / "log", schema, requests), str(tmp_path / "data"))
+    assert (found.requests, found.matched, found.differing) == (20, 18, [])
 
 
 def test_requests_of_other_data_have_no_record(data_dir, tmp_path, capsys):

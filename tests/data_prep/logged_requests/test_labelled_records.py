@@ -12,7 +12,8 @@ from data_prep.errors import InputError
 from data_prep.logged_requests.labelled_records import write_records
 from lcn_tf.data.prepared_folder import SPLITS, preparation_facts
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.schema import CLICK, Label
+from lcn_tf.data.records import encode
+from lcn_tf.schema import CLICK, Feature, Label
 from lcn_tf.serving.logged_requests import read_requests
 from lcn_tf.serving.recorded_requests import requests_of
 from tests import synthetic
@@ -103,6 +104,28 @@ def test_requests_that_no_record_may_be_like_are_left_out_and_counted(made, tmp_
     assert facts["rows"]["candidates"] == {"read": len(labels), "used": len(labels) - dropped, "dropped": {
         "of a request that no record may be like": dropped}}
     assert f"the first is request {odd + 1}: feature 'lifelong_source_timestamp' rises" in facts["warnings"][0]
+
+
+def test_users_are_not_told_apart_by_one_of_several_values(tmp_path):
+    plain, tags = synthetic.make_schema(), ("tags_1", "tags_2")
+    schema = dataclasses.replace(
+        plain, tables={**plain.tables, "tag": 997}, user=(*(Feature(name, "tag") for name in tags), *plain.user),
+        means={"tags": tags})
+    groups = synthetic.make_groups(schema, 12, seed=1)
+    for place, group in enumerate(groups):
+        moved = place % 3 * DAY
+        group |= {"user_id": [max(0, place - 2) % 10], "tags_1": [2 * (place % 2)], "tags_2": [0]}
+        group |= {name: [moment + moved for moment in group[name]]
+                  for name in schema.record_names if name.endswith("timestamp")}
+    synthetic.write_records(tmp_path / "data", schema, dict.fromkeys(SPLITS, groups))
+    logged(tmp_path / "log", schema, [request for group in groups for _, request in requests_of(
+        schema, encode(schema, group))])
+    pd.DataFrame([{"request": number, "candidate": 1, "label": 0} for number in range(1, 13)]).to_csv(
+        tmp_path / "labels.csv", index=False)
+    write_records(str(tmp_path / "log"), str(tmp_path / "labels.csv"), str(tmp_path / "data"), str(tmp_path / "out"))
+    files = RecordFiles.open(str(tmp_path / "out"))
+    keys = [group["user_key"][0] for split in SPLITS for group in read(files, split)]
+    assert sorted(keys) == [-4, -3, -2, -1, 2, 3, 4, 5, 6, 7, 8, 9]  # ids 0 and 1 are of nobody
 
 
 @pytest.mark.parametrize("change, message", [
