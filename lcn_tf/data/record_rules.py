@@ -12,7 +12,7 @@ The rules of time (`in_order`) take as long as all others: whoever looks through
 | labels              | 0 or 1; 0 where the label that they are given is 0                                   |
 | timestamps          | seconds from 1970 to the end of the year 9999                                        |
 | offsets             | 0 to the number of the history's events                                              |
-| candidates, events  | no padding: not all of their item features are 0                                     |
+| candidates, events  | no padding: their first item feature is not 0, by which serving knows padding        |
 | histories           | most recent event first; events of one second in any order                           |
 | what a candidate sees | no event later than its own timestamp, where that is not 0                         |
 
@@ -31,7 +31,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from lcn_tf.schema import PADDING_ID, FeatureSchema, Label
+from lcn_tf.schema import OOV_ID, PADDING_ID, FeatureSchema, Label
 
 _LAST_SECOND = 253_402_300_799  # of the year 9999: larger timestamps are not seconds
 
@@ -68,8 +68,8 @@ def fits(schema: FeatureSchema, parsed: Parsed) -> tf.Tensor:
 
 
 def _without_padding(schema: FeatureSchema, parsed: Parsed) -> tf.Tensor:
-    """Whether every candidate and event has an item feature that is not 0."""
-    every = [tf.add_n([parsed[name].flat_values for name in names]) for names in _items(schema).values()]
+    """Whether the first item feature of every candidate and event is not 0."""
+    every = [parsed[name].flat_values for name in _items(schema).values()]
     return tf.reduce_min(tf.stack([tf.reduce_min(ids) for ids in every])) > PADDING_ID
 
 
@@ -141,11 +141,11 @@ def objection(schema: FeatureSchema, serialized: bytes) -> str | None:
 
 def _padding(schema: FeatureSchema, lists: Lists) -> str | None:
     """The first candidate or event that is padding."""
-    for owner, names in _items(schema).items():
-        for place, ids in enumerate(zip(*(lists[name] for name in names), strict=True)):
-            if not any(ids):
-                like = f", like {' and '.join(map(repr, names[1:]))}" if names[1:] else ""
-                return f"feature {names[0]!r} has the value 0 at place {place}{like}: that is padding, no {owner}"
+    for owner, name in _items(schema).items():
+        if PADDING_ID in lists[name]:
+            place = list(lists[name]).index(PADDING_ID)
+            return (f"feature {name!r} has the value 0 at place {place}: that is padding, no {owner}; an unknown item "
+                    f"is {OOV_ID}")
     return None
 
 
@@ -181,11 +181,10 @@ def _lists(schema: FeatureSchema) -> dict[str, tuple[str, ...]]:
             **{f"event of {history}": schema.history_names(history) for history in schema.histories}}
 
 
-def _items(schema: FeatureSchema) -> dict[str, tuple[str, ...]]:
-    """What an item is -> the item features that it has."""
-    names = tuple(feature.name for feature in schema.item)
-    return {"candidate": names, **{f"event of {history}": tuple(f"{history}_{name}" for name in names)
-                                   for history in schema.histories}}
+def _items(schema: FeatureSchema) -> dict[str, str]:
+    """What an item is -> the feature that is 0 where there is none, the first of the item's."""
+    first = schema.item[0].name
+    return {"candidate": first, **{f"event of {history}": f"{history}_{first}" for history in schema.histories}}
 
 
 def _limits(schema: FeatureSchema) -> dict[str, tuple[int, str]]:

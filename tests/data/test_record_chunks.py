@@ -45,9 +45,9 @@ def test_every_list_of_every_record(tmp_path):
     ("lifelong_source_offset", [0, 24, 0], r"'lifelong_source_offset' has the value 24, expected 0 to 23"),
     ("age", [], r"feature 'age' has 0 values, expected 1$"),
     ("user_key", [7, 8], r"feature 'user_key' has 2 values, expected 1$"),
-    (("item_id", "category"), [1, 2, 0], r"feature 'item_id' has the value 0 at place 2, like 'category'"),
-    (("short_source_item_id", "short_source_category"), [0] + [1] * 6, r"'short_source_item_id' has the value 0 at "
-     "place 0, like 'short_source_category': that is padding, no event of short_source$"),
+    ("item_id", [1, 2, 0], r"feature 'item_id' has the value 0 at place 2: that is padding, no candidate; an unknown"),
+    ("short_source_item_id", [0] + [1] * 6, r"'short_source_item_id' has the value 0 at place 0: that is padding, "
+     "no event of short_source; an unknown item is 1$"),
     ("short_target_timestamp", [9, 9, 8, 7, 8], r"'short_target_timestamp' rises from 7 at place 3 to 8 at place 4"),
     ("lifelong_source_timestamp", [synthetic.MOMENT + 1] + [9] * 22, r"'lifelong_source_timestamp' has the value "
      r"1700000001 at place 0, later than the candidate at place 0 that sees it: 'timestamp' 1700000000"),
@@ -64,7 +64,7 @@ def test_a_wrong_record_is_named(tmp_path, feature, value, message):
 
 
 @pytest.mark.parametrize("change", [
-    {"item_id": [0, 1, 1], "category": [1, 0, 1]},  # a missing value
+    {"item_id": [1, 1, 1], "category": [1, 0, 1]},  # items without a category
     {"short_target_timestamp": [9, 9, 8, 8, 8]},
     {"short_target_timestamp": [synthetic.MOMENT] * 5},
     {"short_target_timestamp": [synthetic.MOMENT + 1, *[7] * 4], "short_target_offset": [1, 5, 2]},  # nobody sees it

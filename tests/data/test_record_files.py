@@ -100,11 +100,10 @@ def test_files_left_over_from_another_preparation_are_named(tmp_path, before, af
 
 def test_padding_is_refused_while_it_is_trained_on(tmp_path):
     groups = synthetic.write_records(tmp_path)["train"]
-    for name in synthetic.make_schema().impression_names:
-        groups[9][name] += [0]  # the first of a file are looked at at once
+    groups[9]["item_id"][-1] = 0  # the first of a file are looked at at once
     synthetic.write_records(tmp_path, groups={"train": groups, "validation": 3, "test": 3})
     files = RecordFiles.open(str(tmp_path))
-    message = r"train.*, record 4: feature 'item_id' has the value 0 at place \d, like 'category': that is pad"
+    message = r"train.*, record 4: feature 'item_id' has the value 0 at place \d: that is padding, no candidate"
     with pytest.raises(record_bytes.RecordError, match=message), files.naming_bad_records():
         list(read(files, "train", DataConfig("flat", 3, 11), 29))
 
