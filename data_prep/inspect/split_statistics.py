@@ -15,7 +15,7 @@ import numpy as np
 from data_prep.description import DAY_SECONDS
 from lcn_tf.data.record_chunks import Chunk, read_chunks
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.schema import FIRST_ID, FeatureSchema
+from lcn_tf.schema import FIRST_ID, PADDING_ID, FeatureSchema
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,8 @@ class SplitStatistics:
       days: days since 1970 in the given time zone -> impressions, and those with each label, in order.
       lengths: history -> events that candidates see, after the history's offset and at most the schema's length.
       known: place (`impressions`, or a history) -> feature -> share of the ids that are not out of vocabulary; user
-        features count once per impression. A place without ids is left out.
+        features count once per impression, padding of features with several values never. A place or a feature
+        without ids is left out.
     """
 
     groups: int
@@ -150,6 +151,7 @@ class _KnownIds:
 
     def __init__(self, schema: FeatureSchema):
         self._users = tuple(feature.name for feature in schema.user)
+        self._several = schema.several
         self._places: dict[str, Iterable[str]] = {"impressions": (*self._users, *schema.candidate_names)}
         for history in schema.histories:
             self._places[history] = [f"{history}_{feature.name}" for feature in (
@@ -159,9 +161,11 @@ class _KnownIds:
     def add(self, chunk: Chunk) -> None:
         candidates = chunk["timestamp"].lengths
         for name, counts in self._counts.items():
-            known = chunk[name].values >= FIRST_ID
-            weights = candidates if name in self._users else np.ones(len(known), np.int64)
-            counts += (known @ weights, weights.sum())
+            ids = chunk[name].values
+            weights = candidates if name in self._users else np.ones(len(ids), np.int64)
+            if name in self._several:
+                weights = weights * (ids != PADDING_ID)
+            counts += ((ids >= FIRST_ID) @ weights, weights.sum())
 
     def shares(self) -> dict[str, dict[str, float]]:
         shares = {place: {name.removeprefix(f"{place}_"): float(self._counts[name][0] / self._counts[name][1])

@@ -1,13 +1,14 @@
 """A split's statistics against plain counting over the groups it was written from."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
 
 from data_prep.inspect.split_statistics import LengthCounts, _DistinctIntegers, measure_split
 from lcn_tf.data.record_files import RecordFiles
-from lcn_tf.schema import FIRST_ID
+from lcn_tf.schema import FIRST_ID, Feature
 from tests import synthetic
 from tests.synthetic import HISTORIES
 
@@ -65,6 +66,24 @@ def test_known_ids_of_users_count_once_per_impression(written):
         ids = [value for group in groups["test"] for value in group[feature]]
         share = np.mean([value >= FIRST_ID for value in ids])
         assert known[place][name] == pytest.approx(share) and 0 < share < 1
+
+
+def test_padding_of_several_values_is_not_out_of_vocabulary(tmp_path):
+    plain, tags, genres = synthetic.make_schema(), ("tags_1", "tags_2"), ("genres_1", "genres_2")
+    schema = dataclasses.replace(
+        plain, tables={**plain.tables, "tag": 8, "genre": 9}, means={"tags": tags, "genres": genres},
+        user=(*plain.user, *(Feature(name, "tag") for name in tags)),
+        candidate=tuple(Feature(name, "genre") for name in genres))
+    groups = synthetic.make_groups(schema, 3, seed=1)
+    for group, tag in zip(groups, (0, 1, 5), strict=True):
+        genre = [5, 1, *[0] * len(group["label"])][:len(group["label"])]
+        group |= {"tags_1": [tag], "tags_2": [0], "genres_1": genre, "genres_2": [0] * len(genre)}
+    synthetic.write_records(tmp_path, schema, dict.fromkeys(synthetic.GROUPS, groups), shards=1)
+    known = measure_split(RecordFiles.open(str(tmp_path)), "test", 0).known["impressions"]
+    sizes = [len(group["label"]) for group in groups]
+    assert known["tags_1"] == sizes[2] / (sizes[1] + sizes[2])
+    assert known["genres_1"] == 3 / sum(min(size, 2) for size in sizes)
+    assert not {"tags_2", "genres_2"} & set(known)  # nothing but padding
 
 
 def test_a_place_without_ids_is_left_out(tmp_path):
