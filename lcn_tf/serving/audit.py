@@ -10,8 +10,7 @@ import collections
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
-import tensorflow as tf
-
+from lcn_tf.data import tfrecords
 from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.models.requests import identifying_feature, request_names, user_feature
 from lcn_tf.schema import FIRST_ID, OOV_ID, FeatureSchema
@@ -115,12 +114,13 @@ def _index(files: RecordFiles, requests: Iterable[Values], user: str | None, ite
     """Key -> requests that records would make, of those keys alone that logged requests have."""
     wanted = {_key(request, user, item) for request in requests}
     found: dict[object, list[Values]] = collections.defaultdict(list)
-    for record in tf.data.TFRecordDataset(list(files.paths)).as_numpy_iterator():
-        for _, request in requests_of(files.schema, record):
-            # A user without an id of their own cannot be found by it: the first candidate's is taken.
-            for key in _keys(request, user, item):
-                if key in wanted:
-                    found[key].append(request)
+    with files.naming_bad_records():
+        for record in tfrecords.in_order(files.paths).as_numpy_iterator():
+            for _, request in requests_of(files.schema, record):
+                # A user without an id of their own cannot be found by it: the first candidate's is taken.
+                for key in _keys(request, user, item):
+                    if key in wanted:
+                        found[key].append(request)
     return found
 
 

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 from lcn_tf.serving.batching import BatchingParameters, batching_parameters
 from lcn_tf.serving.c_session import CSession
@@ -100,8 +101,8 @@ def configure_export(export_path: str, budget: float, repeats: int = 20) -> tupl
 
     Raises:
       FileNotFoundError: `export_path` is no exported version.
-      ValueError: fewer than one repeat, a budget that a run of one request exceeds or that is none, or the warm-up
-        becomes longer than a server takes.
+      ValueError: fewer than one repeat, a budget that a run of one request exceeds or that is none, a warm-up file that
+        is damaged or becomes longer than a server takes.
       SessionError: the export does not load.
     """
     if repeats < 1:
@@ -142,7 +143,10 @@ def _warmup_of_sizes(export_path: str, sizes: Sequence[int]) -> list[object]:
     path = os.path.join(export_path, WARMUP_PATH)
     message = log_class()
     records = tf.data.TFRecordDataset(path).as_numpy_iterator() if os.path.isfile(path) else ()
-    logs = [message.FromString(record) for record in records]  # type: ignore[attr-defined]
+    try:
+        logs = [message.FromString(record) for record in records]  # type: ignore[attr-defined]
+    except (tf.errors.DataLossError, DecodeError) as error:
+        raise ValueError(f"{path}: no file of warm-up requests: {error}") from error
     requests_path = os.path.join(export_path, VERIFICATION_PATH)
     _, _, request = read_recorded(requests_path)
     examples = read_examples(requests_path)

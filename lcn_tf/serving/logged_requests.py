@@ -1,4 +1,4 @@
-"""Requests that a server has logged: TFRecords of `tensorflow.serving.PredictionLog`, as an export's warm-up file."""
+"""Requests that a server has logged: TFRecords of `tensorflow.serving.PredictionLog`, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework import tensor_pb2
 
+from lcn_tf.data import tfrecords
 from lcn_tf.models.requests import request_names
 from lcn_tf.schema import PADDING_ID, FeatureSchema
 from lcn_tf.serving.signatures import EXAMPLES_INPUT
@@ -25,8 +26,8 @@ def read_requests(path: str, schema: FeatureSchema) -> Iterator[Values]:
     """The requests of a file, one user's at a time: name of `request_names` -> its integers, without padding.
 
     Args:
-      path: a file, of requests with whole histories; those of user states (`lcn_tf.serving.user_state`), which have
-        none, and other messages than predictions are passed over.
+      path: a file, gzipped or not, of requests with whole histories; those of user states
+        (`lcn_tf.serving.user_state`), which have none, and other messages than predictions are passed over.
       schema: of the model that was asked.
 
     Raises:
@@ -62,7 +63,7 @@ def _logs(path: str) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     message: Any = log_class()
     number = 0
     try:
-        for number, record in enumerate(tf.data.TFRecordDataset(path).as_numpy_iterator(), start=1):
+        for number, record in enumerate(tfrecords.in_order([path]).as_numpy_iterator(), start=1):
             request = message.FromString(record).predict_log.request
             inputs = {name: tf.make_ndarray(_tensor(tensor)) for name, tensor in request.inputs.items()}
             if inputs and request.model_spec.signature_name not in STATE_SIGNATURES:

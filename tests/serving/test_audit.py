@@ -2,6 +2,9 @@
 
 import copy
 import dataclasses
+import gzip
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -67,6 +70,21 @@ def test_no_skew(data_dir, tmp_path, capsys):
     assert all(difference.compared for difference in found.differences.values())
     assert main(["audit", f"--requests={path}", f"--data_dir={data_dir}"]) == 0
     assert "no difference" in capsys.readouterr().out
+
+
+def test_gzipped_records_and_requests_are_read_as_if_they_were_not(data_dir, tmp_path, capsys):
+    schema, requests = served(data_dir)
+    path, folder = logged(tmp_path / "log", schema, requests), shutil.copytree(data_dir, tmp_path / "data")
+    for file in (pathlib.Path(path), *folder.glob("*.tfrecord-*")):
+        file.write_bytes(gzip.compress(file.read_bytes()))
+    found = audit(path, str(folder))
+    assert found.requests == found.matched == len(requests) and not found.differing
+    record = next(folder.glob("*-test.tfrecord-00000-*"))
+    content = bytearray(gzip.decompress(record.read_bytes()))
+    content[-9] ^= 255
+    record.write_bytes(gzip.compress(content))
+    assert main(["audit", f"--requests={path}", f"--data_dir={folder}"]) == 1
+    assert f"{record.name}: damaged after record " in capsys.readouterr().err
 
 
 def skewed(data_dir, tmp_path, change):

@@ -66,7 +66,8 @@ def test_budgets_repeats_and_warm_up_files_that_are_none(exported, tmp_path, cap
         assert capsys.readouterr().err.startswith("error: budget must be positive and finite, got ")
     assert main(["configure", str(path), "--repeats=0"]) == 1
     assert capsys.readouterr().err == "error: repeats must be at least 1, got 0\n"
-    (path / WARMUP_PATH).write_bytes(b"")
-    assert main(["configure", str(path), "--budget_ms=60000", "--repeats=1"]) == 1
-    assert "tf_serving_warmup_requests: no warm-up requests" in capsys.readouterr().err
+    for content, message in ((b"", "no warm-up requests"), (b"a text, and no records at all", "no file of warm-up")):
+        (path / WARMUP_PATH).write_bytes(content)
+        assert main(["configure", str(path), "--budget_ms=60000", "--repeats=1"]) == 1
+        assert f"tf_serving_warmup_requests: {message}" in capsys.readouterr().err
     assert not (path / BATCHING_PATH).exists()
