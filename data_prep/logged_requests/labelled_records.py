@@ -47,7 +47,8 @@ def write_records(requests_path: str, labels_path: str, data_dir: str, output_di
       output_dir: new or empty directory; it appears when everything is written.
 
     Raises:
-      InputError: labels that do not fit the requests, or fewer than three days; names file, row and column.
+      InputError: labels that do not fit the requests, by file, row and column; no request that a record may be like,
+        or requests of fewer than three days.
       FileNotFoundError, ValueError: requests that cannot be read.
       OutputError: `output_dir` exists with contents or cannot be written.
     """
@@ -56,9 +57,11 @@ def write_records(requests_path: str, labels_path: str, data_dir: str, output_di
     requests = list(read_requests(requests_path, schema))
     labels, counts = _labels(labels_path, schema, requests)
     groups, counts, warnings = _kept(schema, _groups(schema, requests, labels), counts)
+    if not groups and warnings:
+        raise InputError(f"{requests_path}: no labelled request is left: {warnings[0]}")
     for text in warnings:
         logging.warning("%s", text)
-    splits = _splits(groups, utc_offset)
+    splits = _splits(groups, utc_offset, warnings)
     with new_folder(output_dir, {"requests": requests_path, "labels": labels_path, "version": __version__}) as partial:
         fingerprint, entries, summary = Fingerprint(schema.fingerprint), {}, {}
         for split in SPLITS:
@@ -181,11 +184,12 @@ def _within(value: int, rows: int) -> int:
     return value if 0 <= value < rows else OOV_ID
 
 
-def _splits(groups: list[Values], utc_offset: int) -> dict[str, tuple[int, int]]:
+def _splits(groups: list[Values], utc_offset: int, warnings: list[str]) -> dict[str, tuple[int, int]]:
     """The last day is test, the one before it validation."""
     days = sorted({(group["timestamp"][0] + utc_offset) // DAY_SECONDS for group in groups})
     if len(days) < len(SPLITS):
-        raise InputError(f"labelled requests of {len(days)} days: training, validation and test need one each")
+        raise InputError("; ".join([
+            f"labelled requests of {len(days)} days: training, validation and test need one each", *warnings]))
     starts = [day * DAY_SECONDS - utc_offset for day in (days[0], days[-2], days[-1], days[-1] + 1)]
     return splits_between(*starts)
 

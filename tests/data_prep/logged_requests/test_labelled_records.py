@@ -106,6 +106,21 @@ def test_requests_that_no_record_may_be_like_are_left_out_and_counted(made, tmp_
     assert f"the first is request {odd + 1}: feature 'lifelong_source_timestamp' rises" in facts["warnings"][0]
 
 
+@pytest.mark.parametrize("right, message", [
+    (0, "log: no labelled request is left: 30 requests are left out, .*; the first is request 1: feature 'timestamp'"),
+    (1, "labelled requests of 1 days: .*; 29 requests are left out, .*; the first is request 2: feature 'timestamp'")])
+def test_why_too_few_are_left_is_said(made, tmp_path, right, message):
+    folder, schema, _, labels = made
+    requests = list(read_requests(str(folder / "log"), schema))
+    for request in requests[right:]:
+        request["timestamp"] = [1_000 * moment for moment in request["timestamp"]]
+    logged(tmp_path / "log", schema, requests)
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    with pytest.raises(InputError, match=message):
+        write_records(str(tmp_path / "log"), str(tmp_path / "labels.csv"), str(folder / "data"), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_users_are_not_told_apart_by_one_of_several_values(tmp_path):
     plain, tags = synthetic.make_schema(), ("tags_1", "tags_2")
     schema = dataclasses.replace(
