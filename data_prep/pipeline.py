@@ -44,8 +44,8 @@ def encode_impressions(
     """The impressions with ids, their users' ids, their snapshots and their buckets."""
     description = source.description
     table = snapshot_impressions(source.impressions, description, preparation)
-    table = vocabulary.encode(table, description.impression_features, vocabularies, description.several)
-    users = vocabulary.encode(source.users, description.user, vocabularies, description.several)
+    table = vocabulary.encode(table, description.impression_features, vocabularies, description.means)
+    users = vocabulary.encode(source.users, description.user, vocabularies, description.means)
     return _with_bucket(table.inner_join(users, "user"), buckets)
 
 

@@ -7,7 +7,7 @@ data. A hashed id is `FIRST_ID` + the first 52 bits of the MD5 of the value's te
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import ibis
@@ -114,8 +114,13 @@ def hashed(value: ir.Value, bins: int) -> ir.IntegerValue:
 
 
 def encode(table: ir.Table, features: tuple[Feature, ...], vocabularies: Mapping[str, ir.Table],
-           several: Collection[str] = ()) -> ir.Table:
-    """Replaces the raw values of `features`' columns by ids; one without an id becomes `OOV_ID`, null `PADDING_ID`."""
+           means: Mapping[str, Sequence[str]] | None = None) -> ir.Table:
+    """Replaces the raw values of `features`' columns by ids; one without an id becomes `OOV_ID`.
+
+    Among the features of `means` (`lcn_tf.schema.FeatureSchema`), null becomes `PADDING_ID`, and so does an id that one
+    before it has: several unknown values are one.
+    """
+    several = {member for members in (means or {}).values() for member in members}
     for feature in features:
         ids = vocabularies[feature.table].select(encoded_value="value", encoded_id="id")
         joined = table.left_join(ids, table[feature.name] == ids.encoded_value)
@@ -124,7 +129,11 @@ def encode(table: ir.Table, features: tuple[Feature, ...], vocabularies: Mapping
             encoded = joined[feature.name].isnull().ifelse(PADDING_ID, encoded)
         encoded = encoded.cast("int64")
         table = joined.mutate(encoded.name(feature.name)).drop("encoded_value", "encoded_id")
-    return table
+    own = {feature.name for feature in features}
+    once = {name: table[name].isin([table[before] for before in members[:place]]).ifelse(PADDING_ID, table[name])
+            for members in (means or {}).values() if own.issuperset(members)
+            for place, name in enumerate(members) if place}
+    return table.mutate(**{name: ids.cast("int64") for name, ids in once.items()}) if once else table
 
 
 def write(directory: str, name: str, values: pa.ChunkedArray) -> int:

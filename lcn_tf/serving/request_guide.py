@@ -65,7 +65,7 @@ def request_guide(schema: FeatureSchema, lengths: Mapping[str, int], signatures:
     several = "".join(
         f"| {', '.join(f'`{member}`' for member in members)} | `{name}` |\n" for name, members in schema.means.items())
     if several:
-        several = ("- **Several values**: in any order, each once, 0 where there are fewer; an unknown one is 1.\n\n"
+        several = ("- **Several values**: in any order, each id once, else 0; several unknown ones are a single 1.\n\n"
                    f"| inputs | values of |\n| --- | --- |\n{several}\n")
     where = "the prepared data"
     if vocabularies:

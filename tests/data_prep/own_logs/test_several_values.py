@@ -1,5 +1,6 @@
 """Cells with several values, and vectors of values, by a mapping file."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -11,7 +12,7 @@ from data_prep.errors import InputError
 from lcn_tf.data.record_files import RecordFiles
 from lcn_tf.schema import FIRST_ID, FeatureSchema
 from tests import references_data
-from tests.data_prep.own_logs.mappings import prepared
+from tests.data_prep.own_logs.mappings import SMALL, prepared
 from tests.data_prep.own_logs.small_events import EVENTS_ONLY, random_events, records, vocabulary, write_events
 
 CELLS = ("b|a", "a", "", "c | a|b|d", "(none)|d", "d|d|c")
@@ -44,6 +45,15 @@ def test_values_of_a_cell_are_features_of_one_table(tmp_path):
     for author, found in of_author.items():
         expected = EXPECTED[CELLS[int(author[1:]) % len(CELLS)]]
         assert found == expected and seconds[author] == (expected[1] if len(expected) > 1 else "-1")
+
+
+def test_several_unknown_values_are_one(tmp_path):
+    rows = [(*row[:4], f"r{place}|s{place}|a") for place, row in enumerate(random_events(1))]
+    folder = prepared(write_events(tmp_path / "logs", rows, "user,at,kind,author,genres"), TEXT,
+                      preparation=dataclasses.replace(SMALL, min_count=100))
+    cells = {cell for found in records(folder).values() for record in found
+             for cell in zip(*(record[f"genres_{place}"] for place in (1, 2, 3)), strict=True)}
+    assert cells == {(references_data.OOV, "PADDING", "a")}
 
 
 @pytest.mark.parametrize("feature, message", [
