@@ -11,6 +11,7 @@ from command_line import dataclass_flags
 from data_prep.config import WITHOUT_EFFECT, PreparationConfig, lasting_settings, written_settings
 from data_prep.reading import accounting
 from data_prep.registry import DATASETS
+from data_prep.writing import output_folder
 from experiments import own_logs, run_data
 from experiments.flags import Experiment
 from lcn_tf import canonical_json
@@ -156,6 +157,11 @@ def _as_json(config: Any) -> dict[str, Any]:
 
 def _generate_missing_logs(dataset: str, folder: str, config: Any, last: str) -> None:
     """Generates the logs of a configuration if the `last` file of the folder is missing."""
-    if not os.path.exists(os.path.join(folder, last)):
+    path = os.path.join(folder, last)
+    if os.path.exists(path):
+        return
+    with output_folder.locked(folder):
+        if os.path.exists(path):  # since the first look
+            return
         print(f"Generating logs of {dataset} in {folder}", flush=True)
         DATASETS[dataset].generator.generate(folder, config)

@@ -12,12 +12,12 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 
 import numpy as np
 
 from data_prep import processes
+from data_prep.generating.log_folder import appearing_together
 from data_prep.generating.log_text import csv_rows, probability_texts
 from data_prep.industrial import planted_process, planted_texts
 from data_prep.industrial.generator_config import TRUE_PROBABILITY_FILES, GeneratorConfig, Process
@@ -54,9 +54,7 @@ def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig, worker
       OSError: `output_dir` cannot be written.
       OutputError: a worker was killed, perhaps for lack of memory.
     """
-    output_dir = os.fspath(output_dir)
-    os.makedirs(output_dir, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=output_dir) as folder:
+    with appearing_together(os.fspath(output_dir), files_of(config)) as folder:
         chunks = range(-(-config.users // USERS_PER_CHUNK))
         for chunk in chunks:
             os.mkdir(os.path.join(folder, str(chunk)))
@@ -67,8 +65,6 @@ def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig, worker
             _join_probabilities(folder, chunks, name, _truth_header(config) if row_set == "target" else _TRUTH)
         if config.process.text_words:
             _write_texts(os.path.join(folder, ITEM_TEXTS), config)
-        for name in files_of(config):
-            os.replace(os.path.join(folder, name), os.path.join(output_dir, name))
 
 
 def files_of(config: GeneratorConfig) -> tuple[str, ...]:

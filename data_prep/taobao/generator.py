@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from data_prep.generating.log_folder import appearing_together
 from data_prep.generating.log_text import LINE_ENDS, csv_rows, probability_texts
 from data_prep.taobao import planted_process as process
 from data_prep.taobao.generator_config import GeneratorConfig
@@ -100,12 +101,15 @@ def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig) -> Non
     Raises:
       OSError: `output_dir` cannot be written.
     """
-    output_dir = os.fspath(output_dir)
-    os.makedirs(output_dir, exist_ok=True)
+    with appearing_together(os.fspath(output_dir), (*FILES, TRUE_PROBABILITY_FILE)) as folder:
+        _write_logs(folder, config)
+
+
+def _write_logs(folder: str, config: GeneratorConfig) -> None:
     line_end = LINE_ENDS[config.line_end]
 
     def write(name: str, mode: str, columns: Sequence[np.ndarray], header: str = "") -> None:
-        with open(os.path.join(output_dir, f"{name}.partial"), mode) as file:
+        with open(os.path.join(folder, name), mode) as file:
             if header:
                 file.write(header.encode() + line_end)
             if columns:
@@ -133,5 +137,3 @@ def generate(output_dir: str | os.PathLike[str], config: GeneratorConfig) -> Non
         write("raw_sample.csv", "ab", _raw_sample(part))
         ids = np.arange(start, start + len(part))
         write(TRUE_PROBABILITY_FILE, "ab", [ids, probability_texts(part["probability"])])
-    for name in (*FILES, TRUE_PROBABILITY_FILE):
-        os.replace(os.path.join(output_dir, f"{name}.partial"), os.path.join(output_dir, name))

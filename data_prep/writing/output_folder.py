@@ -71,21 +71,12 @@ def new_folder(output_dir: str, request: Mapping[str, Any]) -> Iterator[PartialF
     if not output_dir:
         raise OutputError("output_dir must not be empty")
     target = os.path.realpath(output_dir)
-    folder = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.partial")
+    folder = _beside(target)
     if os.path.lexists(target) and not _is_free(target) and not _is_filling(folder, request):
         raise OutputError(f"output_dir {output_dir} exists already: choose another directory or delete it first")
     if os.path.ismount(target):
         raise OutputError(f"output_dir {output_dir} is a whole file system: choose a directory in it")
-    try:
-        os.makedirs(folder, exist_ok=True)
-        lock = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise OutputError(f"output_dir {output_dir} cannot be written: {error}") from error
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OutputError(f"output_dir {output_dir} is being made by another process") from error
+    with locked(output_dir):
         partial = PartialFolder(folder)
         try:
             _continue_or_start(partial, request)
@@ -99,8 +90,37 @@ def new_folder(output_dir: str, request: Mapping[str, Any]) -> Iterator[PartialF
             raise OutputError(f"{reason} (what is done so far is kept in {folder}: the same command goes on from "
                               "there)") from error
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(output_dir: str) -> Iterator[None]:
+    """Keeps other processes from making `output_dir`; the lock is the folder beside it, deleted if it is left empty.
+
+    Raises:
+      OutputError: its parent cannot be written to, or another process is at work.
+    """
+    folder = _beside(os.path.realpath(output_dir))
+    try:
+        os.makedirs(folder, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise OutputError(f"output_dir {output_dir} cannot be written: {error}") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(f"output_dir {output_dir} is being made by another process") from error
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
     finally:
         os.close(lock)
+
+
+def _beside(target: str) -> str:
+    return os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.partial")
 
 
 def _continue_or_start(partial: PartialFolder, request: Mapping[str, Any]) -> None:

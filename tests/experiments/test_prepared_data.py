@@ -1,5 +1,6 @@
 """Prepared data is used only for what the flags ask for."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -8,6 +9,9 @@ import shlex
 
 import pytest
 
+from data_prep.errors import OutputError
+from data_prep.taobao.generator import GeneratorConfig
+from data_prep.writing import output_folder
 from experiments import flags, prepared_data
 from lcn_tf.schema import TARGET, UNCLICKED, HistorySpec
 from tests import synthetic
@@ -92,6 +96,23 @@ def test_missing_logs_are_generated_and_prepared_once(tmp_path, monkeypatch):
     made = {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")}
     assert prepared_data.find_or_prepare(flags.read()) == first
     assert {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")} == made
+
+
+def test_logs_are_generated_by_one_process_at_a_time(tmp_path, monkeypatch):
+    folder, last = tmp_path / "logs", "true_probability.csv"
+    missing = ("taobao", str(folder), GeneratorConfig(num_users=50), last)
+    with output_folder.locked(str(folder)), pytest.raises(OutputError, match="logs is being made by another process"):
+        prepared_data._generate_missing_logs(*missing)
+
+    @contextlib.contextmanager
+    def locked_once_another_has_finished(output_dir):
+        folder.mkdir()
+        (folder / last).write_text("another's")
+        yield
+
+    monkeypatch.setattr(output_folder, "locked", locked_once_another_has_finished)
+    prepared_data._generate_missing_logs(*missing)
+    assert [path.read_text() for path in tmp_path.rglob("*.csv")] == ["another's"]
 
 
 def test_a_single_domain_has_its_own_true_probabilities(tmp_path, monkeypatch):

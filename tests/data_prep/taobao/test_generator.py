@@ -51,6 +51,20 @@ def test_same_seed_same_bytes_another_seed_others(logs, tmp_path):
         assert (tmp_path / "other" / name).read_bytes() != original
 
 
+def test_another_that_writes_into_the_folder_meanwhile_changes_nothing(logs, tmp_path, monkeypatch):
+    draw = planted_process.draw_users
+
+    def meanwhile(*arguments):
+        monkeypatch.setattr(planted_process, "draw_users", draw)
+        generate(tmp_path, SMALL)
+        return draw(*arguments)
+
+    monkeypatch.setattr(planted_process, "draw_users", meanwhile)
+    generate(tmp_path, SMALL)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        path.name: path.read_bytes() for path in logs.iterdir()}
+
+
 def test_crlf_differs_in_line_ends_only(logs, tmp_path):
     generate(tmp_path, dataclasses.replace(SMALL, line_end="crlf"))
     for name in (*FILES, TRUE_PROBABILITY_FILE):
