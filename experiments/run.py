@@ -174,7 +174,8 @@ def _train_and_export(experiment: flags.Experiment, workdir: str, strategy: tf.d
                "saved_model": None}
     run_files.write_predictions(workdir, rows["test"])
     if experiment.run.export:
-        metrics["saved_model"] = export_model(model, os.path.join(workdir, "saved_model"), files, groups["data"])
+        metrics["saved_model"] = export_model(model, os.path.join(workdir, run_files.EXPORTS), files, groups["data"],
+                                              version=run_files.version_to_export(workdir))
     run_files.write(workdir, experiment, files.fingerprint, origin, metrics)
     return metrics
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import shutil
 import typing
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -12,14 +14,17 @@ import numpy as np
 
 from experiments.flags import Experiment
 from experiments.settings import Configuration
-from lcn_tf import canonical_json
+from lcn_tf import canonical_json, json_files
 from lcn_tf.checkpoint_folder import latest_checkpoint
 from lcn_tf.long_term import lap
 from lcn_tf.models.registry import EVERY_OTHER, ModelConfig
+from lcn_tf.serving.export import next_version
 from lcn_tf.training import Predictions, results
 from lcn_tf.whole_files import replacing, write_text
 
 PREDICTIONS = "test_predictions.npz"
+EXPORTS = "saved_model"
+_UNFINISHED = "unfinished_export.json"  # from before the export until just before `metrics.json`
 _MAY_CHANGE = {"workdir"}  # a continued run may be named differently, nothing else
 
 
@@ -113,6 +118,38 @@ def finished(workdir: str) -> dict[str, Any] | None:
     return results.read_json(os.path.join(workdir, "metrics.json"), {"metrics": {str: {str: dict}}})
 
 
+def version_to_export(workdir: str) -> int:
+    """Number of the version that an unfinished run exports; one that it began before it was killed is deleted.
+
+    Other versions stay, whoever made them.
+    """
+    path, exports = os.path.join(workdir, _UNFINISHED), os.path.join(workdir, EXPORTS)
+    begun = results.read_json(path, {"version": int})
+    if begun is not None:
+        shutil.rmtree(os.path.join(exports, str(begun["version"])), ignore_errors=True)
+        return begun["version"]
+    version = next_version(exports) if os.path.isdir(exports) else 1
+    results.write_json(path, {"version": version})
+    return version
+
+
+def exported_version(workdir: str) -> str | None:
+    """Path of the version that a finished run has exported, wherever its folder was then; None before it is finished.
+
+    Raises:
+      ValueError: it exported none, or its `metrics.json` is none; the message names the file.
+    """
+    metrics = finished(workdir)
+    if metrics is None:
+        return None
+    path = os.path.join(workdir, "metrics.json")
+    json_files.check(path, metrics, {"saved_model": object})
+    if not isinstance(metrics["saved_model"], str):
+        raise ValueError(f"{path}: saved_model must be the path of a version, got {metrics['saved_model']!r}: "
+                         "the run exported none (--export=false)")
+    return os.path.join(workdir, EXPORTS, os.path.basename(metrics["saved_model"]))
+
+
 def write_predictions(workdir: str, rows: Predictions) -> None:
     """Writes `test_predictions.npz`: the arrays of `Predictions`, to compare models row by row."""
     with replacing(os.path.join(workdir, PREDICTIONS), "wb") as file:
@@ -146,4 +183,6 @@ def write(workdir: str, experiment: Experiment, data_fingerprint: str, origin: d
     path, same = os.path.join(workdir, "results.jsonl"), ("configuration", "seed", "data_fingerprint")
     others = [line for line in results.read_json_lines(path) if any(line.get(name) != row[name] for name in same)]
     write_text(path, "".join(map(results.json_line, [*others, row])))
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(workdir, _UNFINISHED))  # first: a finished run's version is never deleted
     results.write_json(os.path.join(workdir, "metrics.json"), metrics)

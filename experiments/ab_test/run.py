@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from experiments import workdir_lock
+from experiments import run_files, workdir_lock
 from experiments.ab_test import report
 from experiments.ab_test.analysis import estimates
 from experiments.ab_test.outcomes import LATENCY, LATENCY_COLUMNS, OUTCOMES, alone, alone_arm
@@ -117,11 +117,12 @@ class _Test:
         self.paths = dict(config.exports)
         for arm, cfg in config.trained.items():
             workdir = self._path("models", arm)
-            self.paths[arm] = os.path.join(workdir, "saved_model", "1")
-            if not os.path.isdir(self.paths[arm]):
+            version = run_files.exported_version(workdir)
+            if version is None:
                 print(f"Training {arm} ({cfg}); its log: {os.path.join(workdir, 'log.txt')}", flush=True)
-                trained_arms.train(cfg, self._path("logs"), self._path("data"), workdir, self.world.pre_days,
-                                   config.seed, self.flags)
+                version = trained_arms.train(cfg, self._path("logs"), self._path("data"), workdir,
+                                             self.world.pre_days, config.seed, self.flags)
+            self.paths[arm] = version
         past = Past(self.site.requests, self.before, self.world.pre_days, config.seed)
         for path in self.paths.values():
             self._model(path, past)

@@ -67,3 +67,26 @@ def test_a_run_that_was_killed_before_its_metrics_replaces_its_line(tmp_path):
         (tmp_path / "metrics.json").unlink()
     lines = results.read_json_lines(str(tmp_path / "results.jsonl"))
     assert [(line["seed"], line["auc"]) for line in lines] == [(1, 0.5), (2, 0.7)]
+
+
+def test_a_run_that_was_killed_before_its_metrics_replaces_its_version_and_no_other(tmp_path):
+    exports = tmp_path / "saved_model"
+
+    def export():
+        version = run_files.version_to_export(str(tmp_path))
+        (exports / str(version)).mkdir(parents=True)  # fails where there is one
+        return version
+
+    assert [export(), export()] == [1, 1]
+    run_files.write(str(tmp_path), parsed(""), "0123", {}, {})
+    assert [export(), export()] == [2, 2]  # as if metrics.json had been deleted
+    assert sorted(path.name for path in exports.iterdir()) == ["1", "2"]
+
+
+def test_the_version_of_a_finished_run_is_found_where_the_run_is_now(tmp_path):
+    assert run_files.exported_version(str(tmp_path)) is None
+    (tmp_path / "metrics.json").write_text('{"metrics": {}, "saved_model": "elsewhere/saved_model/2"}')
+    assert run_files.exported_version(str(tmp_path)) == str(tmp_path / "saved_model" / "2")
+    (tmp_path / "metrics.json").write_text('{"metrics": {}, "saved_model": null}')
+    with pytest.raises(ValueError, match="metrics.json: saved_model must be the path of a version, got None"):
+        run_files.exported_version(str(tmp_path))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from command_line.dataclass_flags import text_of
+from experiments import run_files
 from experiments.orphaned_runs import wait_for_orphan
 from lcn_tf.long_term import sim
 from lcn_tf.towers import mlp
@@ -36,11 +37,16 @@ def train(cfg: str, logs: str, data_dir: str, workdir: str, pre_days: int, seed:
 
     Raises:
       TrainingFailedError: the run failed.
+      ValueError: it exported nothing.
     """
     run([sys.executable, "-m", "experiments.run", "--dataset=industrial", f"--input_dir={logs}",
          f"--data_dir={data_dir}", f"--industrial.num_days={pre_days}", *FITTING, f"--flagfile={cfg}",
          f"--train.seed={seed}", *flags, f"--workdir={workdir}"], workdir)
-    return os.path.join(workdir, "saved_model", "1")
+    version = run_files.exported_version(workdir)
+    if version is None:
+        raise TrainingFailedError(f"training in {workdir} left no metrics.json; its log: "
+                                  f"{os.path.join(workdir, 'log.txt')}")
+    return version
 
 
 def run(command: Sequence[str], workdir: str) -> None:

@@ -14,6 +14,7 @@ from experiments.ab_test.replications import Settings
 from experiments.ab_test.run import run
 from experiments.ab_test.settings import ABTestConfig
 from experiments.ab_test.settled import settle
+from experiments.ab_test.simulation import trained_arms
 from experiments.ab_test.simulation.config import WorldConfig
 
 ARMS, DAYS, SEED = ("random=random", "popular=popularity", "best=oracle"), 40, 3
@@ -108,6 +109,21 @@ def test_what_a_flag_file_includes_is_part_of_the_settings(tmp_path, training):
     (tmp_path / "inner.cfg").write_text("--train.epochs=2\n")
     with pytest.raises(ValueError, match=r"other settings \(content of .*outer.cfg: \w{16} -> \w{16}\)"):
         settle(one, WORLD, ())
+
+
+def test_an_export_of_a_run_that_is_not_finished_is_no_model(tmp_path, monkeypatch):
+    def train(cfg, logs, data_dir, workdir, *_):
+        raise ValueError(f"{workdir} is trained")
+
+    monkeypatch.setattr(trained_arms, "train", train)
+    workdir, test = tmp_path / "models" / "b", config(tmp_path, arms=("a=random", "b=sim.cfg"))
+    settle(test, WORLD, ())
+    (workdir / "saved_model" / "1").mkdir(parents=True)
+    with pytest.raises(ValueError, match="models/b is trained"):
+        run(test, WORLD, (), "")
+    (workdir / "metrics.json").write_text('{"metrics": {}, "saved_model": "models/b/saved_model/2"}')
+    with pytest.raises(ValueError, match="models/b/saved_model/2: not an exported version"):
+        run(test, WORLD, (), "")
 
 
 def test_without_the_library_nothing_is_begun(tmp_path, monkeypatch):
