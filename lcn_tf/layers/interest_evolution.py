@@ -130,7 +130,8 @@ class InterestEvolution(HistoryLayer):
             inputs += project(as_vectors(context), of_context)
         rows = leading_sizes(mask, 3)  # B, V, L
         if mask.shape[1] is None or mask.shape[1] != inputs.shape[1]:
-            rows[1] = tf.maximum(tf.shape(mask)[1], tf.shape(inputs)[1])
+            views = tf.shape(mask)[1]  # one of the two is 1, the other may be 0
+            rows[1] = tf.where(tf.equal(views, 1), tf.shape(inputs)[1], views)
         states = run_gru(_flat(inputs, rows), _flat(mask, rows), self.extraction)[0]
         return tf.reshape(states, [*rows, states.shape[-1]])
 

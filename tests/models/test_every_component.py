@@ -12,8 +12,10 @@ from lcn_tf.data import records
 from lcn_tf.data.pipeline import flat_rows, grouped_rows
 from lcn_tf.embeddings import EmbeddingConfig
 from lcn_tf.models import ModelConfig, build_model, registry
+from lcn_tf.models.requests import request_names
 from lcn_tf.models.table_updates import forward_state
 from lcn_tf.schema import CLICK, TARGET, UNCLICKED, HistorySpec, Label
+from lcn_tf.serving.admission import admit
 from tests import synthetic
 
 LENGTHS = {"short_target": 3, "short_source": 5, "lifelong_source": 13}
@@ -128,6 +130,18 @@ def test_candidates_of_a_request_score_as_requests_of_one_candidate(model, offse
     flat, grouped = flat_rows(schema, examples, lengths), grouped_rows(schema, examples, lengths)
     together = tf.boolean_mask(model(grouped), grouped["candidate_mask"])
     np.testing.assert_allclose(together, model(flat)[:, 0], rtol=1e-4, atol=1e-5)
+
+
+@scoring
+@pytest.mark.parametrize("requests, candidates", [(3, 0), (0, 4), (0, 0)])
+def test_nothing_to_score_is_an_empty_answer(model, requests, candidates):
+    schema = model.embedder.schema
+    users, impressions, histories = request_names(schema)
+    request = {**dict.fromkeys(users, tf.fill([requests], 2)),
+               **dict.fromkeys(impressions, tf.fill([requests, candidates], 2)),
+               **dict.fromkeys(histories, tf.fill([requests, 7], 2))}
+    batch, _ = admit(schema, model.embedder.lengths, {name: tf.cast(ids, tf.int64) for name, ids in request.items()})
+    assert model(batch, training=False).shape == (requests, candidates)
 
 
 @trained

@@ -79,7 +79,8 @@ class PretrainedTable(tf.keras.layers.Layer):
         """Ids `[...]` -> vectors `[..., width]` float32."""
         vectors = tf.nn.embedding_lookup(self.frozen, ids)  # [..., V]
         projected = self.projection(tf.reshape(vectors, [-1, self.frozen.shape[1]]))
-        found = tf.ensure_shape(tf.reshape(projected, tf.concat([tf.shape(ids), [-1]], 0)), [*ids.shape, self.width])
+        shape = tf.concat([tf.shape(ids), [self.width]], 0)  # not -1, which is 1 where there are no ids
+        found = tf.ensure_shape(tf.reshape(projected, shape), [*ids.shape, self.width])
         return found if self.trained is None else found + self.trained.rows(ids)
 
 
