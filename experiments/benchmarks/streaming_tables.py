@@ -30,20 +30,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 
 from command_line.text_table import align
-from experiments import flags, prepared_data
+from experiments import flags, prepared_data, workdir_lock
 from experiments.benchmarks import flags as common
 from experiments.benchmarks import measure
 from experiments.flags import Experiment
 from experiments.new_model import new_model
 from lcn_tf.contracts import GivesRows, RowState
 from lcn_tf.data import tfrecords
+from lcn_tf.data.catalogue import CATALOGUE
 from lcn_tf.data.pipeline import RecordFiles
 from lcn_tf.data.prepared_folder import PREPARATION
 from lcn_tf.data.record_chunks import read_chunks
 from lcn_tf.metrics import exact_auc
 from lcn_tf.models import CTRModel
 from lcn_tf.optimizers.slots import slots_of
-from lcn_tf.schema import FIRST_ID, FeatureSchema
+from lcn_tf.schema import FIRST_ID
 from lcn_tf.training import compile_model, evaluation_batches, predict, results, train_further
 from lcn_tf.training.memory import bytes_of
 
@@ -96,17 +97,26 @@ def measure_kinds(asked: Mapping[str, Any], arguments: Sequence[str]) -> list[di
 
     Raises:
       ValueError: flags that are not known or do not fit, or fewer than two days.
+      OSError: records that are not there, or a `stream_dir` that cannot be written or is in use.
     """
-    days: list[Day] = []
-    found = []
-    for kind in asked["kinds"]:
-        tables = ",".join(f"{table}:{kind}" for table in asked["tables"])
-        experiment = _experiment(arguments, tables)
-        if not days:
-            days = split_days(RecordFiles.open(prepared_data.find_or_prepare(experiment).data_dir), asked)
-        found.append({"kind": kind, **_measure(experiment, days, asked["tables"],
-                                               os.path.join(asked["stream_dir"], kind))})
-    return found
+    _check(asked)
+    of_kind = {kind: _experiment(arguments, ",".join(f"{table}:{kind}" for table in asked["tables"]))
+               for kind in asked["kinds"]}
+    with workdir_lock.held(asked["stream_dir"], "stream_dir"):
+        data = prepared_data.find_or_prepare(next(iter(of_kind.values())))
+        days = split_days(RecordFiles.open(data.data_dir), asked)
+        return [{"kind": kind, **_measure(experiment, days, asked["tables"], os.path.join(asked["stream_dir"], kind))}
+                for kind, experiment in of_kind.items()]
+
+
+def _check(asked: Mapping[str, Any]) -> None:
+    for name in ("tables", "kinds"):
+        values = asked[name]
+        if not values or "" in values or len(set(values)) < len(values):
+            raise ValueError(f"--{name} must be one name or more, each once, got {','.join(values)!r}")
+    offset = asked["utc_offset_hours"]
+    if not -24 < offset < 24:  # nor nan
+        raise ValueError(f"--utc_offset_hours must be between -24 and 24, got {offset}")
 
 
 def _experiment(arguments: Sequence[str], tables: str) -> Experiment:
@@ -147,7 +157,7 @@ def split_days(files: RecordFiles, asked: Mapping[str, Any]) -> list[Day]:
     reads, days = np.zeros(schema.tables[table], np.int64), []
     for number, day in sorted(of_day.items()):
         path = os.path.join(folder, str(number))
-        _write_day(path, schema, [record for record, _, _ in day])
+        _write_day(path, files, [record for record, _, _ in day])
         impressions, ids = (np.concatenate([lists[place] for lists in day]) for place in (1, 2))
         order = np.argsort(impressions, kind="stable")
         cold = (reads[ids] < asked["cold_below"]) & (ids >= FIRST_ID)
@@ -156,8 +166,14 @@ def split_days(files: RecordFiles, asked: Mapping[str, Any]) -> list[Day]:
     return days
 
 
-def _write_day(folder: str, schema: FeatureSchema, records: Sequence[bytes]) -> None:
+def _write_day(folder: str, files: RecordFiles, records: Sequence[bytes]) -> None:
+    """Some records of a data set as one of its own, with what is beside them for models to read."""
     os.makedirs(folder)
+    schema = files.schema
+    for name in (*schema.vectors.values(), CATALOGUE):
+        if os.path.exists(os.path.join(files.data_dir, name)):
+            os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+            shutil.copyfile(os.path.join(files.data_dir, name), os.path.join(folder, name))
     with tf.io.TFRecordWriter(os.path.join(folder, f"{schema.name}-{_TRAIN}.tfrecord-00000-of-00001")) as writer:
         for record in records:
             writer.write(record)

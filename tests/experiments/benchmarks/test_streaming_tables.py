@@ -1,10 +1,12 @@
 """The benchmark of tables on a stream: days and cold candidates as counted by hand, and a whole run."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
+from experiments import workdir_lock
 from experiments.benchmarks import streaming_tables
 from lcn_tf.data.record_files import RecordFiles
 from tests import synthetic
@@ -40,6 +42,41 @@ def test_days_and_cold_candidates_are_those_counted_by_hand(data_dir, tmp_path):
         earlier += ids.values()
     with pytest.raises(ValueError, match="--tables=age,...: candidates have no ids of it; they have .*category, item"):
         streaming_tables.split_days(RecordFiles.open(str(folder)), {**asked, "tables": ["age"]})
+
+
+def test_a_day_has_what_models_read_beside_the_records(data_dir, tmp_path):
+    folder, groups = data_dir
+    schema = dataclasses.replace(synthetic.make_schema(), vectors={"item": "vectors/item.npy"})
+    synthetic.write_records(folder, schema, {"train": groups, "validation": 3, "test": 3})
+    vectors, catalogue = np.random.default_rng(5).normal(size=(61, 7)).astype(np.float32), synthetic.catalogue(schema)
+    (folder / "vectors").mkdir()
+    np.save(folder / "vectors" / "item.npy", vectors)
+    catalogue.write(str(folder))
+    asked = {"stream_dir": str(tmp_path / "stream"), "tables": ["item"], "cold_below": 2, "utc_offset_hours": 0.0}
+    days = streaming_tables.split_days(RecordFiles.open(str(folder)), asked)
+    for files in (RecordFiles.open(day.folder) for day in days):
+        np.testing.assert_array_equal(files.vectors()["item"], vectors)
+        np.testing.assert_array_equal(files.catalogue().count, catalogue.count)
+
+
+@pytest.mark.parametrize("flag, message", [
+    ("tables=", "--tables must be one name or more, each once, got ''"),
+    ("kinds=", "--kinds must be one name or more, each once, got ''"),
+    ("kinds=dense,dense", "--kinds must be one name or more, each once, got 'dense,dense'"),
+    ("kinds=dense,denze", "denze"),
+    ("utc_offset_hours=nan", "--utc_offset_hours must be between -24 and 24, got nan")])
+def test_flags_that_make_no_stream_are_refused_before_anything_is_written(tmp_path, monkeypatch, flag, message):
+    monkeypatch.setattr(streaming_tables.flags, "define", lambda: None)  # once in a process
+    stream = tmp_path / "stream"
+    with pytest.raises(SystemExit, match=message):
+        run(streaming_tables, f"--stream_dir={stream}", f"--{flag}", "--", f"--data_dir={tmp_path}")
+    assert not stream.exists()
+
+
+def test_a_folder_is_one_process_s(tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming_tables.flags, "define", lambda: None)
+    with workdir_lock.held(str(tmp_path)), pytest.raises(SystemExit, match="--stream_dir=.* is in use by process"):
+        run(streaming_tables, f"--stream_dir={tmp_path}", "--", f"--data_dir={tmp_path}")
 
 
 @pytest.mark.slow
