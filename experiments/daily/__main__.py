@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from typing import Any
 
 from absl import app, logging
 from absl import flags as absl_flags
@@ -25,10 +26,11 @@ from command_line import dataclass_flags
 from data_prep.days.config import LastingIdsConfig
 from data_prep.days.prepare_day import prepare_day
 from data_prep.own_logs.config import OwnLogsConfig
+from data_prep.own_logs.mapping import read_mapping
 from data_prep.own_logs.splitting import OneDay
 from data_prep.reading import accounting
 from experiments import flags, own_logs, prepared_data, run_files, workdir_lock
-from experiments.daily import one_day, progress
+from experiments.daily import deciding, one_day, progress
 from experiments.daily.config import DailyConfig
 from experiments.daily.series import Series
 from experiments.run_data import is_prepared
@@ -56,11 +58,14 @@ def step(experiment: flags.Experiment, series: Series) -> bool:
         if next_day is None:
             progress.write(series)
             return False
-        day, prepared = next_day.day, series.prepared(next_day.day)
+        day, prepared, settled = next_day.day, series.prepared(next_day.day), series.settled
+        mapping = deciding.of_mapping(read_mapping(config.mapping))
+        if settled and "mapping" in settled:  # series of earlier versions did not note it
+            deciding.check_mapping(config.mapping, settled["mapping"], mapping)
         if not is_prepared(prepared.folder):
             _prepare(experiment, series, next_day)
-        if series.settled is None:
-            _settle(config, series, next_day)
+        if settled is None:
+            _settle(config, series, next_day, mapping)
             return True  # its flags hold from now on
         _check_flags(experiment, series)
         _check_schema(series, prepared.folder)
@@ -74,11 +79,11 @@ def step(experiment: flags.Experiment, series: Series) -> bool:
         return True
 
 
-def _settle(config: DailyConfig, series: Series, first: OneDay) -> None:
+def _settle(config: DailyConfig, series: Series, first: OneDay, mapping: dict[str, Any]) -> None:
     """Keeps what a series' first day decides for all others."""
     prepared = series.prepared(first.day)
     fitting = own_logs.of_records(prepared.folder, first.days)
-    series.settle({"first_day": config.first_day, "first_days": config.first_days,
+    series.settle({"first_day": config.first_day, "first_days": config.first_days, "mapping": mapping,
                    "preset": [f"--{name}={value}" for name, value in fitting.items()], **prepared.settled()})
 
 

@@ -33,7 +33,7 @@ from lcn_tf.training import results
 _DAYS, _PUBLISHED, _RECORDS, _MODEL, _EXPORT = "days", "published", "records", "model", "export"
 _SETTLED, _DAY = "settled.json", "day.json"
 _SHAPE = {"first_day": str, "first_days": int, "preset": Optional([str]), "utc_offset": Optional(int),
-          "boundaries": Optional({str: [float]})}  # of what is settled
+          "boundaries": Optional({str: [float]}), "mapping": Optional(dict)}  # of what is settled
 _LASTING = (_DAY, "history.csv", _RECORDS, _MODEL, _EXPORT)  # of a day that is done
 
 

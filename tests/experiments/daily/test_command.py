@@ -9,9 +9,34 @@ import time
 import pytest
 import tensorflow as tf
 
+from data_prep.config import PreparationConfig
+from data_prep.days.config import LastingIdsConfig
+from data_prep.own_logs.mapping import read_mapping
+from experiments.daily import __main__ as daily
+from experiments.daily import deciding
+from experiments.daily.config import DailyConfig
+from experiments.daily.series import Series
+from experiments.flags import Experiment
+from lcn_tf.data.pipeline import DataConfig
 from lcn_tf.schema import FIRST_ID
+from lcn_tf.training import StrategyConfig
 from tests.experiments.daily import daily_logs
 from tests.experiments.daily.daily_logs import DAYS, contents, run
+
+MAPPING = """
+user = "user"
+time = "at"
+events = { files = "events.csv", domain = { column = "kind", target = ["live"] } }
+vectors = { author = "authors.npz" }
+[impressions]
+files = "shown.csv"
+label = "stay >= 10"
+labels = { liked = "like" }
+[features]
+user = { user_id = "user", age = { column = "age", boundaries = [18, 30] } }
+item = { author = "author" }
+"""
+BEGUN = {"first_day": DAYS[0], "first_days": 1}
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +120,62 @@ def test_other_flags_are_refused(logs, series, tmp_path):
     assert process.returncode == 1
     assert "holds a series with other flags (--train.learning_rate: 0.001 before, 0.1 now); choose" in process.stderr
     assert (workdir / "days" / ".2024-01-05" / "records" / "schema.json").is_file()  # prepared, and kept
+
+
+def of_text(folder, text):
+    (folder / "logs.toml").write_text(text, encoding="utf-8")
+    return deciding.of_mapping(read_mapping(str(folder / "logs.toml")))
+
+
+@pytest.mark.parametrize("old, new, message", [
+    ('label = "stay >= 10"', 'label = "stay >= 20"', 'label: "stay >= 10" before, "stay >= 20" now'),
+    ("liked = ", "loved = ", 'impressions.labels.liked: "like" before, the default now; impressions.labels.loved: the'),
+    ("[features]", 'where = ["age > 3"]\n[features]', r'impressions.where: the default before, \["age > 3"\] now'),
+    ('"at"', '"at"\ntime_unit = "ms"', 'events.0.time_unit: the default before, "ms" now'),
+    ("[18, 30]", "[18, 31]", r"logs.toml: features.user.age.boundaries: \[18.0, 30.0\] before, \[18.0, 31.0\] now: the "
+                             "mapping has changed; give it back, or start another series")])
+def test_another_mapping_is_named(tmp_path, old, new, message):
+    assert old in MAPPING
+    before, now = of_text(tmp_path, MAPPING), of_text(tmp_path, MAPPING.replace(old, new))
+    with pytest.raises(ValueError, match=message):
+        deciding.check_mapping("logs.toml", before, now)
+
+
+def test_files_and_splits_may_change(tmp_path):
+    moved = MAPPING.replace('.csv"', '.tsv"').replace("authors.npz", "elsewhere.npz") + "[splits]\ntest_share = 0.2\n"
+    assert of_text(tmp_path, MAPPING) == of_text(tmp_path, moved)
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """A series' folder, and a step of the command on it that ends where a day would be prepared or trained."""
+    (tmp_path / "logs.toml").write_text(MAPPING, encoding="utf-8")
+    series = Series(str(tmp_path / "live"), LastingIdsConfig())
+    series.tidy(keep=1)
+
+    def stop(what):
+        def stopped(*_):
+            raise InterruptedError(what)
+        return stopped
+
+    monkeypatch.setattr(daily, "prepare_day", stop("prepares"))
+    monkeypatch.setattr(daily.one_day, "train_day", stop("trains"))
+
+    def step(ids=series.ids, groups=None, **config):
+        run_config = DailyConfig(**{"mapping": str(tmp_path / "logs.toml"), "workdir": series.workdir,
+                                    "first_day": DAYS[0], "last_day": DAYS[1], **config})
+        given = {"strategy": StrategyConfig(), "prep": PreparationConfig(), "data": DataConfig(), **(groups or {})}
+        return daily.step(Experiment(run_config, given, {}), Series(series.workdir, ids))
+
+    return series, step
+
+
+def test_a_day_of_another_mapping_is_not_prepared(begun, tmp_path):
+    series, step = begun
+    series.settle({**BEGUN, "mapping": of_text(tmp_path, MAPPING)})
+    of_text(tmp_path, MAPPING.replace("stay >= 10", "stay >= 9"))
+    with pytest.raises(ValueError, match=r'label: "stay >= 10" before, "stay >= 9" now: the mapping has changed'):
+        step()
+    series.settle(BEGUN)  # by an earlier version, which did not note it
+    with pytest.raises(InterruptedError, match="prepares"):
+        step()

@@ -1,0 +1,51 @@
+"""What decides the records of all days of a series: the first day's is noted, and that of a later command compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from data_prep.own_logs.mapping import Mapping
+
+_MAY_MOVE = ("files", "splits", "vectors")  # paths, and what a series does not read
+
+
+def of_mapping(mapping: Mapping) -> dict[str, Any]:
+    """Key -> value of all that a mapping says otherwise than by default, as JSON gives it back.
+
+    Where files are does not count, nor how impressions would be split.
+    """
+    return json.loads(json.dumps({**_flat("", mapping), "vectors": sorted(mapping.vectors)}))
+
+
+def _flat(name: str, value: Any) -> dict[str, Any]:
+    """Values by their keys, joined with dots."""
+    if dataclasses.is_dataclass(value):
+        given = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)
+                 if field.name not in _MAY_MOVE and getattr(value, field.name) != field.default}
+    elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
+        given = {str(place): part for place, part in enumerate(value)}
+    elif isinstance(value, dict):
+        given = value
+    else:
+        return {name: value}
+    return {key: found for part, inner in given.items()
+            for key, found in _flat(f"{name}.{part}" if name else part, inner).items()}
+
+
+def check_mapping(path: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Compares what `of_mapping` said of two mappings.
+
+    Raises:
+      ValueError: they make other records; the message names the file, the keys and their values.
+    """
+    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if keys:
+        changes = (f"{key}: {_text(before, key)} before, {_text(now, key)} now" for key in keys)
+        raise ValueError(f"{path}: {'; '.join(changes)}: the mapping has changed; give it back, or start another "
+                         "series")
+
+
+def _text(values: dict[str, Any], key: str) -> str:
+    return json.dumps(values[key])[:60] if key in values else "the default"
