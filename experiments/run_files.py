@@ -98,8 +98,12 @@ def open_workdir(workdir: str, experiment: Experiment) -> None:
 def changed_flags(path: str, lines: Sequence[str], may_change: Collection[str]) -> list[str]:
     """How flags differ from those of a `flags.cfg`, in words, but for some."""
     with open(path, encoding="utf-8", errors="replace") as file:
-        before = _values(file.read().split("\n"))
-    now = _values(lines)
+        return differences(file.read().split("\n"), lines, may_change)
+
+
+def differences(lines_before: Sequence[str], lines: Sequence[str], may_change: Collection[str] = ()) -> list[str]:
+    """How the flags of two flag files differ, in words, but for some."""
+    before, now = _values(lines_before), _values(lines)
     names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     return [f"--{name}: {before.get(name)} before, {now.get(name)} now" for name in names if name not in may_change]
 

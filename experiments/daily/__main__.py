@@ -11,7 +11,6 @@ log loss and calibration, measured before the model was trained on the day. docs
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import Any
 
@@ -60,14 +59,17 @@ def step(experiment: flags.Experiment, series: Series) -> bool:
             return False
         day, prepared, settled = next_day.day, series.prepared(next_day.day), series.settled
         mapping = deciding.of_mapping(read_mapping(config.mapping))
-        if settled and "mapping" in settled:  # series of earlier versions did not note it
-            deciding.check_mapping(config.mapping, settled["mapping"], mapping)
+        if settled is None:
+            asked = {"first_day": config.first_day, "first_days": config.first_days, "mapping": mapping,
+                     "flags": deciding.of_flags(experiment, series.ids)}
+            series.begin(day, asked)
+            _prepare(experiment, series, next_day)
+            _settle(series, next_day, asked)
+            return True  # its preset holds from now on
+        _check_flags(experiment, series)
+        deciding.check_mapping(config.mapping, settled.get("mapping", mapping), mapping)
         if not is_prepared(prepared.folder):
             _prepare(experiment, series, next_day)
-        if settled is None:
-            _settle(config, series, next_day, mapping)
-            return True  # its flags hold from now on
-        _check_flags(experiment, series)
         _check_schema(series, prepared.folder)
         if one_day.is_trained(series, day):
             one_day.export_day(experiment, series, day)
@@ -79,12 +81,12 @@ def step(experiment: flags.Experiment, series: Series) -> bool:
         return True
 
 
-def _settle(config: DailyConfig, series: Series, first: OneDay, mapping: dict[str, Any]) -> None:
-    """Keeps what a series' first day decides for all others."""
+def _settle(series: Series, first: OneDay, asked: dict[str, Any]) -> None:
+    """Keeps what a series' first day, which was prepared as it was asked for, decides for all others."""
     prepared = series.prepared(first.day)
     fitting = own_logs.of_records(prepared.folder, first.days)
-    series.settle({"first_day": config.first_day, "first_days": config.first_days, "mapping": mapping,
-                   "preset": [f"--{name}={value}" for name, value in fitting.items()], **prepared.settled()})
+    series.settle({**asked, "preset": [f"--{name}={value}" for name, value in fitting.items()],
+                   **prepared.settled()})
 
 
 def _prepare(experiment: flags.Experiment, series: Series, next_day: OneDay) -> None:
@@ -103,18 +105,23 @@ def _check_schema(series: Series, folder: str) -> None:
         return
     before, now = (FeatureSchema.load(path) for path in (series.before.folder, folder))
     if before != now:
-        shutil.rmtree(folder)
+        series.remove(folder)
         raise ValueError(f"the records have another schema ({now.fingerprint}) than those of {series.before.day} "
                          f"({before.fingerprint}): the mapping has changed; give it back, or start another series")
 
 
 def _check_flags(experiment: flags.Experiment, series: Series) -> None:
-    """Writes the flags of a new series; those of another day must be the same."""
+    """Writes the flags of a new series; those of another day must be the same.
+
+    Those that decide the records are settled with the first of these.
+    """
     path = os.path.join(series.workdir, "flags.cfg")
     lines = [*experiment.assignments(), *dataclass_flags.assignments("ids", series.ids)]
-    if not os.path.exists(path):
+    now = deciding.of_flags(experiment, series.ids)
+    changed = run_files.differences((series.settled or {}).get("flags", now), now)
+    if not changed and not os.path.exists(path):
         write_text(path, "\n".join(["# python -m experiments.daily --flagfile=<this file>", *lines, ""]))
-    elif changed := run_files.changed_flags(path, lines, _MAY_CHANGE):
+    elif changed := changed or run_files.changed_flags(path, lines, _MAY_CHANGE):
         raise ValueError(f"{series.workdir} holds a series with other flags ({'; '.join(changed)}); choose another "
                          "--workdir")
 

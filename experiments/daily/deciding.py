@@ -6,9 +6,21 @@ import dataclasses
 import json
 from typing import Any
 
+from command_line import dataclass_flags
+from data_prep.config import WITHOUT_EFFECT
+from data_prep.days.config import LastingIdsConfig
 from data_prep.own_logs.mapping import Mapping
+from experiments.flags import Experiment
 
+_LENGTHS = ("short_length", "lifelong_length")  # of histories: the preparation's are those of the batches
 _MAY_MOVE = ("files", "splits", "vectors")  # paths, and what a series does not read
+
+
+def of_flags(experiment: Experiment, ids: LastingIdsConfig) -> list[str]:
+    """Lines of a flag file: the flags that the records depend on."""
+    prep, data = experiment.groups["prep"], experiment.groups["data"]
+    return [*dataclass_flags.assignments("prep", prep, (*_LENGTHS, *WITHOUT_EFFECT)),
+            *(f"--data.{name}={getattr(data, name)}" for name in _LENGTHS), *dataclass_flags.assignments("ids", ids)]
 
 
 def of_mapping(mapping: Mapping) -> dict[str, Any]:

@@ -31,9 +31,10 @@ from lcn_tf.json_files import Optional
 from lcn_tf.training import results
 
 _DAYS, _PUBLISHED, _RECORDS, _MODEL, _EXPORT = "days", "published", "records", "model", "export"
-_SETTLED, _DAY = "settled.json", "day.json"
+_SETTLED, _DAY, _ASKED = "settled.json", "day.json", "asked.json"
 _SHAPE = {"first_day": str, "first_days": int, "preset": Optional([str]), "utc_offset": Optional(int),
-          "boundaries": Optional({str: [float]}), "mapping": Optional(dict)}  # of what is settled
+          "boundaries": Optional({str: [float]}), "mapping": Optional(dict),
+          "flags": Optional([str])}  # of what is settled
 _LASTING = (_DAY, "history.csv", _RECORDS, _MODEL, _EXPORT)  # of a day that is done
 
 
@@ -57,6 +58,24 @@ class Series:
     def settle(self, facts: dict[str, Any]) -> None:
         """Keeps what the first day decides for all others."""
         results.write_json(os.path.join(self.workdir, _SETTLED), facts)
+
+    def begin(self, day: str, asked: dict[str, Any]) -> None:
+        """Makes the folder of a first day, before anything is settled: a preparation that was killed goes on there.
+
+        What is under way of another beginning is removed, and so are whole records: who knows what they are of.
+
+        Args:
+          day: the last of the first days.
+          asked: all that these depend on, as JSON gives it back.
+        """
+        days, folder = os.path.join(self.workdir, _DAYS), self.folder(day)
+        for name in os.listdir(days):
+            if name.startswith(".") and results.read_json(os.path.join(days, name, _ASKED)) != asked:
+                self.remove(os.path.join(days, name))
+        if os.path.isdir(self.prepared(day).folder):
+            self.remove(self.prepared(day).folder)
+        os.makedirs(folder, exist_ok=True)
+        results.write_json(os.path.join(folder, _ASKED), asked)
 
     @property
     def done(self) -> list[str]:
@@ -118,7 +137,7 @@ class Series:
         """Leaves of a day under way, whose outcome is written, what lasts, and gives it its name."""
         folder = self.folder(day)
         for name in sorted(set(os.listdir(folder)) - set(_LASTING)):
-            self._remove(os.path.join(folder, name))
+            self.remove(os.path.join(folder, name))
         os.rename(folder, os.path.join(self.workdir, _DAYS, day))
 
     def outcome(self, day: str) -> dict[str, Any]:
@@ -142,13 +161,13 @@ class Series:
             if os.path.isdir(self.export_dir(day)) and not os.listdir(self.export_dir(day)):
                 os.rmdir(self.export_dir(day))
         for name in sorted(name for name in os.listdir(published) if name.isdecimal())[:-keep]:
-            self._remove(os.path.join(published, name))
+            self.remove(os.path.join(published, name))
         for day in done[:-keep]:
             for name in os.listdir(self.folder(day)):
                 if name != _DAY:
-                    self._remove(os.path.join(self.folder(day), name))
+                    self.remove(os.path.join(self.folder(day), name))
 
-    def _remove(self, path: str) -> None:
+    def remove(self, path: str) -> None:
         """Removes a file or a folder; nobody sees half of a folder."""
         if not os.path.isdir(path):
             os.remove(path)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from data_prep.config import PreparationConfig
 from data_prep.days.config import LastingIdsConfig
+from data_prep.days.prepare_day import PreparedDay
 from data_prep.own_logs.mapping import read_mapping
 from experiments.daily import __main__ as daily
 from experiments.daily import deciding
@@ -119,7 +120,7 @@ def test_other_flags_are_refused(logs, series, tmp_path):
     process = run(logs, workdir, "2024-01-05", "--train.learning_rate=0.1", "--keep=7")
     assert process.returncode == 1
     assert "holds a series with other flags (--train.learning_rate: 0.001 before, 0.1 now); choose" in process.stderr
-    assert (workdir / "days" / ".2024-01-05" / "records" / "schema.json").is_file()  # prepared, and kept
+    assert not (workdir / "days" / ".2024-01-05").exists()  # nothing is prepared with them
 
 
 def of_text(folder, text):
@@ -179,3 +180,41 @@ def test_a_day_of_another_mapping_is_not_prepared(begun, tmp_path):
     series.settle(BEGUN)  # by an earlier version, which did not note it
     with pytest.raises(InterruptedError, match="prepares"):
         step()
+
+
+@pytest.mark.parametrize("other, message", [
+    ({"groups": {"prep": PreparationConfig(min_count=8)}}, "--prep.min_count: 1 before, 8 now"),
+    ({"groups": {"data": DataConfig(lifelong_length=7)}}, "--data.lifelong_length: 500 before, 7 now"),
+    ({"ids": LastingIdsConfig(max_idle_days=1)}, "--ids.max_idle_days: 30 before, 1 now")])
+def test_flags_that_records_depend_on_hold_from_the_first_day_on(begun, monkeypatch, other, message):
+    series, step = begun
+    monkeypatch.setattr(daily, "_prepare", lambda *_: None)
+    monkeypatch.setattr(daily.own_logs, "of_records", lambda *_: {})
+    monkeypatch.setattr(PreparedDay, "settled", lambda _: {})
+    assert step() and series.settled
+    with pytest.raises(ValueError, match=rf"holds a series with other flags \({message}\); choose another --workdir"):
+        step(**other)
+    assert not os.path.exists(os.path.join(series.workdir, "flags.cfg"))
+    monkeypatch.setattr(daily, "is_prepared", lambda _: True)
+    with pytest.raises(InterruptedError, match="trains"):
+        step(groups={"prep": PreparationConfig(workers=3)})  # which changes no record
+
+
+@pytest.mark.parametrize("other", [
+    {"first_days": 2}, {"first_day": DAYS[1]}, {"groups": {"prep": PreparationConfig(min_count=8)}},
+    {"ids": LastingIdsConfig(rows=9)}])
+def test_what_a_kill_left_of_another_beginning_is_prepared_anew(begun, other):
+    series, step = begun
+    days = os.path.join(series.workdir, "days")
+    halves = [os.path.join(days, f".{DAYS[0]}", ".records.partial"), os.path.join(days, f".{DAYS[1]}", "records")]
+    with pytest.raises(InterruptedError):
+        step()
+    os.makedirs(halves[0])
+    with pytest.raises(InterruptedError):
+        step()
+    assert os.path.isdir(halves[0])  # the same command goes on
+    os.makedirs(os.path.join(days, f".{DAYS[0]}", "records"))
+    os.makedirs(halves[1])
+    with pytest.raises(InterruptedError, match="prepares"):
+        step(**other)
+    assert not any(map(os.path.exists, (*halves, os.path.join(days, f".{DAYS[0]}", "records"))))
