@@ -54,6 +54,8 @@ def step(experiment: flags.Experiment, series: Series) -> bool:
     with workdir_lock.held(series.workdir):
         series.tidy(config.keep)
         next_day = series.next_day(config)
+        if series.settled is not None:
+            _check_flags(experiment, series)
         if next_day is None:
             progress.write(series)
             return False
@@ -66,7 +68,6 @@ def step(experiment: flags.Experiment, series: Series) -> bool:
             _prepare(experiment, series, next_day)
             _settle(series, next_day, asked)
             return True  # its preset holds from now on
-        _check_flags(experiment, series)
         deciding.check_mapping(config.mapping, settled.get("mapping", mapping), mapping)
         if not is_prepared(prepared.folder):
             _prepare(experiment, series, next_day)

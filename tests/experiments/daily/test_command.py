@@ -23,6 +23,7 @@ from lcn_tf.schema import FIRST_ID
 from lcn_tf.training import StrategyConfig
 from tests.experiments.daily import daily_logs
 from tests.experiments.daily.daily_logs import DAYS, contents, run
+from tests.experiments.daily.test_series import under_way
 
 MAPPING = """
 user = "user"
@@ -218,3 +219,16 @@ def test_what_a_kill_left_of_another_beginning_is_prepared_anew(begun, other):
     with pytest.raises(InterruptedError, match="prepares"):
         step(**other)
     assert not any(map(os.path.exists, (*halves, os.path.join(days, f".{DAYS[0]}", "records"))))
+
+
+def test_a_finished_series_is_not_shown_as_one_of_other_flags(begun):
+    series, step = begun
+    series.settle(BEGUN)
+    with pytest.raises(InterruptedError):
+        step()  # writes flags.cfg
+    for day in DAYS[:2]:
+        under_way(series, day)
+    series.tidy(keep=1)
+    assert not step() and not step(min_auc=0.9)
+    with pytest.raises(ValueError, match=r"other flags \(--prep.min_count: 1 before, 8 now\); choose another"):
+        step(groups={"prep": PreparationConfig(min_count=8)})
