@@ -53,13 +53,13 @@ def step(experiment: flags.Experiment, series: Series) -> bool:
                          f"{experiment.groups['strategy'].name}")
     with workdir_lock.held(series.workdir):
         series.tidy(config.keep)
-        next_day = series.next_day(config)
-        if series.settled is not None:
-            _check_flags(experiment, series)
+        next_day, settled = series.next_day(config), series.settled
+        if settled is not None:
+            _check_flags(experiment, series, settled)
         if next_day is None:
             progress.write(series)
             return False
-        day, prepared, settled = next_day.day, series.prepared(next_day.day), series.settled
+        day, prepared = next_day.day, series.prepared(next_day.day)
         mapping = deciding.of_mapping(read_mapping(config.mapping))
         if settled is None:
             asked = {"first_day": config.first_day, "first_days": config.first_days, "mapping": mapping,
@@ -111,18 +111,20 @@ def _check_schema(series: Series, folder: str) -> None:
                          f"({before.fingerprint}): the mapping has changed; give it back, or start another series")
 
 
-def _check_flags(experiment: flags.Experiment, series: Series) -> None:
-    """Writes the flags of a new series; those of another day must be the same.
+def _check_flags(experiment: flags.Experiment, series: Series, settled: dict[str, Any]) -> None:
+    """Refuses other flags than those of the series.
 
-    Those that decide the records are settled with the first of these.
+    Those that records depend on are settled; the others hold once something is trained: until then, a mistake among
+    them can be put right.
     """
-    path = os.path.join(series.workdir, "flags.cfg")
+    path, now = os.path.join(series.workdir, "flags.cfg"), deciding.of_flags(experiment, series.ids)
     lines = [*experiment.assignments(), *dataclass_flags.assignments("ids", series.ids)]
-    now = deciding.of_flags(experiment, series.ids)
-    changed = run_files.differences((series.settled or {}).get("flags", now), now)
-    if not changed and not os.path.exists(path):
+    changed = run_files.differences(settled.get("flags", now), now)
+    if os.path.exists(path) and (series.has_progress or "flags" not in settled):  # earlier versions settled none
+        changed = changed or run_files.changed_flags(path, lines, _MAY_CHANGE)
+    elif not changed:
         write_text(path, "\n".join(["# python -m experiments.daily --flagfile=<this file>", *lines, ""]))
-    elif changed := changed or run_files.changed_flags(path, lines, _MAY_CHANGE):
+    if changed:
         raise ValueError(f"{series.workdir} holds a series with other flags ({'; '.join(changed)}); choose another "
                          "--workdir")
 

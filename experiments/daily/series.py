@@ -27,6 +27,7 @@ from data_prep.days.prepare_day import PreparedDay
 from data_prep.own_logs.splitting import OneDay
 from experiments.daily.config import DailyConfig
 from lcn_tf import json_files
+from lcn_tf.checkpoint_folder import latest_checkpoint
 from lcn_tf.json_files import Optional
 from lcn_tf.training import results
 
@@ -81,6 +82,13 @@ class Series:
     def done(self) -> list[str]:
         """The days that are done, in order."""
         return sorted(name for name in os.listdir(os.path.join(self.workdir, _DAYS)) if not name.startswith("."))
+
+    @property
+    def has_progress(self) -> bool:
+        """Whether a day is done, or the one under way has a checkpoint to continue from."""
+        days = os.path.join(self.workdir, _DAYS)
+        return bool(self.done) or any(latest_checkpoint(os.path.join(days, name, "checkpoints"))
+                                      for name in os.listdir(days))
 
     def next_day(self, config: DailyConfig) -> OneDay | None:
         """The day to do next; None where all until the last are done.

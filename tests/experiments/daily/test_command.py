@@ -232,3 +232,19 @@ def test_a_finished_series_is_not_shown_as_one_of_other_flags(begun):
     assert not step() and not step(min_auc=0.9)
     with pytest.raises(ValueError, match=r"other flags \(--prep.min_count: 1 before, 8 now\); choose another"):
         step(groups={"prep": PreparationConfig(min_count=8)})
+
+
+def test_a_first_command_can_be_put_right_until_something_is_trained(begun):
+    series, step = begun
+    usual = Experiment(None, {"prep": PreparationConfig(), "data": DataConfig()}, {})
+    series.settle({**BEGUN, "flags": deciding.of_flags(usual, series.ids)})
+    mistaken = {"groups": {"strategy": StrategyConfig("mirrored")}}
+    for given in ({}, mistaken, {}):
+        with pytest.raises(InterruptedError):
+            step(**given)
+    checkpoint = tf.train.Checkpoint(value=tf.Variable(1.0))
+    checkpoint.save(os.path.join(series.folder(DAYS[0]), "checkpoints", "model"))
+    with pytest.raises(ValueError, match=r"other flags \(--strategy.name: default before, mirrored now\); choose"):
+        step(**mistaken)
+    with pytest.raises(InterruptedError):
+        step()
