@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments import run_data
+from experiments import run_data, run_files, workdir_lock
 from experiments.printed_metrics import attainable_share, worse_than_base_rate
 from lcn_tf import json_files
 from lcn_tf.data.pipeline import RecordFiles
@@ -32,6 +32,7 @@ def run_seeds(num_seeds: int, workdir: str, arguments: Sequence[str]) -> list[di
     Raises:
       subprocess.CalledProcessError: a run failed; what it printed is on the terminal.
       ValueError: `num_seeds` is below 1, or `workdir` holds seeds of other flags or of other records.
+      BlockingIOError: a run of other flags is at work in it.
     """
     if num_seeds < 1:
         raise ValueError(f"--num_seeds must be at least 1, got {num_seeds}")
@@ -63,14 +64,22 @@ def _check_records(workdir: str, seed: int) -> None:
 
 
 def _claim(workdir: str, arguments: list[str]) -> None:
-    """Notes in `seeds.json` which flags the folder's seeds are of, or compares with what is noted there."""
+    """Notes in `seeds.json` which flags the folder's seeds are of, or compares with what is noted there.
+
+    Seeds that all ended before their first checkpoint (their input was refused, say) left nothing to compare with.
+    """
     path = os.path.join(workdir, "seeds.json")
     if os.path.exists(path):
         before = json_files.read(path, [str])
-        if before != arguments:
+        if before == arguments:
+            return
+        folders = [os.path.join(workdir, name) for name in sorted(os.listdir(workdir)) if name.startswith("seed-")]
+        if any(map(run_files.has_progress, folders)):
             raise ValueError(f"{workdir} holds seeds of other flags ({' '.join(before) or 'none'} before, "
                              f"{' '.join(arguments) or 'none'} now); choose another --workdir or remove this one")
-        return
+        for folder in folders:
+            with workdir_lock.held(folder):  # or else a run is on its way to its first checkpoint
+                pass
     os.makedirs(workdir, exist_ok=True)
     write_text(path, json.dumps(arguments))
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments import seeds
+from experiments import seeds, workdir_lock
 
 
 def metrics(auc, logloss=0.3):
@@ -43,3 +43,12 @@ def test_no_seeds_are_refused(tmp_path):
 def test_a_missing_run_is_started_and_its_failure_shown(tmp_path):
     with pytest.raises(seeds.subprocess.CalledProcessError):
         seeds.run_seeds(1, str(tmp_path), ["--no_such_flag"])
+
+
+def test_a_mistake_can_be_put_right_before_anything_is_trained(tmp_path):
+    for flag in ("--no_such_flag", "--nor_this_one"):
+        with pytest.raises(seeds.subprocess.CalledProcessError):
+            seeds.run_seeds(1, str(tmp_path), [flag])
+    with workdir_lock.held(str(tmp_path / "seed-1")), pytest.raises(BlockingIOError, match="seed-1 is in use by"):
+        seeds.run_seeds(1, str(tmp_path), [])
+    assert json.loads((tmp_path / "seeds.json").read_text()) == ["--nor_this_one"]
