@@ -121,14 +121,18 @@ def encode(table: ir.Table, features: tuple[Feature, ...], vocabularies: Mapping
     before it has: several unknown values are one.
     """
     several = {member for members in (means or {}).values() for member in members}
+    joined = table = table.select(*table.columns)
+    for feature in features:  # one chain of joins: queries within queries have a limit, which many features reach
+        value = f"value of {feature.name}"
+        ids = vocabularies[feature.table].select(**{value: "value", f"id of {feature.name}": "id"})
+        joined = joined.left_join(ids, joined[feature.name] == ids[value])
+    encoded = {}
     for feature in features:
-        ids = vocabularies[feature.table].select(encoded_value="value", encoded_id="id")
-        joined = table.left_join(ids, table[feature.name] == ids.encoded_value)
-        encoded = ibis.coalesce(joined.encoded_id, OOV_ID)
+        ids = ibis.coalesce(joined[f"id of {feature.name}"], OOV_ID)
         if feature.name in several:
-            encoded = joined[feature.name].isnull().ifelse(PADDING_ID, encoded)
-        encoded = encoded.cast("int64")
-        table = joined.mutate(encoded.name(feature.name)).drop("encoded_value", "encoded_id")
+            ids = joined[feature.name].isnull().ifelse(PADDING_ID, ids)
+        encoded[feature.name] = ids.cast("int64")
+    table = joined.mutate(**encoded).select(*table.columns)
     own = {feature.name for feature in features}
     once = {name: table[name].isin([table[before] for before in members[:place]]).ifelse(PADDING_ID, table[name])
             for members in (means or {}).values() if own.issuperset(members)

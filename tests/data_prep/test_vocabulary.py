@@ -35,3 +35,13 @@ def test_an_id_is_once_among_the_values_of_one_feature():
     assert list(zip(*(found[name].to_pylist() for name in names), strict=True)) == [
         (1, 0, 0), (2, 1, 0), (1, 2, 0), (2, 0, 3), (1, 0, 0), (0, 0, 0)]
     assert {found[name].type for name in names} == {pa.int64()}
+
+
+def test_there_may_be_many_features():
+    names = [f"f{place}" for place in range(60)]
+    known = ibis.memtable(pa.table({"value": ["a", "b"], "id": [2, 3]}))
+    shown = ibis.memtable(pa.table({name: ["b", "x"] for name in names}))
+    connection = ibis.duckdb.connect()
+    found = connection.to_pyarrow(vocabulary.encode(shown, tuple(Feature(name, "t") for name in names), {"t": known}))
+    connection.disconnect()
+    assert found.column_names == names and all(sorted(found[name].to_pylist()) == [1, 3] for name in names)
