@@ -225,7 +225,9 @@ def _read(folder: str, bucket: int, names: Sequence[str]) -> dict[str, np.ndarra
     if not paths:
         return {name: np.zeros(0, np.int64) for name in names}
     table = pa.concat_tables([pq.ParquetFile(path).read(list(names)) for path in paths])
-    return {name: table[name].to_numpy() for name in names}
+    # Spark's row numbers have 32 bits.
+    return {name: values if values.dtype == bool else values.astype(np.int64, copy=False)
+            for name in names for values in [table[name].to_numpy()]}
 
 
 def _ascending(*keys: np.ndarray) -> np.ndarray:
