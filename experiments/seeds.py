@@ -32,22 +32,23 @@ def run_seeds(num_seeds: int, workdir: str, arguments: Sequence[str]) -> list[di
     Raises:
       subprocess.CalledProcessError: a run failed; what it printed is on the terminal.
       ValueError: `num_seeds` is below 1, or `workdir` holds seeds of other flags or of other records.
-      BlockingIOError: a run of other flags is at work in it.
+      BlockingIOError: another process is at work in it.
     """
     if num_seeds < 1:
         raise ValueError(f"--num_seeds must be at least 1, got {num_seeds}")
-    _claim(workdir, list(arguments))
-    found = []
-    for seed in range(1, num_seeds + 1):
-        folder = os.path.join(workdir, f"seed-{seed}")
-        path = os.path.join(folder, "metrics.json")
-        if not os.path.exists(path):
-            print(f"Seed {seed} of {num_seeds}", flush=True)
-            own = [f"--train.seed={seed}", f"--workdir={folder}"]
-            subprocess.run([sys.executable, "-m", "experiments.run", *arguments, *own], check=True)
-        _check_records(workdir, seed)
-        found.append(json_files.read(path, {"metrics": {str: {"model": dict}}})["metrics"])
-    return found
+    with workdir_lock.held(workdir):
+        _claim(workdir, list(arguments))
+        found = []
+        for seed in range(1, num_seeds + 1):
+            folder = os.path.join(workdir, f"seed-{seed}")
+            path = os.path.join(folder, "metrics.json")
+            if not os.path.exists(path):
+                print(f"Seed {seed} of {num_seeds}", flush=True)
+                own = [f"--train.seed={seed}", f"--workdir={folder}"]
+                subprocess.run([sys.executable, "-m", "experiments.run", *arguments, *own], check=True)
+            _check_records(workdir, seed)
+            found.append(json_files.read(path, {"metrics": {str: {"model": dict}}})["metrics"])
+        return found
 
 
 def _check_records(workdir: str, seed: int) -> None:
@@ -77,10 +78,6 @@ def _claim(workdir: str, arguments: list[str]) -> None:
         if any(map(run_files.has_progress, folders)):
             raise ValueError(f"{workdir} holds seeds of other flags ({' '.join(before) or 'none'} before, "
                              f"{' '.join(arguments) or 'none'} now); choose another --workdir or remove this one")
-        for folder in folders:
-            with workdir_lock.held(folder):  # or else a run is on its way to its first checkpoint
-                pass
-    os.makedirs(workdir, exist_ok=True)
     write_text(path, json.dumps(arguments))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -25,7 +25,7 @@ from lcn_tf.data.prepared_folder import PREPARATION, SPLITS, VOCABULARIES, prepa
 from lcn_tf.data.record_bytes import Fingerprint
 from lcn_tf.data.records import encode
 from lcn_tf.models.requests import request_names, user_feature
-from lcn_tf.schema import FIRST_ID, OOV_ID, FeatureSchema
+from lcn_tf.schema import FIRST_ID, OOV_ID, PADDING_ID, FeatureSchema
 from lcn_tf.serving.logged_requests import Values, asked_schema, read_requests
 
 REQUEST, CANDIDATE = "request", "candidate"
@@ -149,6 +149,8 @@ def _groups(schema: FeatureSchema, requests: list[Values], labels: Mapping[int, 
         for name in impressions:
             values = [request[name][candidate - 1] for candidate in candidates]
             group[name] = [_within(value, rows[name]) for value in values] if name in rows else values
+        for members in schema.means.values():
+            _once(group, members)
         for label in schema.label_keys:
             group[label] = [labels[number][candidate][label] for candidate in candidates]
         group["impression_id"] = list(range(shown, shown + len(candidates)))
@@ -178,6 +180,16 @@ def _kept(schema: FeatureSchema, groups: Iterator[tuple[int, Values]], counts: R
     dropped = {**counts.dropped, "of a request that no record may be like": candidates}
     return (kept, RowCounts(counts.file, counts.used - candidates, dropped),
             [f"{len(wrong)} requests are left out, as no record may be like them; the first is {wrong[0]}"])
+
+
+def _once(group: Values, members: Sequence[str]) -> None:
+    """Makes each id that one of the features before has padding, user by user or candidate by candidate."""
+    for place in range(len(group[members[0]])):
+        seen: set[int] = set()
+        for name in members:
+            if group[name][place] in seen:
+                group[name][place] = PADDING_ID
+            seen.add(group[name][place])
 
 
 def _within(value: int, rows: int) -> int:

@@ -52,11 +52,12 @@ def texts(cells: pa.Array) -> Typed:
     elif pa.types.is_boolean(cells.type):
         found, bad = cells.cast(pa.int64()).cast(pa.string()), _none(cells)
     elif pa.types.is_floating(cells.type):
-        exact = pc.less(pc.abs(cells), 2.0**_DIGITS[cells.type])
-        whole = pc.fill_null(pc.and_(pc.equal(pc.floor(cells), cells), exact), False)
-        as_integer = pc.if_else(whole, cells, pa.scalar(None, cells.type)).cast(pa.int64()).cast(pa.string())
+        wide = cells.cast(pa.float32()) if cells.type == pa.float16() else cells  # Arrow has no abs of float16
+        exact = pc.less(pc.abs(wide), 2.0**_DIGITS[cells.type])
+        whole = pc.fill_null(pc.and_(pc.equal(pc.floor(wide), wide), exact), False)
+        as_integer = pc.if_else(whole, wide, pa.scalar(None, wide.type)).cast(pa.int64()).cast(pa.string())
         found = pc.coalesce(as_integer, _shortest(cells))
-        bad = pc.fill_null(pc.and_(pc.is_finite(cells), pc.invert(exact)), False)
+        bad = pc.fill_null(pc.and_(pc.is_finite(wide), pc.invert(exact)), False)
     else:
         found, bad = cells.cast(pa.string()), _none(cells)
     found = pc.utf8_trim_whitespace(found)

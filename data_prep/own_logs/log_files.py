@@ -79,8 +79,8 @@ def find_files(names: Sequence[str], folder: str, where: str) -> list[LogFile]:
         paths = [base] if os.path.isfile(base) else [path for path in _there(base) if path.endswith(SUFFIXES)]
         if not paths:
             raise InputError(f"{where}: no file of {', '.join(SUFFIXES)} for {name!r} in {folder}{_listed(folder)}")
-        found += [LogFile(path, os.path.relpath(path, folder), _partitions(_spanned(path, name, folder)))
-                  for path in paths]
+        names_here = ((path, os.path.relpath(path, folder)) for path in paths)
+        found += [LogFile(path, name, _partitions(name)) for path, name in names_here]
     for file in found:
         if not file.path.endswith(SUFFIXES):
             raise InputError(f"{where}: {file.path}: expected a file of {', '.join(SUFFIXES)}")
@@ -97,11 +97,16 @@ def skipped_files(names: Sequence[str], folder: str) -> list[str]:
 
 
 def column_types(file: LogFile, text: TextFormat) -> dict[str, pa.DataType]:
-    """Name -> type of the columns of a file; those of text files and folder names are texts.
+    """Name -> type of the columns of a file; those of text files are texts, and of folders' names that it lacks.
 
     Raises:
-      InputError: a file that cannot be read, or a column that is there twice, in it or as the name of a folder.
+      InputError: a file that cannot be read, or a column that is there twice.
     """
+    own = _own_types(file, text)
+    return own | dict.fromkeys((name for name in file.partitions if name not in own), pa.string())
+
+
+def _own_types(file: LogFile, text: TextFormat) -> dict[str, pa.DataType]:
     if file.is_parquet:
         opened = _opened(file)
         schema = opened.schema_arrow
@@ -113,11 +118,7 @@ def column_types(file: LogFile, text: TextFormat) -> dict[str, pa.DataType]:
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise InputError(f"{file.path}: the column {repeated!r} is there more than once: {names}")
-    both = next((name for name in file.partitions if name in names), None)
-    if both is not None:
-        raise InputError(f"{file.path}: the column {both!r} is there, and the folder {both}={file.partitions[both]} "
-                         "names it, too: rename one of them")
-    return dict(zip(names, types, strict=True)) | dict.fromkeys(file.partitions, pa.string())
+    return dict(zip(names, types, strict=True))
 
 
 def batches(file: LogFile, text: TextFormat, columns: Sequence[str], notes: FileNotes) -> Iterator[pa.RecordBatch]:
@@ -132,7 +133,8 @@ def batches(file: LogFile, text: TextFormat, columns: Sequence[str], notes: File
     Raises:
       InputError: a file that cannot be read.
     """
-    own = [column for column in columns if column not in file.partitions]
+    of_folders = file.partitions.keys() - (_own_types(file, text) if file.partitions else {})
+    own = [column for column in columns if column not in of_folders]
     source = _parquet_batches(file, own) if file.is_parquet else _csv_batches(file, text, own, notes)
     first = next(source, None)
     if first is None:
@@ -140,7 +142,7 @@ def batches(file: LogFile, text: TextFormat, columns: Sequence[str], notes: File
     for batch in itertools.chain([first], source):
         found = {column: batch[column] for column in own}
         for column in columns:
-            if column in file.partitions:
+            if column in of_folders:
                 found[column] = pa.repeat(pa.scalar(file.partitions[column], pa.string()), len(batch))
         yield pa.RecordBatch.from_pydict({column: found[column] for column in columns})
 
@@ -239,19 +241,6 @@ def _within(folder: str) -> Iterator[str]:
         seen.add(os.path.realpath(parent))
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
         yield from (os.path.join(parent, name) for name in sorted(names) if not _is_hidden(name))
-
-
-def _spanned(path: str, name: str, folder: str) -> str:
-    """The part of a file's path whose folders belong to its table: as the mapping names them from its own folder.
-
-    Of an absolute path elsewhere, it is what a pattern matches, or what a folder has within: above that, logs just lie.
-    """
-    start = folder
-    if os.path.isabs(name) and os.path.relpath(path, folder).startswith(os.pardir):
-        start = os.path.dirname(name) if os.path.isfile(name) else name
-        while not os.path.isdir(start):
-            start = os.path.dirname(start)
-    return os.path.relpath(path, start)
 
 
 def _partitions(path: str) -> dict[str, str | None]:

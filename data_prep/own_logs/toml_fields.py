@@ -69,7 +69,9 @@ def _value(annotation: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(annotation):
         return read(annotation, value, where)
     if annotation is float and type(value) is int:
-        value = float(value) if abs(value) < 2**1023 else math.inf
+        if abs(value) >= 2**1023:
+            raise InputError(f"{where}: expected a finite number, got {value}")
+        value = float(value)
     if annotation is str and hasattr(value, "isoformat"):  # TOML has dates of its own
         return value.isoformat()
     if type(value) is not annotation:

@@ -108,8 +108,10 @@ def locked(output_dir: str) -> Iterator[None]:
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise OutputError(f"output_dir {output_dir} is being made by another process") from error
+        except OSError:  # a file system without locks
+            pass
         try:
             yield
         finally:

@@ -65,7 +65,8 @@ def step(experiment: flags.Experiment, series: Series) -> bool:
             asked = {"first_day": config.first_day, "first_days": config.first_days, "mapping": mapping,
                      "flags": deciding.of_flags(experiment, series.ids)}
             series.begin(day, asked)
-            _prepare(experiment, series, next_day)
+            if not is_prepared(prepared.folder):
+                _prepare(experiment, series, next_day)
             _settle(series, next_day, asked)
             return True  # its preset holds from now on
         deciding.check_mapping(config.mapping, settled.get("mapping", mapping), mapping)

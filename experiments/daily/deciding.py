@@ -60,4 +60,4 @@ def check_mapping(path: str, before: dict[str, Any], now: dict[str, Any]) -> Non
 
 
 def _text(values: dict[str, Any], key: str) -> str:
-    return json.dumps(values[key])[:60] if key in values else "the default"
+    return json.dumps(values[key]) if key in values else "the default"

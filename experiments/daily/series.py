@@ -2,13 +2,13 @@
 
 | in the work folder             | what                                                                             |
 |--------------------------------|----------------------------------------------------------------------------------|
-| `settled.json`                 | what the first day decided for all others                                        |
+| `settled.json`                 | what the first day decided for all others, the mapping and flags of its records  |
 | `flags.cfg`                    | the flags of the series                                                          |
 | `days/2026-01-31/day.json`     | what came of a day; the day is done where this folder is                         |
 | `days/2026-01-31/records/`     | its records and vocabularies                                                     |
 | `days/2026-01-31/history.csv`  | means of its training                                                            |
 | `days/2026-01-31/model/`       | weights and optimiser after it                                                   |
-| `days/.2026-02-01/`            | the day that is under way                                                        |
+| `days/.2026-02-01/`            | the day that is under way; of a first one, `asked.json` says what it depends on   |
 | `published/20260131/`          | the versions for a server                                                        |
 | `progress.csv`, `progress.png` | every day measured before it was trained on                                      |
 """
@@ -63,7 +63,7 @@ class Series:
     def begin(self, day: str, asked: dict[str, Any]) -> None:
         """Makes the folder of a first day, before anything is settled: a preparation that was killed goes on there.
 
-        What is under way of another beginning is removed, and so are whole records: who knows what they are of.
+        What is under way of another beginning is removed.
 
         Args:
           day: the last of the first days.
@@ -73,8 +73,6 @@ class Series:
         for name in os.listdir(days):
             if name.startswith(".") and results.read_json(os.path.join(days, name, _ASKED)) != asked:
                 self.remove(os.path.join(days, name))
-        if os.path.isdir(self.prepared(day).folder):
-            self.remove(self.prepared(day).folder)
         os.makedirs(folder, exist_ok=True)
         results.write_json(os.path.join(folder, _ASKED), asked)
 

@@ -100,6 +100,11 @@ def test_numbers_of_any_width_are_those_that_a_text_file_gives(kind):
         pa.array(np.array([*written, "nan"], kind)))
     expected = both(cells.numbers(pa.array([text.encode() for text in [*written, ""]])))
     assert both(cells.numbers(array)) == expected == ([0.7, 0.1, 2.5, -1.3, 40.0, 0.29, None], [False] * 7)
+    assert both(cells.meets(lambda number: number >= decimal.Decimal("0.7"))(array)) == (
+        [True, False, True, False, True, False, None], [False] * 7)
+    whole = pa.array([decimal.Decimal(7), None], pa.decimal128(10, 0)) if kind == "decimal" else (
+        pa.array(np.array(["7", "nan"], kind)))
+    assert both(cells.ids(whole)) == (["7", None], [False] * 2)
 
 
 @pytest.mark.parametrize("unit, zone, array, second, micro", [

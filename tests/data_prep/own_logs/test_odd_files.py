@@ -4,11 +4,12 @@ import gzip
 import re
 
 import pyarrow as pa
+import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
 
 from data_prep.errors import InputError
-from data_prep.own_logs.log_files import find_files, skipped_files
+from data_prep.own_logs.log_files import FileNotes, TextFormat, batches, column_types, find_files, skipped_files
 from data_prep.reading.counted_lines import CountedLines
 from tests import references_data
 from tests.data_prep.own_logs.mappings import prepared
@@ -82,28 +83,18 @@ def test_a_folder_whose_name_looks_like_a_pattern(tmp_path, name):
         find_files(["d[2]/*.csv"], str(tmp_path), "files")
 
 
-def test_folders_that_no_name_spans_are_no_columns(tmp_path):
-    logs = write_events(tmp_path / "user=u9" / "kind=x" / "dt=1", [])
-    (tmp_path / "user=u9" / "maps").mkdir()
-    elsewhere = str(tmp_path / "user=u9" / "maps")
-    expected = {str(logs / "events.csv"): {}, str(logs): {}, str(logs.parent / "dt=*"): {"dt": "1"},
-                str(logs.parent / "*" / "*.csv"): {"dt": "1"}, str(logs.parent): {"dt": "1"},
-                "../kind=x": {"kind": "x", "dt": "1"}}
-    for name, partitions in expected.items():
-        file, = find_files([name], elsewhere, "files")
-        assert file.partitions == partitions, name
-    file, = find_files([str(logs / "events.csv")], str(logs.parent), "files")
-    assert file.partitions == {"dt": "1"}
-
-
 @pytest.mark.parametrize("parquet", [False, True])
-def test_a_column_that_a_folder_names_too_is_refused(tmp_path, parquet):
-    folder = write_events(tmp_path / "logs" / "e" / "user=u9", random_events(1))
+def test_a_column_of_the_file_is_not_the_folders(tmp_path, parquet):
+    folder = write_events(tmp_path / "logs" / "e" / "user=u9" / "dt=3", random_events(1))
     if parquet:
-        pq.write_table(pa.table({"user": ["u1"], "at": [1], "kind": ["live"], "author": ["a1"]}), folder / "e.parquet")
+        table = pcsv.read_csv(folder / "events.csv")
         (folder / "events.csv").unlink()
-    with pytest.raises(InputError, match=r"user=u9/e.*: the column 'user' is there, and the folder user=u9 names it"):
-        prepared(tmp_path / "logs", EVENTS_ONLY.replace("events.csv", "e"))
+        pq.write_table(table, folder / "events.parquet")
+    file, = find_files(["e"], str(tmp_path / "logs"), "files")
+    types = column_types(file, TextFormat())
+    assert list(types) == ["user", "at", "kind", "author", "seconds", "dt"]
+    batch = next(batches(file, TextFormat(), ["user", "dt"], FileNotes()))
+    assert set(batch["dt"].to_pylist()) == {"3"} and len(set(batch["user"].to_pylist())) > 3
 
 
 @pytest.mark.parametrize("text, name, header", [(USERS, "users", "id,city"), (ITEMS, "items", "author,genre")])
