@@ -143,7 +143,7 @@ def test_records_are_cut_by_counting_impressions(divide, batch_size, monkeypatch
     monkeypatch.setattr(pipeline, "_CHUNK", 7)
     sizes = np.random.default_rng(batch_size).integers(1, 9, 53).tolist()
     examples = [tf.train.Example(features=tf.train.Features(feature={
-        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[0] * size)),
+        "timestamp": tf.train.Feature(int64_list=tf.train.Int64List(value=[0] * size)),
         "record": tf.train.Feature(int64_list=tf.train.Int64List(value=[record])),
     })).SerializeToString() for record, size in enumerate(sizes)]
     cut = pipeline._cut_by_impressions(tf.data.Dataset.from_tensor_slices(examples), batch_size, divide)
