@@ -44,7 +44,7 @@ def rows_read(schema, groups):
 def test_every_row_that_is_seen_counts_once(rows):
     schema = synthetic.make_schema()
     groups = groups_of(schema)
-    groups[0]["item_id"][0] = 0  # padding in an item that a candidate has
+    groups[0]["category"][0] = 0  # padding in a feature of an item that a candidate has
     embedder = FeatureEmbedder(schema, LENGTHS, CONFIG, search_tables=True)
     read = rows_read(schema, groups)
     with tf.GradientTape(persistent=True) as tape:
