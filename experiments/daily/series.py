@@ -8,7 +8,7 @@
 | `days/2026-01-31/records/`     | its records and vocabularies                                                     |
 | `days/2026-01-31/history.csv`  | means of its training                                                            |
 | `days/2026-01-31/model/`       | weights and optimiser after it                                                   |
-| `days/.2026-02-01/`            | the day that is under way; of a first one, `asked.json` says what it depends on   |
+| `days/.2026-02-01/`            | the day that is under way; of a first one, `asked.json` says what it depends on  |
 | `published/20260131/`          | the versions for a server                                                        |
 | `progress.csv`, `progress.png` | every day measured before it was trained on                                      |
 """
